@@ -1,0 +1,5 @@
+//! Groups of `tidegate-pools`.
+fn main() {
+    let suite = tidegate_benches::Suite::from_args("pools");
+    suite.finish();
+}

@@ -1,0 +1,5 @@
+//! Groups of `tidegate-telemetry`.
+fn main() {
+    let suite = tidegate_benches::Suite::from_args("telemetry");
+    suite.finish();
+}

@@ -1,0 +1,270 @@
+//! One group: contenders, rounds, promises.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::{Row, Suite};
+
+type Contender<'c> = Box<dyn FnMut(u64) -> Duration + 'c>;
+
+/// Turns an operation into a contender that times `n` runs of it.
+pub fn timed<T>(mut operation: impl FnMut() -> T) -> impl FnMut(u64) -> Duration {
+    move |n| {
+        let start = Instant::now();
+        for _ in 0..n {
+            std::hint::black_box(operation());
+        }
+        start.elapsed()
+    }
+}
+
+/// The promises of a group, by whom they are measured against.
+#[derive(Debug, Default)]
+struct Promises {
+    best: Option<f64>,
+    named: BTreeMap<String, f64>,
+}
+
+/// A timed group. A contender is called with a number of operations and answers with the time that they took, so that
+/// it can leave its own set-up out; [`timed`] makes one from a plain operation.
+pub struct Group<'s> {
+    suite: &'s mut Suite,
+    id: String,
+    contenders: Vec<(String, Contender<'s>)>,
+    promises: Promises,
+    operations: Option<u64>,
+}
+
+impl fmt::Debug for Group<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("id", &self.id)
+            .field("promises", &self.promises)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s> Group<'s> {
+    pub(crate) fn new(suite: &'s mut Suite, id: &str) -> Self {
+        Self {
+            suite,
+            id: id.to_owned(),
+            contenders: Vec::new(),
+            promises: Promises::default(),
+            operations: None,
+        }
+    }
+
+    /// Ours; call it first, once.
+    pub fn ours(self, contender: impl FnMut(u64) -> Duration + 's) -> Self {
+        self.peer("ours", contender)
+    }
+
+    /// A peer that a user would pick instead.
+    pub fn peer(mut self, name: &str, contender: impl FnMut(u64) -> Duration + 's) -> Self {
+        self.contenders.push((name.to_owned(), Box::new(contender)));
+        self
+    }
+
+    /// Promises ours ≤ `ratio` × the best peer.
+    pub fn at_most(mut self, ratio: f64) -> Self {
+        self.promises.best = Some(ratio);
+        self
+    }
+
+    /// Promises ours ≤ `ratio` × that peer; may be called for several.
+    pub fn at_most_of(mut self, peer: &str, ratio: f64) -> Self {
+        self.promises.named.insert(peer.to_owned(), ratio);
+        self
+    }
+
+    /// Promises ours ≤ `ns` nanoseconds an operation.
+    pub fn at_most_ns(self, ns: f64) -> Self {
+        self.at_most_of("value", ns)
+    }
+
+    /// Fixes the operations of a round, where the number is part of what is measured (100k tasks, say). The figures stay
+    /// per operation.
+    pub fn operations(mut self, n: u64) -> Self {
+        self.operations = Some(n);
+        self
+    }
+
+    /// Runs the rounds and prints the row.
+    ///
+    /// # Panics
+    /// When the group has no contender, or a promise names a peer that does not stand in it.
+    pub fn run(mut self) {
+        if !self.suite.wants(&self.id) {
+            return;
+        }
+        let (rounds, slice) = if self.suite.quick { (9, 5) } else { (41, 25) };
+        let slice = Duration::from_millis(slice);
+        let fixed = self.operations;
+        let operations: Vec<u64> = self
+            .contenders
+            .iter_mut()
+            .map(|(_, run)| fixed.unwrap_or_else(|| calibrate(run, slice)))
+            .collect();
+        let count = self.contenders.len();
+        let mut rounds_ns = vec![Vec::with_capacity(rounds); count];
+        for round in 0..rounds {
+            for turn in 0..count {
+                let at = (round + turn) % count;
+                let took = (self.contenders[at].1)(operations[at]);
+                rounds_ns[at].push(took.as_secs_f64() * 1e9 / operations[at] as f64);
+            }
+        }
+        let names = self.contenders.iter().map(|(name, _)| name.clone());
+        let row = row(self.id, "ns", names.zip(rounds_ns).collect(), &self.promises);
+        drop(self.contenders);
+        self.suite.push(row);
+    }
+}
+
+/// A group whose figures were measured by other means. Several rounds of one contender may be given one after another.
+#[derive(Debug)]
+pub struct Figure<'s> {
+    suite: &'s mut Suite,
+    id: String,
+    unit: String,
+    rounds: Vec<(String, Vec<f64>)>,
+    promises: Promises,
+}
+
+impl<'s> Figure<'s> {
+    pub(crate) fn new(suite: &'s mut Suite, id: &str, unit: &str) -> Self {
+        let (id, unit) = (id.to_owned(), unit.to_owned());
+        Self { suite, id, unit, rounds: Vec::new(), promises: Promises::default() }
+    }
+
+    /// Ours, one figure a round; call it first.
+    pub fn ours(self, rounds: &[f64]) -> Self {
+        self.peer("ours", rounds)
+    }
+
+    /// A peer, one figure a round, as many as ours.
+    pub fn peer(mut self, name: &str, rounds: &[f64]) -> Self {
+        self.rounds.push((name.to_owned(), rounds.to_vec()));
+        self
+    }
+
+    /// Promises ours ≤ `ratio` × the best peer.
+    pub fn at_most(mut self, ratio: f64) -> Self {
+        self.promises.best = Some(ratio);
+        self
+    }
+
+    /// Promises ours ≤ `ratio` × that peer.
+    pub fn at_most_of(mut self, peer: &str, ratio: f64) -> Self {
+        self.promises.named.insert(peer.to_owned(), ratio);
+        self
+    }
+
+    /// Promises ours ≤ `value`, in the unit of the figure.
+    pub fn at_most_value(self, value: f64) -> Self {
+        self.at_most_of("value", value)
+    }
+
+    /// Prints the row.
+    ///
+    /// # Panics
+    /// When ours is missing, or a promise names a peer that does not stand in the group.
+    pub fn report(self) {
+        if self.suite.wants(&self.id) {
+            let row = row(self.id, &self.unit, self.rounds, &self.promises);
+            self.suite.push(row);
+        }
+    }
+}
+
+/// Finds how many operations fill `slice`, by doubling.
+fn calibrate(run: &mut Contender<'_>, slice: Duration) -> u64 {
+    let mut n = 1;
+    loop {
+        let took = run(n);
+        if slice <= took {
+            return n;
+        }
+        let wanted = slice.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        n = n.saturating_mul((wanted as u64 + 1).clamp(2, 10));
+    }
+}
+
+fn row(id: String, unit: &str, rounds: Vec<(String, Vec<f64>)>, promises: &Promises) -> Row {
+    let mut contenders = rounds.into_iter();
+    let (_, ours) = contenders.next().expect("a group has ours");
+    let peers: Vec<(String, Vec<f64>)> = contenders.collect();
+    let medians: BTreeMap<String, f64> =
+        peers.iter().map(|(name, rounds)| (name.clone(), median(rounds))).collect();
+    let best = medians
+        .iter()
+        .min_by(|a, b| a.1.total_cmp(b.1))
+        .map(|(name, _)| name.clone())
+        .unwrap_or_default();
+    let ratio_to = |name: &str| {
+        let (_, theirs) = peers
+            .iter()
+            .find(|(peer, _)| peer == name)
+            .expect("a promise names a peer of its group");
+        median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+    };
+    let ours_ns = median(&ours);
+    let ratio = if best.is_empty() { 1.0 } else { ratio_to(&best) };
+    let kept = |(against, limit): (&String, &f64)| {
+        if against == "value" { ours_ns <= *limit } else { ratio_to(against) <= *limit }
+    };
+    let met = promises.best.is_none_or(|limit| ratio <= limit) && promises.named.iter().all(kept);
+    let targets = promises.named.clone();
+    Row {
+        id,
+        unit: unit.to_owned(),
+        ours_ns,
+        peers: medians,
+        best_peer: best,
+        ratio,
+        target: promises.best,
+        targets,
+        met,
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratio_is_taken_within_a_round_so_that_a_slow_round_cancels_out() {
+        let promises = Promises { best: Some(0.5), named: BTreeMap::new() };
+        let rounds = vec![
+            ("ours".to_owned(), vec![1.0, 10.0, 1.0]),
+            ("peer".to_owned(), vec![2.0, 20.0, 2.0]),
+        ];
+        let row = row("demo".to_owned(), "ns", rounds, &promises);
+        assert_eq!((row.ratio, row.met, row.best_peer.as_str()), (0.5, true, "peer"));
+    }
+
+    #[test]
+    fn a_promise_against_one_peer_is_judged_by_that_peer() {
+        let named = BTreeMap::from([("slow".to_owned(), 0.5)]);
+        let rounds = vec![
+            ("ours".to_owned(), vec![3.0]),
+            ("slow".to_owned(), vec![4.0]),
+            ("fast".to_owned(), vec![1.0]),
+        ];
+        let row = row("demo".to_owned(), "ns", rounds, &Promises { best: None, named });
+        assert!(!row.met);
+        assert_eq!(row.ratio, 3.0);
+    }
+}
