@@ -1,3 +1,41 @@
-//! The project's own commands.
+//! The project's own commands, `cargo xtask COMMAND`: one place that knows how everything is checked and measured.
 
-fn main() {}
+mod need;
+mod peers;
+mod shell;
+mod stages;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [STAGE ...] [--without NAME ...]   every check that must pass before a change lands; finds or installs what the
+                                          tests need; --without leaves out the stages that need NAME
+  test --list                             the stages, and what each needs
+  nightly                                 the same tests with their random cases at full count
+  peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
+        [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test", rest @ ..] => stages::test(rest),
+        ["nightly", rest @ ..] => stages::nightly(rest),
+        ["peers", rest @ ..] => peers::peers(rest),
+        ["--help" | "-h" | "help"] => {
+            shell::say(USAGE);
+            Ok(())
+        }
+        [] => Err(format!("a command is missing\n{USAGE}")),
+        [other, ..] => Err(format!("unknown command `{other}`\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            shell::complain(&format!("xtask: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}

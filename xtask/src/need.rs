@@ -1,0 +1,117 @@
+//! What a stage needs beyond the Rust toolchain: how to find it, and how to install it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::shell;
+
+/// Something that a stage needs beyond the Rust toolchain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// `prometheus` and `promtool`.
+    Prometheus,
+    /// A Python with the pinned packages of `xtask/python-requirements.txt`, in `target/python`.
+    Python,
+    /// `valgrind`, which counts instructions.
+    Valgrind,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prometheus => "prometheus",
+            Self::Python => "python",
+            Self::Valgrind => "valgrind",
+        })
+    }
+}
+
+impl Need {
+    /// Every need there is, for `--without`.
+    pub(crate) const ALL: [Self; 3] = [Self::Prometheus, Self::Python, Self::Valgrind];
+
+    /// Finds it or installs it (as root on Debian by apt); else says what to install.
+    pub(crate) fn provide(self) -> Result<(), String> {
+        match self {
+            Self::Prometheus => by_apt("prometheus", &["prometheus", "promtool"]),
+            Self::Valgrind => by_apt("valgrind", &["valgrind"]),
+            Self::Python => python(),
+        }
+    }
+}
+
+/// The Python that the tests call, from the environment that [`Need::Python`] makes.
+pub(crate) fn python_path() -> PathBuf {
+    shell::root().join("target/python/bin/python")
+}
+
+fn python() -> Result<(), String> {
+    let requirements = shell::root().join("xtask/python-requirements.txt");
+    let stamp = shell::root().join("target/python/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .map_err(|why| format!("{}: {why}", requirements.display()))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    by_apt("python3", &["python3"])?;
+    let folder = shell::root().join("target/python");
+    let folder = folder.to_string_lossy();
+    let made = shell::run(
+        shell::command("python3", &["-m", "venv", "--clear", &folder]).stdout(Stdio::null()),
+    );
+    if made.is_err() {
+        apt_install("python3-venv")?;
+        shell::run(&mut shell::command("python3", &["-m", "venv", "--clear", &folder]))?;
+    }
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        "xtask/python-requirements.txt",
+    ];
+    shell::run(&mut shell::command(&python_path().to_string_lossy(), &pip))?;
+    std::fs::write(&stamp, wanted).map_err(|why| format!("{}: {why}", stamp.display()))
+}
+
+fn by_apt(package: &str, programs: &[&str]) -> Result<(), String> {
+    let found = || programs.iter().all(|program| on_path(program));
+    if found() {
+        return Ok(());
+    }
+    apt_install(package)?;
+    if found() {
+        Ok(())
+    } else {
+        Err(format!(
+            "package {package} is installed, but {} is not on the PATH",
+            programs.join(" or ")
+        ))
+    }
+}
+
+fn apt_install(package: &str) -> Result<(), String> {
+    let is_root = shell::read(&mut shell::command("id", &["-u"])).is_ok_and(|id| id.trim() == "0");
+    if !(is_root && on_path("apt-get")) {
+        return Err(format!(
+            "install `{package}` (Debian: `apt-get install {package}`) and run this again, or leave its tests out with --without"
+        ));
+    }
+    shell::say(&format!("installing {package}"));
+    // A server's package would start its service at once; a test starts its own, on a port of its own.
+    let quiet = |args: &[&str]| {
+        let mut apt = shell::command("apt-get", args);
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdout(Stdio::null());
+        shell::run(&mut apt)
+    };
+    let install = ["install", "--yes", "--no-install-recommends", package];
+    quiet(&install).or_else(|_| quiet(&["update"]).and_then(|()| quiet(&install)))
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask test`: the stages that a change must pass, in the order in which they fail fastest.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::need::{self, Need};
+use crate::shell::{self, cargo};
+
+/// One check: a name, what it needs, the commands.
+struct Stage {
+    name: &'static str,
+    needs: &'static [Need],
+    run: fn() -> Result<(), String>,
+}
+
+const STAGES: [Stage; 6] = [
+    Stage {
+        name: "format",
+        needs: &[],
+        run: || shell::run(&mut cargo(&["fmt", "--all", "--check"])),
+    },
+    Stage { name: "clippy", needs: &[], run: clippy },
+    Stage { name: "docs", needs: &[], run: docs },
+    Stage { name: "tests", needs: &[], run: tests },
+    Stage { name: "loom", needs: &[], run: loom },
+    Stage { name: "examples", needs: &[], run: examples },
+];
+
+/// Runs the stages, all of them even when one fails, and says at the end which did.
+pub(crate) fn test(args: &[&str]) -> Result<(), String> {
+    if args == ["--list"] {
+        for Stage { name, needs, .. } in &STAGES {
+            let needs = needs.iter().map(Need::to_string).collect::<Vec<_>>().join(", ");
+            shell::say(format!("{name:<12} {needs}").trim_end());
+        }
+        return Ok(());
+    }
+    let (without, names) = parse(args)?;
+    let chosen = STAGES.iter().filter(|stage| names.is_empty() || names.contains(&stage.name));
+    let mut lines = Vec::new();
+    let mut failed = 0;
+    for stage in chosen {
+        if let Some(need) = stage.needs.iter().find(|need| without.contains(need)) {
+            lines.push(format!("{:<12} left out (--without {need})", stage.name));
+            continue;
+        }
+        shell::say(&format!("\n=== {}", stage.name));
+        let start = Instant::now();
+        let done =
+            stage.needs.iter().try_for_each(|need| need.provide()).and_then(|()| (stage.run)());
+        lines.push(summary(stage.name, start.elapsed(), &done));
+        failed += usize::from(done.is_err());
+    }
+    shell::say(&format!("\n=== summary\n{}", lines.join("\n")));
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} stages failed", lines.len())) }
+}
+
+/// The tests with their random cases at full count.
+pub(crate) fn nightly(args: &[&str]) -> Result<(), String> {
+    if let [unknown, ..] = args {
+        return Err(format!("nightly takes no `{unknown}`"));
+    }
+    shell::run(tests_command().env("TIDEGATE_NIGHTLY", "1").arg("--release"))
+}
+
+fn parse<'a>(args: &[&'a str]) -> Result<(Vec<Need>, Vec<&'a str>), String> {
+    let (mut without, mut names) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == "--without" {
+            let known = || Need::ALL.map(|need| need.to_string()).join(", ");
+            let name = args.next().ok_or_else(|| format!("--without needs one of: {}", known()))?;
+            let need = Need::ALL.into_iter().find(|need| need.to_string() == *name);
+            without.push(need.ok_or_else(|| format!("--without {name}: not one of: {}", known()))?);
+        } else if STAGES.iter().any(|stage| stage.name == *arg) {
+            names.push(*arg);
+        } else {
+            let known = STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
+            return Err(format!("unknown stage `{arg}`; the stages are: {known}"));
+        }
+    }
+    Ok((without, names))
+}
+
+fn summary(name: &str, took: Duration, done: &Result<(), String>) -> String {
+    let verdict = match done {
+        Ok(()) => "ok".to_owned(),
+        Err(why) => format!("FAILED: {why}"),
+    };
+    format!("{name:<12} {:>5.0} s  {verdict}", took.as_secs_f64())
+}
+
+fn clippy() -> Result<(), String> {
+    let all = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--locked",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    shell::run(&mut cargo(&all))
+}
+
+fn docs() -> Result<(), String> {
+    let doc = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+        "--locked",
+        "--quiet",
+        "--document-private-items",
+    ];
+    shell::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn tests() -> Result<(), String> {
+    shell::run(&mut tests_command())?;
+    shell::run(&mut cargo(&["test", "--locked", "--package", "tidegate-benches"]))
+}
+
+/// Every feature of ours is on; the benches stay apart, because their features pull in every peer.
+fn tests_command() -> Command {
+    cargo(&["test", "--locked", "--workspace", "--exclude", "tidegate-benches", "--all-features"])
+}
+
+/// Runs the models of every crate that has a `tests/loom.rs`.
+fn loom() -> Result<(), String> {
+    let crates = shell::root().join("crates");
+    let folders =
+        std::fs::read_dir(&crates).map_err(|why| format!("{}: {why}", crates.display()))?;
+    let mut with_models: Vec<String> = folders
+        .flatten()
+        .filter(|folder| folder.path().join("tests/loom.rs").exists())
+        .map(|folder| format!("tidegate-{}", folder.file_name().display()))
+        .collect();
+    with_models.sort();
+    with_models.iter().try_for_each(|package| {
+        let models = [
+            "test",
+            "--locked",
+            "--release",
+            "--package",
+            package,
+            "--test",
+            "loom",
+            "--target-dir",
+            "target/loom",
+        ];
+        shell::run(cargo(&models).env("RUSTFLAGS", "--cfg loom"))
+    })
+}
+
+fn examples() -> Result<(), String> {
+    let _ = need::python_path;
+    Ok(())
+}
