@@ -1,0 +1,199 @@
+//! The future that stands around a task's own.
+//!
+//! It polls the child first and parks with the group only if the child is pending, so that a task which never waits pays
+//! nothing for being cancellable. All of it beside the child is one pointer, two small numbers and a tag.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+
+use crate::shared::{Shared, Waiting};
+use crate::slots::Slot;
+use crate::{Label, Outcome, Panic};
+
+/// Where a task comes from: its group, and the name that it was spawned under.
+pub(crate) struct Origin<T, E> {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) shared: Arc<Shared<T, E>>,
+}
+
+impl<T, E> Origin<T, E> {
+    pub(crate) fn label(&self, index: u32) -> Label {
+        Label { index, name: self.name.clone() }
+    }
+}
+
+pin_project! {
+    /// A task of a group. Dropped before its end, it ends as cancelled.
+    pub(crate) struct Child<F, T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        T: Send,
+        T: 'static,
+        E: Send,
+        E: 'static,
+    {
+        #[pin]
+        child: Option<F>,
+        origin: Arc<Origin<T, E>>,
+        index: u32,
+        slot: Slot,
+    }
+
+    impl<F, T, E> PinnedDrop for Child<F, T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        T: Send,
+        T: 'static,
+        E: Send,
+        E: 'static,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if this.child.is_some() {
+                this.cut_short();
+            }
+        }
+    }
+}
+
+impl<F, T, E> Child<F, T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// A task that has been admitted as `index`, and takes its place in a limited group when it is started.
+    pub(crate) fn new(child: F, origin: Arc<Origin<T, E>>, index: u32) -> Self {
+        Self { child: Some(child), origin, index, slot: Slot::QUEUED }
+    }
+
+    /// The same, with its place taken.
+    pub(crate) fn started(mut self) -> Self {
+        self.slot = Slot::NONE;
+        self
+    }
+
+    fn cut_short(self: Pin<&mut Self>) {
+        let grace = self.origin.shared.settings.grace;
+        // A task that never began had no grace to ignore.
+        let began = self.slot != Slot::QUEUED;
+        let outcome = if grace.is_zero() || !began || !self.origin.shared.tally.seen().is_forced() {
+            Outcome::Cancelled
+        } else {
+            Outcome::Aborted
+        };
+        self.end(outcome);
+    }
+
+    fn end(self: Pin<&mut Self>, outcome: Outcome<T, E>) {
+        let mut this = self.project();
+        let dropped = catch_unwind(AssertUnwindSafe(|| this.child.set(None)));
+        let outcome = match dropped {
+            Ok(()) => outcome,
+            Err(payload) => {
+                drop_quietly(outcome);
+                Outcome::Panicked(Panic::new(payload))
+            }
+        };
+        let shared = &this.origin.shared;
+        shared.slots.leave(*this.slot);
+        let held = *this.slot != Slot::QUEUED;
+        match outcome {
+            Outcome::Value(_) if shared.counts_only() => shared.finish_unit(held),
+            outcome => shared.finish(this.origin.label(*this.index), held, outcome),
+        }
+    }
+}
+
+impl<F, T, E> Future for Child<F, T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.origin.shared.tally.seen().is_forced() {
+            self.cut_short();
+            return Poll::Ready(());
+        }
+        let this = self.as_mut().project();
+        let shared = &this.origin.shared;
+        let child = this.child.as_pin_mut().expect("a task is not polled after its end");
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let _inside = Inside::enter(Arc::as_ptr(shared).addr());
+            child.poll(cx)
+        }));
+        let outcome = match polled {
+            Ok(Poll::Ready(Ok(value))) => Outcome::Value(value),
+            Ok(Poll::Ready(Err(error))) => Outcome::Failed(error),
+            Err(payload) => Outcome::Panicked(Panic::new(payload)),
+            Ok(Poll::Pending) => {
+                if *this.slot == Slot::NONE {
+                    match shared.slots.park(*this.index, cx.waker()) {
+                        Some(slot) => *this.slot = slot,
+                        // Forced while the child was polled: nobody would wake this task.
+                        None => {
+                            self.cut_short();
+                            return Poll::Ready(());
+                        }
+                    }
+                }
+                return Poll::Pending;
+            }
+        };
+        self.end(outcome);
+        Poll::Ready(())
+    }
+}
+
+impl<F, T, E> Waiting for Child<F, T, E>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn start(self: Box<Self>, runtime: &Handle) -> bool {
+        runtime.spawn(self.started());
+        true
+    }
+}
+
+thread_local! {
+    /// The address of the group whose task this thread is polling; 0 when none.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Marks this thread as polling a task of a group.
+pub(crate) struct Inside(usize);
+
+impl Inside {
+    pub(crate) fn enter(group: usize) -> Self {
+        Self(INSIDE.replace(group))
+    }
+
+    /// The group whose task is being polled here.
+    pub(crate) fn group() -> Option<usize> {
+        Some(INSIDE.get()).filter(|group| *group != 0)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
+    }
+}
+
+/// Drops a value of the user's where a panic of its drop must not go further.
+pub(crate) fn drop_quietly<V>(value: V) {
+    let dropped: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    // The payload of that panic may panic in its own drop; that is where containing it ends.
+    drop(dropped);
+}

@@ -1,0 +1,141 @@
+//! What the tasks left behind: values, the first failure, what followed. A plain struct; its owner locks, wakes and drops.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use crate::{
+    Aftermath, Cause, Completed, Failure, FailureKind, GroupError, Label, Outcome, Policy,
+};
+
+/// The books of one group.
+pub(crate) struct Ledger<T, E> {
+    policy: Policy,
+    /// How many followers and aborted labels are kept.
+    bound: usize,
+    values: Vec<(u32, T)>,
+    cause: Option<Cause<E>>,
+    aftermath: Aftermath<E>,
+    /// Ended without a value, whatever the way; modulo 2³², as the tally's count of admissions.
+    valueless: u32,
+    /// Set when outcomes are handed out one by one instead.
+    stream: Option<Stream<T, E>>,
+}
+
+struct Stream<T, E> {
+    ready: VecDeque<Completed<T, E>>,
+    reader: Option<Waker>,
+}
+
+/// What the owner has to do after a record, once the lock is gone.
+#[must_use]
+pub(crate) struct After<E> {
+    pub(crate) cancel: bool,
+    pub(crate) wake: Option<Waker>,
+    /// A failure that found no room: dropped outside the lock, since its drop is foreign code.
+    pub(crate) surplus: Option<Failure<E>>,
+}
+
+impl<T, E> Ledger<T, E> {
+    pub(crate) fn new(policy: Policy, bound: usize, streaming: bool) -> Self {
+        Self {
+            policy,
+            bound,
+            values: Vec::new(),
+            cause: None,
+            aftermath: Aftermath::default(),
+            valueless: 0,
+            stream: streaming.then(|| Stream { ready: VecDeque::new(), reader: None }),
+        }
+    }
+
+    pub(crate) fn record(&mut self, task: Label, outcome: Outcome<T, E>) -> After<E> {
+        let cancel = outcome.is_failure() && self.policy == Policy::FailFast;
+        if let Some(stream) = &mut self.stream {
+            stream.ready.push_back(Completed { task, outcome });
+            return After { cancel, wake: stream.reader.take(), surplus: None };
+        }
+        let mut surplus = None;
+        match outcome {
+            Outcome::Value(value) => self.values.push((task.index, value)),
+            Outcome::Failed(error) => {
+                surplus = self.fail(Failure { task, kind: FailureKind::Failed(error) });
+            }
+            Outcome::Panicked(panic) => {
+                surplus = self.fail(Failure { task, kind: FailureKind::Panicked(panic) });
+            }
+            Outcome::Cancelled => {
+                self.valueless = self.valueless.wrapping_add(1);
+                self.aftermath.cancelled += 1;
+            }
+            Outcome::Aborted => {
+                self.valueless = self.valueless.wrapping_add(1);
+                self.aftermath.aborted_count += 1;
+                if self.aftermath.aborted.len() < self.bound {
+                    self.aftermath.aborted.push(task);
+                }
+            }
+        }
+        After { cancel, wake: None, surplus }
+    }
+
+    /// Names the cause of a cancellation, unless one stands.
+    pub(crate) fn blame(&mut self, cause: Cause<E>) {
+        self.cause.get_or_insert(cause);
+    }
+
+    /// The failures of a supervised group so far, and how many more there were.
+    pub(crate) fn take_failures(&mut self) -> (Vec<Failure<E>>, usize) {
+        (std::mem::take(&mut self.aftermath.followers), std::mem::take(&mut self.aftermath.omitted))
+    }
+
+    /// The next outcome of a streaming group; keeps the waker when there is none.
+    pub(crate) fn next(&mut self, waker: &Waker) -> Option<Completed<T, E>> {
+        let stream = self.stream.as_mut()?;
+        let next = stream.ready.pop_front();
+        if next.is_none() {
+            stream.reader = Some(waker.clone());
+        }
+        next
+    }
+
+    /// Who reads the stream, to be woken when the last task is gone.
+    pub(crate) fn reader(&mut self) -> Option<Waker> {
+        self.stream.as_mut()?.reader.take()
+    }
+
+    /// How many of `admitted` tasks gave a value.
+    pub(crate) fn valued(&self, admitted: u32) -> u32 {
+        admitted.wrapping_sub(self.valueless)
+    }
+
+    /// The verdict once nobody lives: every value in spawn order, or the error.
+    pub(crate) fn settle(&mut self) -> Result<Vec<(u32, T)>, GroupError<E>> {
+        let cut_short = self.aftermath.cancelled + self.aftermath.aborted_count != 0;
+        let failed = matches!(self.cause, Some(Cause::Task(_)))
+            || self.policy != Policy::Supervise && !self.aftermath.followers.is_empty();
+        match self.cause.take() {
+            Some(cause) if failed || cut_short => {
+                let aftermath = Box::new(std::mem::take(&mut self.aftermath));
+                Err(GroupError { cause, aftermath })
+            }
+            _ => {
+                let mut values = std::mem::take(&mut self.values);
+                values.sort_unstable_by_key(|(index, _)| *index);
+                Ok(values)
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: Failure<E>) -> Option<Failure<E>> {
+        self.valueless = self.valueless.wrapping_add(1);
+        if self.cause.is_none() && self.policy != Policy::Supervise {
+            self.cause = Some(Cause::Task(failure));
+        } else if self.aftermath.followers.len() < self.bound {
+            self.aftermath.followers.push(failure);
+        } else {
+            self.aftermath.omitted += 1;
+            return Some(failure);
+        }
+        None
+    }
+}

@@ -1,0 +1,430 @@
+//! What all handles and tasks of one group share, and every effect of it: cancelling, forcing, starting, waking.
+//!
+//! ```text
+//!              failure, cancel(), deadline,          grace passed,
+//!              parent, drop                          or there is none, or drop
+//!     open ───────────────────────────────► cancelled ───────────────► forced
+//!       │  token fires; queue emptied;          │   every parked task is woken;
+//!       │  nobody is admitted                   │   each is dropped at its next poll
+//!       └──────────────► closed ◄───────────────┘
+//!            wait finds nobody alive
+//! ```
+//!
+//! A task ends in this order, which the waiters rely on: its future is dropped, its outcome is in the ledger, its place goes
+//! to the next in the queue, and only then it leaves the tally.
+//!
+//! LOCK ORDER: no lock is taken while another is held.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{Admission, Entry};
+use crate::child::{Inside, drop_quietly};
+use crate::ledger::Ledger;
+use crate::slots::Slots;
+use crate::sync::Mutex;
+use crate::tally::{Seen, Tally, Who};
+use crate::waiters::Waiters;
+use crate::{Cause, GroupError, Label, Outcome, Policy, Refused};
+
+/// What stands in the queue of a limited group: a task that starts when it is called, and ends as cancelled when it is
+/// dropped; or somebody who waits for a place.
+pub(crate) type Queued = Box<dyn Waiting>;
+
+pub(crate) trait Waiting: Send {
+    /// A place was taken for it. Gives `false` when it no longer wants it.
+    fn start(self: Box<Self>, runtime: &Handle) -> bool;
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) policy: Policy,
+    pub(crate) limit: Option<usize>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) keep_failures: usize,
+    pub(crate) resume_panics: bool,
+    pub(crate) token: Option<CancellationToken>,
+    pub(crate) streaming: bool,
+}
+
+pub(crate) struct Shared<T, E> {
+    pub(crate) tally: Tally,
+    pub(crate) slots: Slots,
+    pub(crate) waiters: Waiters,
+    pub(crate) ledger: Mutex<Ledger<T, E>>,
+    pub(crate) admission: Option<Mutex<Admission<Queued>>>,
+    pub(crate) token: CancellationToken,
+    pub(crate) settings: Settings,
+    parent: Option<Parent>,
+    children: Mutex<Children>,
+    runtime: OnceLock<Handle>,
+    timers: Mutex<Timers>,
+}
+
+/// A group as its child and its parent know it, whatever it returns.
+pub(crate) trait Link: Send + Sync {
+    /// A child has its first task.
+    fn hold(&self) -> Result<(), Refused>;
+    /// A child has none left.
+    fn release(&self);
+    /// The parent was cancelled, or dropped.
+    fn cancel_from_above(self: Arc<Self>, dropped: bool);
+    /// The child `key` is gone.
+    fn forget_child(&self, key: u64);
+    /// Whether the group at this address is this one or below it.
+    fn contains(&self, address: usize) -> bool;
+}
+
+struct Parent {
+    link: Arc<dyn Link>,
+    key: u64,
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        self.link.forget_child(self.key);
+    }
+}
+
+#[derive(Default)]
+struct Children {
+    next: u64,
+    links: HashMap<u64, Weak<dyn Link>>,
+    closed: bool,
+}
+
+/// Helper tasks: the grace period, the deadline, the outer token. Aborted when the group has ended.
+#[derive(Default)]
+struct Timers {
+    running: Vec<AbortHandle>,
+    closed: bool,
+}
+
+impl Drop for Timers {
+    fn drop(&mut self) {
+        self.running.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let token = CancellationToken::new();
+        Arc::new(Self::build(settings, token, None))
+    }
+
+    /// A group below `parent`, cancelled already if the parent is.
+    pub(crate) fn child_of<T2, E2>(settings: Settings, parent: &Arc<Shared<T2, E2>>) -> Arc<Self>
+    where
+        T2: Send + 'static,
+        E2: Send + 'static,
+    {
+        let mut born_cancelled = false;
+        let child = Arc::new_cyclic(|weak: &Weak<Self>| {
+            let mut children = parent.children.lock();
+            let key = children.next;
+            children.next += 1;
+            born_cancelled = children.closed;
+            if !born_cancelled {
+                children.links.insert(key, weak.clone());
+            }
+            drop(children);
+            let link: Arc<dyn Link> = parent.clone();
+            Self::build(settings, parent.token.child_token(), Some(Parent { link, key }))
+        });
+        if born_cancelled || parent.tally.seen().is_cancelled() {
+            Arc::clone(&child).cancel_from_above(false);
+        }
+        child
+    }
+
+    fn build(settings: Settings, token: CancellationToken, parent: Option<Parent>) -> Self {
+        Self {
+            tally: Tally::new(),
+            slots: Slots::new(),
+            waiters: Waiters::new(),
+            ledger: Mutex::new(Ledger::new(
+                settings.policy,
+                settings.keep_failures,
+                settings.streaming,
+            )),
+            admission: settings.limit.map(|limit| Mutex::new(Admission::new(limit))),
+            token,
+            settings,
+            parent,
+            children: Mutex::default(),
+            runtime: OnceLock::new(),
+            timers: Mutex::default(),
+        }
+    }
+
+    /// The runtime of the first spawn; that is when the deadline begins to run.
+    pub(crate) fn runtime(self: &Arc<Self>) -> &Handle {
+        self.runtime.get_or_init(|| {
+            let runtime = Handle::current();
+            self.watch(&runtime);
+            runtime
+        })
+    }
+
+    fn watch(self: &Arc<Self>, runtime: &Handle) {
+        if let Some(deadline) = self.settings.deadline {
+            let group = Arc::downgrade(self);
+            self.keep(runtime.spawn(async move {
+                tokio::time::sleep(deadline).await;
+                if let Some(group) = group.upgrade() {
+                    group.cancel(Cause::Deadline);
+                }
+            }));
+        }
+        if let Some(token) = self.settings.token.clone() {
+            let group = Arc::downgrade(self);
+            self.keep(runtime.spawn(async move {
+                token.cancelled().await;
+                if let Some(group) = group.upgrade() {
+                    group.cancel(Cause::Cancelled);
+                }
+            }));
+        }
+    }
+
+    fn keep(&self, timer: tokio::task::JoinHandle<()>) {
+        let mut timers = self.timers.lock();
+        if timers.closed {
+            drop(timers);
+            timer.abort();
+        } else {
+            timers.running.push(timer.abort_handle());
+        }
+    }
+
+    /// Lets one in; what stood before.
+    pub(crate) fn enter(&self, who: Who) -> Result<Seen, Refused> {
+        let Some(Parent { link: parent, .. }) = &self.parent else { return self.tally.enter(who) };
+        // The first of a busy period holds a place in the parent until the last leaves, so that the parent's wait covers it.
+        if let Some(seen) = self.tally.enter_unless_first(who)? {
+            return Ok(seen);
+        }
+        parent.hold()?;
+        let entered = self.tally.enter(who);
+        // Refused, or another became the first meanwhile and holds the place already: ours is one too many.
+        if entered.is_ok_and(|before| before.live() == 0) {
+            return entered;
+        }
+        parent.release();
+        entered
+    }
+
+    /// A task is over. Its future has been dropped by now.
+    pub(crate) fn finish(self: &Arc<Self>, task: Label, held: bool, outcome: Outcome<T, E>) {
+        self.record(task, outcome);
+        if held {
+            self.give_place();
+        }
+        self.leave();
+    }
+
+    /// As [`finish`](Self::finish) for a value that is counted and not kept.
+    pub(crate) fn finish_unit(self: &Arc<Self>, held: bool) {
+        if held {
+            self.give_place();
+        }
+        self.leave();
+    }
+
+    /// Whether values are only counted: there is nothing in `()` to keep.
+    pub(crate) fn counts_only(&self) -> bool {
+        std::any::TypeId::of::<T>() == std::any::TypeId::of::<()>() && !self.settings.streaming
+    }
+
+    fn record(self: &Arc<Self>, task: Label, outcome: Outcome<T, E>) {
+        let after = self.ledger.lock().record(task, outcome);
+        if let Some(reader) = after.wake {
+            reader.wake();
+        }
+        if after.cancel {
+            self.spread();
+        }
+        drop_quietly(after.surplus);
+    }
+
+    fn leave(&self) {
+        if self.tally.leave().live() != 0 {
+            return;
+        }
+        self.waiters.wake_all();
+        if self.settings.streaming {
+            let reader = self.ledger.lock().reader();
+            if let Some(reader) = reader {
+                reader.wake();
+            }
+        }
+        if let Some(parent) = &self.parent {
+            parent.link.release();
+        }
+    }
+
+    /// Asks for a place; `None` when it was given at once or the asker now waits, the asker itself when the group takes none.
+    pub(crate) fn queue(self: &Arc<Self>, who: Queued) -> Option<Queued> {
+        let Some(admission) = &self.admission else {
+            who.start(self.runtime());
+            return None;
+        };
+        let entry = admission.lock().enter(who);
+        match entry {
+            Entry::Now(who) => {
+                if !who.start(self.runtime()) {
+                    self.give_place();
+                }
+                None
+            }
+            Entry::Later => None,
+            Entry::Closed(who) => Some(who),
+        }
+    }
+
+    /// Gives a place back and starts whoever is next.
+    pub(crate) fn give_place(self: &Arc<Self>) {
+        let Some(admission) = &self.admission else { return };
+        let mut next = admission.lock().leave();
+        while let Some(who) = next {
+            if who.start(self.runtime()) {
+                return;
+            }
+            next = admission.lock().leave();
+        }
+    }
+
+    pub(crate) fn resize(self: &Arc<Self>, limit: usize) {
+        let Some(admission) = &self.admission else { return };
+        let next = admission.lock().resize(limit);
+        for who in next {
+            if !who.start(self.runtime()) {
+                self.give_place();
+            }
+        }
+    }
+
+    pub(crate) fn cancel(self: &Arc<Self>, cause: Cause<E>) {
+        self.ledger.lock().blame(cause);
+        self.spread();
+    }
+
+    /// The owner is gone: nobody is admitted, nobody is given time.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        self.tally.close();
+        self.cancel(Cause::Cancelled);
+        self.force();
+        self.below().into_iter().for_each(|child| child.cancel_from_above(true));
+        self.end_timers();
+    }
+
+    /// Carries a cancellation to everything that hangs on the group. The second call does nothing.
+    fn spread(self: &Arc<Self>) {
+        if self.tally.cancel().is_cancelled() {
+            return;
+        }
+        self.token.cancel();
+        if let Some(admission) = &self.admission {
+            let waiting = admission.lock().close();
+            // Dropping a task that waits ends it as cancelled.
+            drop(waiting);
+        }
+        self.children.lock().closed = true;
+        self.below().into_iter().for_each(|child| child.cancel_from_above(false));
+        let grace = self.settings.grace;
+        match self.runtime.get() {
+            Some(runtime) if !grace.is_zero() && self.tally.seen().live() != 0 => {
+                let group = Arc::downgrade(self);
+                self.keep(runtime.spawn(async move {
+                    tokio::time::sleep(grace).await;
+                    if let Some(group) = group.upgrade() {
+                        group.force();
+                    }
+                }));
+            }
+            _ => self.force(),
+        }
+    }
+
+    /// Whether this thread is polling a task that the end of this group has to wait for.
+    pub(crate) fn is_awaited_from_inside(&self) -> bool {
+        Inside::group().is_some_and(|group| self.contains(group))
+    }
+
+    /// The groups below this one, upgraded outside the lock: to drop the last handle of one takes the lock again.
+    fn below(&self) -> Vec<Arc<dyn Link>> {
+        let links: Vec<Weak<dyn Link>> = self.children.lock().links.values().cloned().collect();
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn force(&self) {
+        if !self.tally.force().is_forced() {
+            self.slots.close();
+        }
+    }
+
+    /// The verdict, once nobody lives and nobody can come.
+    pub(crate) fn settle(&self) -> Result<Vec<T>, GroupError<E>> {
+        self.end_timers();
+        let (verdict, valued) = {
+            let mut ledger = self.ledger.lock();
+            (ledger.settle(), ledger.valued(self.tally.seen().admitted()))
+        };
+        let values = verdict?;
+        if self.counts_only() {
+            return Ok((0..valued).map(|_| unit()).collect());
+        }
+        Ok(values.into_iter().map(|(_, value)| value).collect())
+    }
+
+    fn end_timers(&self) {
+        let running = {
+            let mut timers = self.timers.lock();
+            timers.closed = true;
+            std::mem::take(&mut timers.running)
+        };
+        running.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl<T: Send + 'static, E: Send + 'static> Link for Shared<T, E> {
+    fn hold(&self) -> Result<(), Refused> {
+        self.enter(Who::ChildGroup).map(drop)
+    }
+
+    fn release(&self) {
+        self.leave();
+    }
+
+    fn cancel_from_above(self: Arc<Self>, dropped: bool) {
+        self.cancel(Cause::Parent);
+        if dropped {
+            self.force();
+            self.below().into_iter().for_each(|child| child.cancel_from_above(true));
+        }
+    }
+
+    fn forget_child(&self, key: u64) {
+        self.children.lock().links.remove(&key);
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        if std::ptr::from_ref(self).addr() == address {
+            return true;
+        }
+        self.below().iter().any(|child| child.contains(address))
+    }
+}
+
+/// The one value of `()`, by the name of `T`. Only called where `T` is `()`.
+fn unit<T: 'static>() -> T {
+    let unit: Box<dyn Any> = Box::new(());
+    *unit.downcast().expect("values are only counted where they are `()`")
+}

@@ -1,0 +1,249 @@
+//! A handle through which a group takes tasks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use crate::builder::Builder;
+use crate::child::{Child, Origin};
+use crate::shared::Shared;
+use crate::tally::Who;
+use crate::{Cause, Failure, Refused, TaskGroup};
+
+/// Puts tasks into a group, from anywhere: from its owner, from its tasks, while it is being waited for.
+///
+/// Cheap to clone. It keeps no group open: once the group was waited for or dropped, every spawn is refused. A
+/// [`TaskGroup`] and its [`Wait`](crate::Wait) dereference to their spawner, so all of this can be called on them.
+pub struct Spawner<T, E>(pub(crate) Arc<Origin<T, E>>);
+
+impl<T, E> Clone for Spawner<T, E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T, E> fmt::Debug for Spawner<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.0.shared.tally.seen();
+        f.debug_struct("Spawner")
+            .field("name", &self.0.name)
+            .field("live", &seen.live())
+            .field("cancelled", &seen.is_cancelled())
+            .field("closed", &seen.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
+    /// Starts a task and gives its index. Never waits: in a group with a limit the task waits for its place, in the order of
+    /// spawning, without having been polled.
+    ///
+    /// The task runs on its own until it ends or the group is cancelled; then, after the grace period, its future is dropped
+    /// at its next suspension.
+    ///
+    /// # Errors
+    /// [`Refused::Closed`] or [`Refused::Cancelled`]; the future is dropped without being polled.
+    ///
+    /// # Panics
+    /// When the group's first task is spawned outside a tokio runtime. Later ones go to the runtime of the first.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use tidegate_taskgroup::TaskGroup;
+    ///
+    /// let group = TaskGroup::<u32, std::num::ParseIntError>::new();
+    /// for text in ["1", "2", "3"] {
+    ///     group.spawn(async move { text.parse() }).expect("the group is open");
+    /// }
+    /// assert_eq!(group.wait().await.expect("all are numbers"), [1, 2, 3]);
+    /// # }
+    /// ```
+    pub fn spawn<F>(&self, task: F) -> Result<u32, Refused>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let shared = &self.0.shared;
+        let runtime = shared.runtime();
+        let index = shared.enter(Who::Task)?.admitted();
+        let child = Child::new(task, Arc::clone(&self.0), index);
+        if shared.admission.is_none() {
+            runtime.spawn(child.started());
+        } else {
+            // What comes back is a task for which the group was cancelled a moment ago; its drop ends it as such.
+            drop(shared.queue(Box::new(child)));
+        }
+        Ok(index)
+    }
+
+    /// As [`spawn`](Self::spawn), but only if the task can run now: not past the limit, and not past others who wait.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] besides those of `spawn`.
+    ///
+    /// # Panics
+    /// As `spawn`.
+    pub fn try_spawn<F>(&self, task: F) -> Result<u32, Refused>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let shared = &self.0.shared;
+        let runtime = shared.runtime();
+        if let Some(admission) = &shared.admission {
+            let entered = admission.lock().try_enter();
+            if !entered {
+                return Err(self.refusal().unwrap_or(Refused::Full));
+            }
+        }
+        let index = match shared.enter(Who::Task) {
+            Ok(before) => before.admitted(),
+            Err(refused) => {
+                shared.give_place();
+                return Err(refused);
+            }
+        };
+        runtime.spawn(Child::new(task, Arc::clone(&self.0), index).started());
+        Ok(index)
+    }
+
+    /// As [`spawn`](Self::spawn), with a handle to the group for the task: to see its cancellation, or to spawn more.
+    ///
+    /// # Errors
+    /// As `spawn`.
+    ///
+    /// # Panics
+    /// As `spawn`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use tidegate_taskgroup::TaskGroup;
+    ///
+    /// let group = TaskGroup::<&str, String>::builder().grace(Duration::from_secs(1)).build();
+    /// group.spawn_with(|group| async move {
+    ///     group.cancelled().await;
+    ///     Ok("tidied up")
+    /// }).expect("open");
+    /// group.cancel();
+    /// assert_eq!(group.wait().await.expect("it gave its value"), ["tidied up"]);
+    /// # }
+    /// ```
+    pub fn spawn_with<F>(&self, task: impl FnOnce(Self) -> F) -> Result<u32, Refused>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.refusal().map_or(Ok(()), Err)?;
+        self.spawn(task(self.clone()))
+    }
+
+    /// A spawner whose tasks carry this name in errors, outcomes and spans.
+    pub fn named(&self, name: impl Into<Arc<str>>) -> Self {
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(Origin { name: Some(name.into()), shared }))
+    }
+
+    /// Cancels the group and every group below it: the token fires, tasks that wait for the limit are dropped, nothing more
+    /// is taken. After the grace period (none, unless one was set) each task is dropped at its next suspension.
+    ///
+    /// From inside a task this does not interrupt the caller: it runs on to its own next suspension. Idempotent.
+    pub fn cancel(&self) {
+        self.0.shared.cancel(Cause::Cancelled);
+    }
+
+    /// Whether the group was cancelled, by whatever.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.shared.tally.seen().is_cancelled()
+    }
+
+    /// Returns when the group is cancelled.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
+        self.0.shared.token.cancelled()
+    }
+
+    /// A token that fires with the group. Cancelling this one cancels what hangs on it, not the group.
+    pub fn token(&self) -> CancellationToken {
+        self.0.shared.token.child_token()
+    }
+
+    /// Whether the group takes no more tasks because it was waited for or dropped.
+    pub fn is_closed(&self) -> bool {
+        self.0.shared.tally.seen().is_closed()
+    }
+
+    /// How many tasks have been taken and have not ended, those that wait for the limit among them. A child group with live
+    /// tasks counts as one.
+    pub fn live(&self) -> usize {
+        self.0.shared.tally.seen().live()
+    }
+
+    /// How many tasks run, in a group with a limit; as [`live`](Self::live) in one without.
+    pub fn running(&self) -> usize {
+        let limited = self.0.shared.admission.as_ref();
+        limited.map_or_else(|| self.live(), |admission| admission.lock().running())
+    }
+
+    /// How many wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.0.shared.admission.as_ref().map_or(0, |admission| admission.lock().waiting())
+    }
+
+    /// The limit on how many run, if there is one.
+    pub fn limit(&self) -> Option<usize> {
+        self.0.shared.admission.as_ref().map(|admission| admission.lock().limit())
+    }
+
+    /// Changes the limit of a group that was built with one; says whether it was. More room starts those who wait, in their
+    /// order; less room stops nobody, and starts nobody until enough have ended.
+    pub fn set_limit(&self, limit: usize) -> bool {
+        self.0.shared.resize(limit);
+        self.0.shared.admission.is_some()
+    }
+
+    /// Takes the failures recorded so far, and the count of those that found no room. This is how a group under
+    /// [`Policy::Supervise`](crate::Policy::Supervise) tells of them; in others the cause is not among them.
+    pub fn take_failures(&self) -> (Vec<Failure<E>>, usize) {
+        self.0.shared.ledger.lock().take_failures()
+    }
+
+    /// A group below this one: cancelled with it, and never the other way round. The parent's `wait` covers the child's
+    /// tasks; the child's failures are its owner's to see.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use tidegate_taskgroup::TaskGroup;
+    ///
+    /// let parent = TaskGroup::<(), String>::new();
+    /// let child: TaskGroup<u8, String> = parent.child();
+    /// child.spawn(async { Err("only the child's".to_owned()) }).expect("open");
+    /// assert!(child.wait().await.is_err());
+    /// assert!(parent.wait().await.is_ok());
+    /// # }
+    /// ```
+    pub fn child<T2: Send + 'static, E2: Send + 'static>(&self) -> TaskGroup<T2, E2> {
+        self.child_with(TaskGroup::builder())
+    }
+
+    /// A group below this one, built with settings of its own.
+    pub fn child_with<T2, E2>(&self, settings: Builder<T2, E2>) -> TaskGroup<T2, E2>
+    where
+        T2: Send + 'static,
+        E2: Send + 'static,
+    {
+        TaskGroup::of(Shared::child_of(settings.into_settings(false), &self.0.shared))
+    }
+
+    fn refusal(&self) -> Option<Refused> {
+        let seen = self.0.shared.tally.seen();
+        match seen {
+            seen if seen.is_closed() => Some(Refused::Closed),
+            seen if seen.is_cancelled() => Some(Refused::Cancelled),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One word that says how many tasks live, how many were ever admitted, and whether more may come.
+//!
+//! ```text
+//!  63          32 31            3   2       1         0
+//! | admitted     | live          | FORCED | CANCELLED | CLOSED |
+//! ```
+//!
+//! Invariants:
+//! 1. `live` grows only while neither `CLOSED` nor `CANCELLED` stands.
+//! 2. `CLOSED` is raised by [`Tally::close_if_empty`] only when `live` is 0, or by whoever gives the group up. Once it stands
+//!    with `live` 0, `live` stays 0.
+//! 3. Flags are never taken back.
+
+use crate::Refused;
+use crate::sync::{AtomicU64, Ordering};
+
+const CLOSED: u64 = 1;
+const CANCELLED: u64 = 1 << 1;
+const FORCED: u64 = 1 << 2;
+const LIVE: u64 = 1 << 3;
+const LIVE_BITS: u64 = (1 << 29) - 1;
+const ADMITTED: u64 = 1 << 32;
+
+/// What the word said at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen(u64);
+
+impl Seen {
+    /// Tasks that were admitted and have not left.
+    pub fn live(self) -> usize {
+        ((self.0 / LIVE) & LIVE_BITS) as usize
+    }
+
+    /// Tasks ever admitted, modulo 2³².
+    pub fn admitted(self) -> u32 {
+        (self.0 / ADMITTED) as u32
+    }
+
+    /// Whether nothing is admitted any more because the group was waited for or dropped.
+    pub fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    /// Whether the group was cancelled.
+    pub fn is_cancelled(self) -> bool {
+        self.0 & CANCELLED != 0
+    }
+
+    /// Whether tasks are to be dropped at their next poll.
+    pub fn is_forced(self) -> bool {
+        self.0 & FORCED != 0
+    }
+
+    fn refusal(self) -> Option<Refused> {
+        match self {
+            seen if seen.is_closed() => Some(Refused::Closed),
+            seen if seen.is_cancelled() => Some(Refused::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// Who comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A task of this group, which gets an index.
+    Task,
+    /// A child group that has tasks of its own: it lives, and has no index here.
+    ChildGroup,
+}
+
+impl Who {
+    fn step(self) -> u64 {
+        match self {
+            Self::Task => ADMITTED + LIVE,
+            Self::ChildGroup => LIVE,
+        }
+    }
+}
+
+/// The word itself.
+#[derive(Debug)]
+pub struct Tally(AtomicU64);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tally {
+    /// Nobody lives, everybody may come.
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// The word now.
+    pub fn seen(&self) -> Seen {
+        // ORDERING: Acquire; pairs with the release half of `leave` and `raise`. With Relaxed this could fail:
+        //   child: result = 7; tally.leave()    owner: if tally.seen().live() == 0 { assert_eq!(result, 7) }
+        Seen(self.0.load(Ordering::Acquire))
+    }
+
+    /// Admits one; what stood before. A task's index is [`Seen::admitted`] of that.
+    ///
+    /// # Errors
+    /// When the group is closed or cancelled.
+    pub fn enter(&self, who: Who) -> Result<Seen, Refused> {
+        self.enter_if(who, |_| true).map(|seen| seen.expect("no condition was set"))
+    }
+
+    /// As [`enter`](Self::enter), unless nobody lives: then `None`, and nothing changes.
+    ///
+    /// # Errors
+    /// When the group is closed or cancelled.
+    pub fn enter_unless_first(&self, who: Who) -> Result<Option<Seen>, Refused> {
+        self.enter_if(who, |seen| seen.live() != 0)
+    }
+
+    fn enter_if(
+        &self,
+        who: Who,
+        condition: impl Fn(Seen) -> bool,
+    ) -> Result<Option<Seen>, Refused> {
+        // ORDERING: Relaxed; only a guess for the exchange below, which admits nothing on a stale one.
+        let mut seen = Seen(self.0.load(Ordering::Relaxed));
+        loop {
+            if let Some(refused) = seen.refusal() {
+                return Err(refused);
+            }
+            if !condition(seen) {
+                return Ok(None);
+            }
+            assert!(seen.live() < LIVE_BITS as usize, "more than 2^29 tasks alive in one group");
+            match self.exchange(seen, seen.0.wrapping_add(who.step())) {
+                Ok(()) => return Ok(Some(seen)),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// One admitted or held is gone; gives what is left.
+    pub fn leave(&self) -> Seen {
+        // ORDERING: AcqRel; Release pairs with the Acquire in `seen` and `close_if_empty`: whoever reads 0 sees all that
+        // the task did. Acquire makes the last one to leave see what those before it did, on whose behalf it wakes.
+        let before = self.0.fetch_sub(LIVE, Ordering::AcqRel);
+        debug_assert_ne!(Seen(before).live(), 0, "one left who was never admitted");
+        Seen(before.wrapping_sub(LIVE))
+    }
+
+    /// Closes if nobody lives; whether it is closed and empty now.
+    pub fn close_if_empty(&self) -> bool {
+        let mut seen = self.seen();
+        loop {
+            if seen.live() != 0 {
+                return false;
+            }
+            match self.exchange(seen, seen.0 | CLOSED) {
+                Ok(()) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Closes whoever lives; what stood before.
+    pub fn close(&self) -> Seen {
+        self.raise(CLOSED)
+    }
+
+    /// Raises the cancelled flag; what stood before.
+    pub fn cancel(&self) -> Seen {
+        self.raise(CANCELLED)
+    }
+
+    /// Raises the flag at which tasks are dropped; what stood before.
+    pub fn force(&self) -> Seen {
+        self.raise(FORCED)
+    }
+
+    fn raise(&self, flag: u64) -> Seen {
+        // ORDERING: AcqRel; Release pairs with the Acquire in `seen`: a task that finds itself cancelled also sees why.
+        // Acquire, so that only the first to raise a flag acts on it, after all that came before.
+        Seen(self.0.fetch_or(flag, Ordering::AcqRel))
+    }
+
+    fn exchange(&self, seen: Seen, next: u64) -> Result<(), Seen> {
+        // ORDERING: AcqRel on success; Acquire pairs with the Release in `leave`, since a close by this exchange ends the
+        // wait; the release half keeps the chain of those who left before unbroken. Acquire on failure for the next look.
+        self.0
+            .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Seen)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
