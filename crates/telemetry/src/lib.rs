@@ -1,1 +1,64 @@
-//! Placeholder.
+//! Metrics that cost next to nothing to write and that no scrape can choke on: a registry with Prometheus text and
+//! OpenMetrics output, without dependencies.
+//!
+//! | you want | use |
+//! |---|---|
+//! | count what happens | [`Counter`], [`CounterVec`] |
+//! | show how much there is | [`Gauge`], [`GaugeVec`] |
+//! | distributions, quantiles | [`Histogram`], [`HistogramVec`], [`HistogramSnapshot::quantile`] |
+//! | a value computed when it is read | [`Definition::gauge_fn`], [`Definition::counter_fn`] |
+//! | to read a metric back, to steer by it | [`Registry::value`], [`Registry::snapshot`] |
+//! | the text that a server scrapes | [`Registry::render`], [`Registry::encode`] |
+//! | `/metrics`, `/healthz`, `/readyz` | the module `http`, with the feature of that name |
+//!
+//! ```
+//! use tidegate_telemetry::{Format, Registry};
+//!
+//! let registry = Registry::new();
+//! let done = registry.counter_vec("jobs_done_total", "Jobs done, by queue.", ["queue"])?;
+//! done.inc(["mail"]);
+//! assert_eq!(registry.value_of("jobs_done_total", &[("queue", "mail")]), Some(1.0));
+//! assert!(registry.render(Format::Text).contains("jobs_done_total{queue=\"mail\"} 1\n"));
+//! # Ok::<(), tidegate_telemetry::RegisterError>(())
+//! ```
+//!
+//! Not for: pushing to a gateway, summaries computed in the process, native histograms, or metrics in a program without
+//! threads and an allocator.
+#![forbid(unsafe_code)]
+
+mod buckets;
+mod callback;
+mod cells;
+mod counter;
+mod definition;
+mod error;
+mod family;
+mod format;
+mod gauge;
+mod hash;
+mod histogram;
+mod kind;
+mod labels;
+mod local;
+mod name;
+mod number;
+mod registry;
+mod report;
+mod series;
+mod snapshot;
+mod store;
+mod sync;
+mod table;
+mod vec;
+
+pub use buckets::Buckets;
+pub use counter::Counter;
+pub use definition::Definition;
+pub use error::RegisterError;
+pub use format::Format;
+pub use gauge::{Gauge, Tracked};
+pub use histogram::{Histogram, Timer};
+pub use kind::Kind;
+pub use registry::{Builder, Registry};
+pub use snapshot::{FamilySnapshot, HistogramSnapshot, SeriesSnapshot, Snapshot, Value};
+pub use vec::{CounterVec, GaugeVec, HistogramVec};

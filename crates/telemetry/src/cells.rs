@@ -1,0 +1,293 @@
+//! Counting without contention: every thread adds to cells of its own, and a reader adds the threads up.
+//!
+//! A locked read-modify-write is what makes a counter slow, also without contention. Whoever owns a cell alone needs
+//! none: it loads, adds and stores.
+//!
+//! ```text
+//! slot:   free --take--> owned by one thread --give--> free      (the mutex of `Slots` carries the hand-over)
+//! index:  free --allocate--> in use --release (cells zeroed)--> free      (the mutex of `Indices` carries it)
+//! ```
+//!
+//! Invariants:
+//! 1. The cells of a slot are written by the thread that took it, and by nobody else while it has it.
+//! 2. A new owner of a slot goes on from the values that the last one left: a hand-over loses nothing.
+//! 3. An index is released only when no handle to it is left, so nobody writes a cell while it is zeroed, and the
+//!    next owner of the index got its handle after that.
+//! 4. The set that threads without a slot share is written by read-modify-write only.
+
+use crate::sync::{
+    AtomicU64, AtomicUsize, CHUNK, CHUNKS, Mutex, OnceLock, Ordering, SLOTS, fence, yield_now,
+};
+
+/// First cell of a histogram: odd while its thread writes.
+const SEQUENCE: u32 = 0;
+/// Second cell: the sum of observations, as the bits of a float.
+const SUM: u32 = 1;
+/// From here on: one cell a bucket.
+pub(crate) const BUCKETS: u32 = 2;
+
+/// The cells of one thread, allocated in chunks as they are touched.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    chunks: [OnceLock<Box<[AtomicU64; CHUNK]>>; CHUNKS],
+}
+
+impl Cells {
+    pub(crate) const fn new() -> Self {
+        Self { chunks: [const { OnceLock::new() }; CHUNKS] }
+    }
+
+    /// Adds to a counter whose cells only this thread writes.
+    #[inline]
+    pub(crate) fn add(&self, index: u32, n: u64) {
+        let cell = self.at(index);
+        // ORDERING: Relaxed, both; invariant 1 makes the pair exclusive, and a reader wants no other memory with it.
+        cell.store(cell.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
+    }
+
+    /// Adds to a counter in the set that many threads write.
+    pub(crate) fn add_shared(&self, index: u32, n: u64) {
+        // ORDERING: Relaxed; as `add`, and invariant 4 makes it atomic.
+        let _ = self
+            .at(index)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |v| Some(v.saturating_add(n)));
+    }
+
+    /// What this thread added to a counter.
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> u64 {
+        // ORDERING: Relaxed; coherence alone makes two readings of one cell grow.
+        self.peek(index).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// Records one observation in a histogram whose cells only this thread writes.
+    #[inline]
+    pub(crate) fn record(&self, start: u32, bucket: u32, value: f64) {
+        let sequence = self.at(start + SEQUENCE);
+        // ORDERING: Relaxed; nobody else writes it (invariant 1).
+        let before = sequence.load(Ordering::Relaxed);
+        sequence.store(before.wrapping_add(1), Ordering::Relaxed);
+        self.write(start, bucket, value);
+        // ORDERING: Release; pairs with the first Acquire in `snapshot`:
+        //   writer: bucket = 1; sequence = 2     reader: if sequence == 2 { assert_eq!(bucket, 1) }
+        sequence.store(before.wrapping_add(2), Ordering::Release);
+    }
+
+    /// Records one observation in the set that many threads write: the odd sequence is their lock.
+    pub(crate) fn record_shared(&self, start: u32, bucket: u32, value: f64) {
+        let sequence = self.at(start + SEQUENCE);
+        loop {
+            // ORDERING: Relaxed; the exchange below decides.
+            let before = sequence.load(Ordering::Relaxed);
+            // ORDERING: Acquire; pairs with the Release below, so that the sum that the last writer left is added to.
+            let taken = before % 2 == 0
+                && sequence
+                    .compare_exchange(before, before + 1, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            if taken {
+                self.write(start, bucket, value);
+                // ORDERING: Release; pairs with the Acquire above and with the first Acquire in `snapshot`.
+                sequence.store(before.wrapping_add(2), Ordering::Release);
+                return;
+            }
+            yield_now();
+        }
+    }
+
+    /// Adds one observation; the sequence is odd.
+    #[inline]
+    fn write(&self, start: u32, bucket: u32, value: f64) {
+        // ORDERING: Release fence; pairs with the Acquire fence in `snapshot`. Without it this could fail:
+        //   writer: sequence = 1; sum = 5.0      reader: if sum == 5.0 { assert_ne!(sequence, 0) }
+        fence(Ordering::Release);
+        let sum = self.at(start + SUM);
+        let count = self.at(start + BUCKETS + bucket);
+        // ORDERING: Relaxed, all four; only the holder of the odd sequence writes, and the sequence orders them.
+        sum.store(
+            (f64::from_bits(sum.load(Ordering::Relaxed)) + value).to_bits(),
+            Ordering::Relaxed,
+        );
+        count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Adds what this thread observed to `counts` and returns its sum: every observation wholly or not at all.
+    pub(crate) fn snapshot(&self, start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f64 {
+        let Some(sequence) = self.peek(start + SEQUENCE) else { return 0.0 };
+        let mut tries = 0_u32;
+        loop {
+            // ORDERING: Acquire; pairs with the Release stores that end a write.
+            let before = sequence.load(Ordering::Acquire);
+            if before % 2 == 0 {
+                // ORDERING: Relaxed, all; the two readings of the sequence say whether they belong together.
+                let sum = f64::from_bits(self.get(start + SUM));
+                (start + BUCKETS..)
+                    .zip(scratch.iter_mut())
+                    .for_each(|(index, count)| *count = self.get(index));
+                // ORDERING: Acquire fence; pairs with the Release fence in `write`: had we read anything newer than
+                // `before`, we would now see a newer sequence.
+                fence(Ordering::Acquire);
+                // ORDERING: Relaxed; ordered by the fence.
+                if sequence.load(Ordering::Relaxed) == before {
+                    counts
+                        .iter_mut()
+                        .zip(scratch.iter())
+                        .for_each(|(total, n)| *total = total.saturating_add(*n));
+                    return sum;
+                }
+            }
+            // A writer may have lost its CPU in the middle: let it go on.
+            tries += 1;
+            if tries % 16 == 0 {
+                yield_now();
+            }
+        }
+    }
+
+    /// Sets cells to zero; nobody has a handle to them (invariant 3).
+    pub(crate) fn clear(&self, start: u32, width: u32) {
+        for index in start..start + width {
+            if let Some(cell) = self.peek(index) {
+                // ORDERING: Relaxed; the last handle's drop came before, and the mutex of `Indices` before the next use.
+                cell.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[inline]
+    fn at(&self, index: u32) -> &AtomicU64 {
+        let index = index as usize;
+        let chunk = self.chunks[index / CHUNK % CHUNKS].get_or_init(new_chunk);
+        &chunk[index % CHUNK]
+    }
+
+    #[inline]
+    fn peek(&self, index: u32) -> Option<&AtomicU64> {
+        let index = index as usize;
+        self.chunks[index / CHUNK % CHUNKS].get().map(|chunk| &chunk[index % CHUNK])
+    }
+}
+
+#[cold]
+fn new_chunk() -> Box<[AtomicU64; CHUNK]> {
+    let cells: Box<[AtomicU64]> = (0..CHUNK).map(|_| AtomicU64::new(0)).collect();
+    cells.try_into().expect("as many cells as a chunk has")
+}
+
+/// Which thread owns which set of cells.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    free: Mutex<Vec<usize>>,
+    sets: [OnceLock<Box<Cells>>; SLOTS],
+    /// Sets below this number exist.
+    high: AtomicUsize,
+    /// How often a slot came back: a thread that found none looks again when this has changed.
+    returned: AtomicUsize,
+}
+
+impl Slots {
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self {
+            free: Mutex::new(Vec::new()),
+            sets: [const { OnceLock::new() }; SLOTS],
+            high: AtomicUsize::new(0),
+            returned: AtomicUsize::new(0),
+        }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
+        Self {
+            free: Mutex::new(Vec::new()),
+            sets: [const { OnceLock::new() }; SLOTS],
+            high: AtomicUsize::new(0),
+            returned: AtomicUsize::new(0),
+        }
+    }
+
+    /// A slot for the calling thread, unless all are owned.
+    pub(crate) fn take(&self) -> Option<usize> {
+        let mut free = self.free.lock().expect("nothing panics while the lock is held");
+        if let Some(slot) = free.pop() {
+            return Some(slot);
+        }
+        // ORDERING: Relaxed; written under the lock that we hold.
+        let slot = self.high.load(Ordering::Relaxed);
+        if slot == SLOTS {
+            return None;
+        }
+        self.sets[slot].get_or_init(|| Box::new(Cells::new()));
+        // ORDERING: Release; pairs with the Acquire in `sets`, which expects the set to exist.
+        self.high.store(slot + 1, Ordering::Release);
+        Some(slot)
+    }
+
+    /// Gives a slot back; its next owner goes on from its values.
+    pub(crate) fn give(&self, slot: usize) {
+        self.free.lock().expect("nothing panics while the lock is held").push(slot);
+        // ORDERING: Relaxed; a hint, `take` decides under the lock.
+        self.returned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn returned(&self) -> usize {
+        // ORDERING: Relaxed; a hint, see `give`.
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    /// The cells of a slot that was taken once.
+    pub(crate) fn set(&self, slot: usize) -> &Cells {
+        self.sets[slot].get().expect("`take` made it")
+    }
+
+    /// The cells of every slot that was ever taken.
+    #[inline]
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &Cells> {
+        // ORDERING: Acquire; pairs with the Release in `take`.
+        self.sets[..self.high.load(Ordering::Acquire)]
+            .iter()
+            .filter_map(|set| set.get().map(|cells| &**cells))
+    }
+}
+
+/// Which indices are free.
+#[derive(Debug, Default)]
+pub(crate) struct Indices {
+    next: u32,
+    /// Released runs: their width and where they start.
+    free: Vec<(u32, Vec<u32>)>,
+}
+
+impl Indices {
+    pub(crate) const fn new() -> Self {
+        Self { next: 0, free: Vec::new() }
+    }
+
+    /// A run of `width` cells that lies within one chunk; `None` when all are in use.
+    pub(crate) fn allocate(&mut self, width: u32) -> Option<u32> {
+        if let Some(start) = self.list(width).pop() {
+            return Some(start);
+        }
+        let rest = CHUNK as u32 - self.next % CHUNK as u32;
+        if rest < width {
+            // What is left of the chunk serves counters.
+            let (from, to) = (self.next, self.next + rest);
+            self.list(1).extend(from..to);
+            self.next = to;
+        }
+        let end = self.next + width;
+        (end as usize <= CHUNK * CHUNKS).then(|| std::mem::replace(&mut self.next, end))
+    }
+
+    /// Takes a run back whose cells are zero.
+    pub(crate) fn release(&mut self, start: u32, width: u32) {
+        self.list(width).push(start);
+    }
+
+    fn list(&mut self, width: u32) -> &mut Vec<u32> {
+        let at = self.free.iter().position(|(w, _)| *w == width).unwrap_or_else(|| {
+            self.free.push((width, Vec::new()));
+            self.free.len() - 1
+        });
+        &mut self.free[at].1
+    }
+}

@@ -1,0 +1,185 @@
+//! Observations counted in buckets.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
+use std::time::{Duration, Instant};
+
+use crate::local;
+use crate::series::{Handle, Series, Storage};
+use crate::snapshot::HistogramSnapshot;
+use crate::store::Seen;
+
+/// Counts observations in buckets, with their sum; clones count together.
+///
+/// A snapshot or a scrape has every observation wholly or not at all: count, sum and buckets always agree. A value that
+/// is not finite is in none of them; it adds to `telemetry_invalid_observations_total`.
+///
+/// ```
+/// use tidegate_telemetry::Registry;
+///
+/// let registry = Registry::new();
+/// let seconds = registry.histogram("request_seconds", "Time to answer.", [0.1, 1.0])?;
+/// seconds.observe(0.05);
+/// seconds.observe(3.0);
+/// let seen = seconds.snapshot();
+/// assert_eq!((seen.count(), seen.sum()), (2, 3.05));
+/// assert_eq!(seen.counts(), [1, 0, 1]);
+/// # Ok::<(), tidegate_telemetry::RegisterError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    series: Handle<HistogramCells>,
+}
+
+impl Histogram {
+    pub(crate) fn new(series: Arc<Series<HistogramCells>>) -> Self {
+        Self { series: Handle::new(series) }
+    }
+
+    /// Counts `value` in the first bucket whose bound is not below it.
+    #[inline]
+    pub fn observe(&self, value: f64) {
+        self.series.value.observe(value);
+    }
+
+    /// Counts a duration, in seconds.
+    #[inline]
+    pub fn observe_duration(&self, duration: Duration) {
+        self.observe(duration.as_secs_f64());
+    }
+
+    /// Observes the seconds until the timer is dropped.
+    pub fn start_timer(&self) -> Timer {
+        Timer { histogram: Some(self.clone()), started: Instant::now() }
+    }
+
+    /// Everything observed so far, exact.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        self.series.value.snapshot()
+    }
+}
+
+/// Observes how long it lived; made by [`Histogram::start_timer`].
+#[derive(Debug)]
+#[must_use = "dropping the timer observes at once"]
+pub struct Timer {
+    histogram: Option<Histogram>,
+    started: Instant,
+}
+
+impl Timer {
+    /// Ends without an observation.
+    pub fn discard(mut self) {
+        self.histogram = None;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(histogram) = &self.histogram {
+            histogram.observe_duration(self.started.elapsed());
+        }
+    }
+}
+
+/// What the series of one histogram family share.
+#[derive(Debug)]
+pub(crate) struct HistogramSpec {
+    pub(crate) bounds: Vec<f64>,
+    /// Observations that were not finite.
+    invalid: AtomicU64,
+}
+
+impl HistogramSpec {
+    pub(crate) fn new(bounds: Vec<f64>) -> Self {
+        Self { bounds, invalid: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn invalid(&self) -> u64 {
+        // ORDERING: Relaxed; a count.
+        self.invalid.load(Ordering::Relaxed)
+    }
+
+    /// Cells of one series, and one bucket more than bounds.
+    fn width(&self) -> u32 {
+        local::histogram_width(self.bounds.len() + 1)
+    }
+
+    /// The bucket of a finite value.
+    #[inline]
+    fn bucket(&self, value: f64) -> u32 {
+        // Few bounds: counting them all costs no branch and no misprediction.
+        let bucket = if self.bounds.len() <= 16 {
+            self.bounds.iter().map(|bound| usize::from(value > *bound)).sum()
+        } else {
+            self.bounds.partition_point(|bound| value > *bound)
+        };
+        bucket as u32
+    }
+}
+
+/// Where one histogram series counts: a run of cells in each thread.
+#[derive(Debug)]
+pub(crate) struct HistogramCells {
+    start: u32,
+    spec: Arc<HistogramSpec>,
+}
+
+impl Storage for HistogramCells {
+    type Spec = Arc<HistogramSpec>;
+
+    fn make(spec: &Arc<HistogramSpec>) -> Option<Self> {
+        let start = local::allocate(spec.width())?;
+        Some(Self { start, spec: Arc::clone(spec) })
+    }
+
+    fn version(&self) -> u64 {
+        self.snapshot().count()
+    }
+
+    fn seen() -> &'static LocalKey<RefCell<Vec<Seen<Self>>>> {
+        thread_local!(static SEEN: RefCell<Vec<Seen<HistogramCells>>> = const { RefCell::new(Vec::new()) });
+        &SEEN
+    }
+}
+
+impl HistogramCells {
+    #[inline]
+    pub(crate) fn observe(&self, value: f64) {
+        if value.is_finite() {
+            local::record(self.start, self.spec.bucket(value), value);
+        } else {
+            // ORDERING: Relaxed; a count.
+            self.spec.invalid.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the count of each bucket into `counts` and returns the sum.
+    pub(crate) fn read(&self, buffers: &mut Buffers) -> f64 {
+        let buckets = self.spec.bounds.len() + 1;
+        buffers.counts.resize(buckets, 0);
+        buffers.scratch.resize(buckets, 0);
+        local::observed(self.start, &mut buffers.scratch, &mut buffers.counts)
+    }
+
+    pub(crate) fn snapshot(&self) -> HistogramSnapshot {
+        let mut buffers = Buffers::default();
+        let sum = self.read(&mut buffers);
+        HistogramSnapshot::new(self.spec.bounds.clone(), buffers.counts, sum)
+    }
+}
+
+impl Drop for HistogramCells {
+    fn drop(&mut self) {
+        local::release(self.start, self.spec.width());
+    }
+}
+
+/// Room to read a histogram into, kept between readings.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    scratch: Vec<u64>,
+    pub(crate) counts: Vec<u64>,
+}

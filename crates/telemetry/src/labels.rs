@@ -1,0 +1,134 @@
+//! One label set, rendered and escaped once, and compared in that form.
+
+/// The label set of one series as it stands in the output: `method="GET",path="/"` and what ends it.
+#[derive(Debug)]
+pub(crate) struct Labels {
+    /// With the tail, so that a line is two copies and a number.
+    rendered: Box<[u8]>,
+    tail: u8,
+    /// No value has an escape.
+    plain: bool,
+}
+
+impl Labels {
+    /// `tail` is what stands between the last label and the value.
+    pub(crate) fn new(names: &[String], values: &[&str], tail: &str) -> Self {
+        let mut rendered = Vec::new();
+        let mut plain = true;
+        for (i, (name, value)) in names.iter().zip(values).enumerate() {
+            if i > 0 {
+                rendered.push(b',');
+            }
+            plain &= !value.bytes().any(|c| escape(c).is_some());
+            write_label(&mut rendered, name, value);
+        }
+        rendered.extend_from_slice(tail.as_bytes());
+        Self { rendered: rendered.into(), tail: tail.len() as u8, plain }
+    }
+
+    /// The labels and the tail.
+    #[inline]
+    pub(crate) fn with_tail(&self) -> &[u8] {
+        &self.rendered
+    }
+
+    /// The labels alone.
+    #[inline]
+    pub(crate) fn inner(&self) -> &[u8] {
+        &self.rendered[..self.rendered.len() - usize::from(self.tail)]
+    }
+
+    /// Whether these are the labels with the given values: exact, no hash decides.
+    ///
+    /// Walks the rendered form: the quotes must stand where the values put them, and the end must be the end. In a
+    /// plain set there are two quotes for each label and no others, all of them accounted for by the walk, so no value
+    /// with a quote of its own can pass.
+    #[inline]
+    pub(crate) fn are(&self, names: &[String], values: &[&str]) -> bool {
+        let mut rest = self.inner();
+        for (i, (name, value)) in names.iter().zip(values).enumerate() {
+            // `,name="`
+            let skip = usize::from(i > 0) + name.len() + 2;
+            let Some(at_value) = rest.get(skip..) else { return false };
+            let after = if self.plain {
+                at_value.strip_prefix(value.as_bytes())
+            } else {
+                strip_escaped(at_value, value)
+            };
+            match after {
+                Some([b'"', after @ ..]) if rest[skip - 1] == b'"' => rest = after,
+                _ => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
+    /// The values, unescaped.
+    pub(crate) fn values(&self, names: &[String]) -> Vec<String> {
+        let mut rest = self.inner();
+        let mut values = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            rest = &rest[usize::from(i > 0) + name.len() + 2..];
+            let mut value = Vec::new();
+            loop {
+                match rest {
+                    [b'\\', c, after @ ..] => {
+                        value.push(if *c == b'n' { b'\n' } else { *c });
+                        rest = after;
+                    }
+                    [b'"', after @ ..] => break rest = after,
+                    [c, after @ ..] => {
+                        value.push(*c);
+                        rest = after;
+                    }
+                    [] => unreachable!("each value ends with a quote"),
+                }
+            }
+            values.push(String::from_utf8(value).expect("escaping keeps UTF-8 whole"));
+        }
+        values
+    }
+}
+
+/// Appends `name="value"`, escaped.
+pub(crate) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    write_escaped(out, value);
+    out.push(b'"');
+}
+
+/// Appends a label value, escaped.
+pub(crate) fn write_escaped(out: &mut Vec<u8>, value: &str) {
+    for c in value.bytes() {
+        match escape(c) {
+            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            None => out.push(c),
+        }
+    }
+}
+
+/// What follows the escaped form of `value`, if `text` begins with it.
+fn strip_escaped<'t>(mut text: &'t [u8], value: &str) -> Option<&'t [u8]> {
+    for c in value.bytes() {
+        text = match (escape(c), text) {
+            (Some(letter), [b'\\', l, rest @ ..]) if *l == letter => rest,
+            (None, [t, rest @ ..]) if *t == c => rest,
+            _ => return None,
+        };
+    }
+    Some(text)
+}
+
+/// The letter that follows the backslash.
+fn escape(c: u8) -> Option<u8> {
+    match c {
+        b'\\' => Some(b'\\'),
+        b'"' => Some(b'"'),
+        b'\n' => Some(b'n'),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

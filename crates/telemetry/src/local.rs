@@ -1,0 +1,107 @@
+//! The calling thread's cells, and the process-wide tables behind them.
+//!
+//! A thread takes a slot with its first count and gives it back when it ends. Without one (more than
+//! [`SLOTS`](crate::sync::SLOTS) threads count, or the thread's locals are being destroyed) it counts in a shared set.
+
+use std::cell::{Cell, OnceCell};
+
+use crate::cells::{BUCKETS, Cells, Indices, Slots};
+use crate::sync::Mutex;
+
+static SLOTS: Slots = Slots::new();
+static SHARED: Cells = Cells::new();
+static INDICES: Mutex<Indices> = Mutex::new(Indices::new());
+
+thread_local! {
+    static MINE: Cell<Option<&'static Cells>> = const { Cell::new(None) };
+    static LEASE: Lease = const { Lease { slot: OnceCell::new(), refused_at: Cell::new(None) } };
+}
+
+/// Gives the thread's slot back when the thread ends.
+struct Lease {
+    slot: OnceCell<usize>,
+    /// How many slots had come back when none was free.
+    refused_at: Cell<Option<usize>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // What the thread counts from here on (in destructors of other locals) goes to the shared set.
+        MINE.set(None);
+        if let Some(slot) = self.slot.get() {
+            SLOTS.give(*slot);
+        }
+    }
+}
+
+/// The calling thread's cells; `None` when it must use the shared set.
+#[inline]
+fn mine() -> Option<&'static Cells> {
+    MINE.get().or_else(first_use)
+}
+
+#[cold]
+fn first_use() -> Option<&'static Cells> {
+    LEASE
+        .try_with(|lease| {
+            let returned = SLOTS.returned();
+            if lease.refused_at.get() == Some(returned) {
+                return None;
+            }
+            let Some(slot) = SLOTS.take() else {
+                lease.refused_at.set(Some(returned));
+                return None;
+            };
+            lease.slot.set(slot).expect("a thread with a slot does not come here");
+            MINE.set(Some(SLOTS.set(slot)));
+            MINE.get()
+        })
+        .ok()
+        .flatten()
+}
+
+/// Reserves `width` cells, all zero; `None` when the process has no more.
+pub(crate) fn allocate(width: u32) -> Option<u32> {
+    INDICES.lock().expect("nothing panics while the lock is held").allocate(width)
+}
+
+/// Returns cells to which no handle is left.
+pub(crate) fn release(start: u32, width: u32) {
+    SLOTS.sets().chain([&SHARED]).for_each(|cells| cells.clear(start, width));
+    INDICES.lock().expect("nothing panics while the lock is held").release(start, width);
+}
+
+/// Adds to a counter.
+#[inline]
+pub(crate) fn add(index: u32, n: u64) {
+    match mine() {
+        Some(cells) => cells.add(index, n),
+        None => SHARED.add_shared(index, n),
+    }
+}
+
+/// The total of a counter; two readings one after the other never go down.
+#[inline]
+pub(crate) fn total(index: u32) -> u64 {
+    SLOTS.sets().fold(SHARED.get(index), |total, cells| total.saturating_add(cells.get(index)))
+}
+
+/// Records an observation of a histogram.
+#[inline]
+pub(crate) fn record(start: u32, bucket: u32, value: f64) {
+    match mine() {
+        Some(cells) => cells.record(start, bucket, value),
+        None => SHARED.record_shared(start, bucket, value),
+    }
+}
+
+/// Puts the observations in each bucket into `counts` and returns their sum.
+pub(crate) fn observed(start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f64 {
+    counts.fill(0);
+    SLOTS.sets().chain([&SHARED]).map(|cells| cells.snapshot(start, scratch, counts)).sum()
+}
+
+/// How many cells a histogram with so many buckets needs.
+pub(crate) fn histogram_width(buckets: usize) -> u32 {
+    BUCKETS + buckets as u32
+}

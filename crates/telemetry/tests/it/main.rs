@@ -1,0 +1,7 @@
+//! Public behaviour of the crate.
+
+mod reading;
+mod refusal;
+mod text;
+mod threads;
+mod vectors;
