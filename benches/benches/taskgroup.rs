@@ -1,5 +1,372 @@
-//! Groups of `tidegate-taskgroup`.
+//! Groups of `tidegate-taskgroup`, beside `JoinSet`, `TaskTracker` and `FuturesUnordered`.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::io::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tidegate_benches::Suite;
+use tidegate_taskgroup::TaskGroup;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const TASKS: u64 = 100_000;
+const SLEEPERS: u64 = 10_000;
+
 fn main() {
-    let suite = tidegate_benches::Suite::from_args("taskgroup");
+    let mut suite = Suite::from_args("taskgroup");
+    for (name, runtime) in [("2-workers", workers()), ("current-thread", current_thread())] {
+        spawn_and_wait(&mut suite, name, &runtime);
+        limited(&mut suite, name, &runtime);
+        first_error(&mut suite, name, &runtime);
+    }
+    memory(&mut suite, &current_thread());
     suite.finish();
+}
+
+fn workers() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+/// Runs a measurement in a task of the runtime, where its workers are.
+fn within<T: Send + 'static>(
+    runtime: &Runtime,
+    measure: impl Future<Output = T> + Send + 'static,
+) -> T {
+    runtime.block_on(async { tokio::spawn(measure).await.expect("the measurement ended") })
+}
+
+async fn trivial() -> Result<(), Error> {
+    black_box(());
+    Ok(())
+}
+
+async fn timed(work: impl Future<Output = ()>) -> Duration {
+    let start = Instant::now();
+    work.await;
+    start.elapsed()
+}
+
+async fn group(n: u64) {
+    let group = TaskGroup::<(), Error>::new();
+    for _ in 0..n {
+        group.spawn(trivial()).expect("open");
+    }
+    assert_eq!(group.wait().await.expect("none failed").len() as u64, n);
+}
+
+async fn join_set(n: u64) {
+    let mut set = JoinSet::new();
+    for _ in 0..n {
+        set.spawn(trivial());
+    }
+    while let Some(done) = set.join_next().await {
+        done.expect("no panic").expect("no error");
+    }
+}
+
+async fn tracker(n: u64) {
+    let tracker = TaskTracker::new();
+    for _ in 0..n {
+        tracker.spawn(trivial());
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// What a user writes for cancellation by the first error.
+async fn tracker_token_select(n: u64) {
+    let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+    for _ in 0..n {
+        let token = token.clone();
+        tracker.spawn(async move {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => {}
+                done = trivial() => if done.is_err() { token.cancel() },
+            }
+        });
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+async fn futures_unordered(n: u64) {
+    let mut all: FuturesUnordered<_> = (0..n).map(|_| trivial()).collect();
+    while let Some(done) = all.next().await {
+        done.expect("no error");
+    }
+}
+
+fn spawn_and_wait(suite: &mut Suite, name: &str, runtime: &Runtime) {
+    suite
+        .group(&format!("taskgroup/spawn-wait/{name}"))
+        .operations(TASKS)
+        .ours(|n| within(runtime, timed(group(n))))
+        .peer("JoinSet", |n| within(runtime, timed(join_set(n))))
+        .peer("TaskTracker", |n| within(runtime, timed(tracker(n))))
+        .peer("TaskTracker+token+select", |n| within(runtime, timed(tracker_token_select(n))))
+        .at_most_of("JoinSet", 0.70)
+        .at_most_of("TaskTracker", 1.10)
+        .run();
+    // Spawns nothing and uses one core: it shows what a task costs at all, and nothing is promised against it.
+    suite
+        .group(&format!("taskgroup/spawn-wait-unspawned/{name}"))
+        .operations(TASKS)
+        .ours(|n| within(runtime, timed(group(n))))
+        .peer("FuturesUnordered", |n| within(runtime, timed(futures_unordered(n))))
+        .run();
+}
+
+fn limited(suite: &mut Suite, name: &str, runtime: &Runtime) {
+    const LIMIT: usize = 64;
+    let ours = |n| async move {
+        let group = TaskGroup::<(), Error>::builder().limit(LIMIT).build();
+        for _ in 0..n {
+            group.spawn(trivial()).expect("open");
+        }
+        group.wait().await.expect("none failed");
+    };
+    let tracker = |n| async move {
+        let (tracker, permits) = (TaskTracker::new(), Arc::new(Semaphore::new(LIMIT)));
+        for _ in 0..n {
+            let permits = Arc::clone(&permits);
+            tracker.spawn(async move {
+                let _permit = permits.acquire().await.expect("open");
+                trivial().await
+            });
+        }
+        tracker.close();
+        tracker.wait().await;
+    };
+    let set = |n| async move {
+        let (mut set, permits) = (JoinSet::new(), Arc::new(Semaphore::new(LIMIT)));
+        for _ in 0..n {
+            let permits = Arc::clone(&permits);
+            set.spawn(async move {
+                let _permit = permits.acquire().await.expect("open");
+                trivial().await
+            });
+        }
+        while let Some(done) = set.join_next().await {
+            done.expect("no panic").expect("no error");
+        }
+    };
+    suite
+        .group(&format!("taskgroup/limit-64/{name}"))
+        .operations(TASKS)
+        .ours(|n| within(runtime, timed(ours(n))))
+        .peer("TaskTracker+Semaphore", |n| within(runtime, timed(tracker(n))))
+        .peer("JoinSet+Semaphore", |n| within(runtime, timed(set(n))))
+        .at_most_of("TaskTracker+Semaphore", 1.15)
+        .run();
+}
+
+async fn sleeper(alive: Alive) -> Result<(), Error> {
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    drop(alive);
+    Ok(())
+}
+
+/// Counts itself while it lives.
+struct Alive(Arc<AtomicU64>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn until_parked() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+/// From the failure of one to the return of the wait, none alive.
+fn first_error(suite: &mut Suite, name: &str, runtime: &Runtime) {
+    let ours = |n| async move {
+        let alive = Arc::new(AtomicU64::new(0));
+        let group = TaskGroup::<(), Error>::new();
+        for _ in 0..n {
+            group.spawn(sleeper(Alive::new(&alive))).expect("open");
+        }
+        until_parked().await;
+        let start = Instant::now();
+        group.spawn(async { Err(Error::other("first")) }).expect("open");
+        group.wait().await.expect_err("one failed");
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        start.elapsed()
+    };
+    let set = |n| async move {
+        let alive = Arc::new(AtomicU64::new(0));
+        let mut set = JoinSet::new();
+        for _ in 0..n {
+            set.spawn(sleeper(Alive::new(&alive)));
+        }
+        until_parked().await;
+        let start = Instant::now();
+        set.spawn(async { Err(Error::other("first")) });
+        while let Some(done) = set.join_next().await {
+            if matches!(done, Ok(Err(_))) {
+                set.abort_all();
+            }
+        }
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        start.elapsed()
+    };
+    let tracker = |n| async move {
+        let alive = Arc::new(AtomicU64::new(0));
+        let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+        for _ in 0..n {
+            let (token, alive) = (token.clone(), Alive::new(&alive));
+            tracker.spawn(async move {
+                tokio::select! { () = token.cancelled() => {} _ = sleeper(alive) => {} }
+            });
+        }
+        until_parked().await;
+        let start = Instant::now();
+        tracker.spawn({
+            let token = token.clone();
+            async move { token.cancel() }
+        });
+        tracker.close();
+        tracker.wait().await;
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        start.elapsed()
+    };
+    suite
+        .group(&format!("taskgroup/first-error-10k/{name}"))
+        .operations(SLEEPERS)
+        .ours(|n| within(runtime, ours(n)))
+        .peer("JoinSet+abort_all", |n| within(runtime, set(n)))
+        .peer("TaskTracker+token+select", |n| within(runtime, tracker(n)))
+        .at_most_of("JoinSet+abort_all", 1.0)
+        .run();
+}
+
+/// Counts what passes through the allocator while `COUNTING` stands.
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+static LIVE: AtomicI64 = AtomicI64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[expect(
+    unsafe_code,
+    reason = "the only way to see what is allocated; it forwards to the system's allocator"
+)]
+// SAFETY: every call goes to `System` unchanged; the counters touch no memory that it manages.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTING.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+            BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+            LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        }
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if COUNTING.load(Ordering::Relaxed) {
+            LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        }
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    Allocations,
+    Bytes,
+    Live,
+}
+
+/// What a future's work cost the allocator, for each of `n` tasks.
+async fn counted<T>(count: Count, n: u64, work: impl Future<Output = T>) -> (f64, T) {
+    ALLOCATIONS.store(0, Ordering::SeqCst);
+    BYTES.store(0, Ordering::SeqCst);
+    LIVE.store(0, Ordering::SeqCst);
+    COUNTING.store(true, Ordering::SeqCst);
+    let done = work.await;
+    COUNTING.store(false, Ordering::SeqCst);
+    let counted = match count {
+        Count::Allocations => ALLOCATIONS.load(Ordering::SeqCst) as f64,
+        Count::Bytes => BYTES.load(Ordering::SeqCst) as f64,
+        Count::Live => LIVE.load(Ordering::SeqCst) as f64,
+    };
+    (counted / n as f64, done)
+}
+
+fn memory(suite: &mut Suite, runtime: &Runtime) {
+    for (id, unit, count, limit) in [
+        ("taskgroup/memory/allocations-a-task", "count", Count::Allocations, 1.01),
+        ("taskgroup/memory/bytes-a-task", "bytes", Count::Bytes, 136.0),
+    ] {
+        let of = |work| within(runtime, counted(count, TASKS, work)).0;
+        suite
+            .figure(id, unit)
+            .ours(&[of(Box::pin(group(TASKS)) as Boxed)])
+            .peer("JoinSet", &[of(Box::pin(join_set(TASKS)))])
+            .peer("TaskTracker", &[of(Box::pin(tracker(TASKS)))])
+            .peer("TaskTracker+token+select", &[of(Box::pin(tracker_token_select(TASKS)))])
+            .at_most_value(limit)
+            .report();
+    }
+    parked(suite, runtime);
+}
+
+type Boxed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a task keeps while it is parked, its own future left out.
+fn parked(suite: &mut Suite, runtime: &Runtime) {
+    const FUTURE: f64 = size_of::<std::future::Pending<Result<(), Error>>>() as f64;
+    let ours = within(runtime, async {
+        let group = TaskGroup::<(), Error>::new();
+        let work = async {
+            for _ in 0..SLEEPERS {
+                group.spawn(std::future::pending()).expect("open");
+            }
+            tokio::task::yield_now().await;
+        };
+        counted(Count::Live, SLEEPERS, work).await.0
+    });
+    let set = within(runtime, async {
+        let mut set = JoinSet::<Result<(), Error>>::new();
+        let work = async {
+            for _ in 0..SLEEPERS {
+                set.spawn(std::future::pending());
+            }
+            tokio::task::yield_now().await;
+        };
+        counted(Count::Live, SLEEPERS, work).await.0
+    });
+    suite
+        .figure("taskgroup/memory/parked-bytes-a-task", "bytes")
+        .ours(&[ours - FUTURE])
+        .peer("JoinSet", &[set - FUTURE])
+        .at_most_value(176.0)
+        .report();
 }

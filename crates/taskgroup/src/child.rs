@@ -17,23 +17,29 @@ use crate::shared::{Shared, Waiting};
 use crate::slots::Slot;
 use crate::{Label, Outcome, Panic};
 
-/// Where a task comes from: its group, and the name that it was spawned under.
-pub(crate) struct Origin<T, E> {
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) shared: Arc<Shared<T, E>>,
+/// A task's name, or the lack of one, which then takes no room.
+pub(crate) trait Name: Send + 'static {
+    fn get(&self) -> Option<Arc<str>>;
 }
 
-impl<T, E> Origin<T, E> {
-    pub(crate) fn label(&self, index: u32) -> Label {
-        Label { index, name: self.name.clone() }
+impl Name for () {
+    fn get(&self) -> Option<Arc<str>> {
+        None
+    }
+}
+
+impl Name for Arc<str> {
+    fn get(&self) -> Option<Arc<str>> {
+        Some(Self::clone(self))
     }
 }
 
 pin_project! {
     /// A task of a group. Dropped before its end, it ends as cancelled.
-    pub(crate) struct Child<F, T, E>
+    pub(crate) struct Child<F, N, T, E>
     where
         F: Future<Output = Result<T, E>>,
+        N: Name,
         T: Send,
         T: 'static,
         E: Send,
@@ -41,14 +47,16 @@ pin_project! {
     {
         #[pin]
         child: Option<F>,
-        origin: Arc<Origin<T, E>>,
+        name: N,
+        shared: Arc<Shared<T, E>>,
         index: u32,
         slot: Slot,
     }
 
-    impl<F, T, E> PinnedDrop for Child<F, T, E>
+    impl<F, N, T, E> PinnedDrop for Child<F, N, T, E>
     where
         F: Future<Output = Result<T, E>>,
+        N: Name,
         T: Send,
         T: 'static,
         E: Send,
@@ -62,15 +70,16 @@ pin_project! {
     }
 }
 
-impl<F, T, E> Child<F, T, E>
+impl<F, N, T, E> Child<F, N, T, E>
 where
     F: Future<Output = Result<T, E>>,
+    N: Name,
     T: Send + 'static,
     E: Send + 'static,
 {
     /// A task that has been admitted as `index`, and takes its place in a limited group when it is started.
-    pub(crate) fn new(child: F, origin: Arc<Origin<T, E>>, index: u32) -> Self {
-        Self { child: Some(child), origin, index, slot: Slot::QUEUED }
+    pub(crate) fn new(child: F, name: N, shared: Arc<Shared<T, E>>, index: u32) -> Self {
+        Self { child: Some(child), name, shared, index, slot: Slot::QUEUED }
     }
 
     /// The same, with its place taken.
@@ -79,15 +88,19 @@ where
         self
     }
 
-    fn cut_short(self: Pin<&mut Self>) {
-        let grace = self.origin.shared.settings.grace;
+    fn cut_short(mut self: Pin<&mut Self>) {
+        let forced = self.shared.is_forced();
         // A task that never began had no grace to ignore.
         let began = self.slot != Slot::QUEUED;
-        let outcome = if grace.is_zero() || !began || !self.origin.shared.tally.seen().is_forced() {
-            Outcome::Cancelled
-        } else {
+        let outcome = if forced && began && !self.shared.settings.grace.is_zero() {
             Outcome::Aborted
+        } else {
+            Outcome::Cancelled
         };
+        if forced && began {
+            // The closing of the slots takes every waker out.
+            *self.as_mut().project().slot = Slot::NONE;
+        }
         self.end(outcome);
     }
 
@@ -101,31 +114,35 @@ where
                 Outcome::Panicked(Panic::new(payload))
             }
         };
-        let shared = &this.origin.shared;
+        let shared = &*this.shared;
         shared.slots.leave(*this.slot);
         let held = *this.slot != Slot::QUEUED;
         match outcome {
-            Outcome::Value(_) if shared.counts_only() => shared.finish_unit(held),
-            outcome => shared.finish(this.origin.label(*this.index), held, outcome),
+            Outcome::Value(_) if shared.counts_only() => shared.finish_counted(held),
+            Outcome::Cancelled if !shared.settings.streaming => shared.finish_cancelled(held),
+            outcome => {
+                shared.finish(Label { index: *this.index, name: this.name.get() }, held, outcome)
+            }
         }
     }
 }
 
-impl<F, T, E> Future for Child<F, T, E>
+impl<F, N, T, E> Future for Child<F, N, T, E>
 where
     F: Future<Output = Result<T, E>>,
+    N: Name,
     T: Send + 'static,
     E: Send + 'static,
 {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.origin.shared.tally.seen().is_forced() {
+        if self.shared.is_forced() {
             self.cut_short();
             return Poll::Ready(());
         }
         let this = self.as_mut().project();
-        let shared = &this.origin.shared;
+        let shared = &*this.shared;
         let child = this.child.as_pin_mut().expect("a task is not polled after its end");
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _inside = Inside::enter(Arc::as_ptr(shared).addr());
@@ -154,9 +171,10 @@ where
     }
 }
 
-impl<F, T, E> Waiting for Child<F, T, E>
+impl<F, N, T, E> Waiting for Child<F, N, T, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
+    N: Name,
     T: Send + 'static,
     E: Send + 'static,
 {
@@ -197,3 +215,6 @@ pub(crate) fn drop_quietly<V>(value: V) {
     // The payload of that panic may panic in its own drop; that is where containing it ends.
     drop(dropped);
 }
+
+#[cfg(test)]
+mod tests;

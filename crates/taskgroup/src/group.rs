@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::builder::Builder;
-use crate::child::Origin;
 use crate::shared::Shared;
 use crate::waiters::Ticket;
 use crate::{Cause, GroupError, Spawner};
@@ -65,7 +64,7 @@ impl<T: Send + 'static, E: Send + 'static> TaskGroup<T, E> {
     }
 
     pub(crate) fn of(shared: Arc<Shared<T, E>>) -> Self {
-        Self { spawner: Spawner(Arc::new(Origin { name: None, shared })) }
+        Self { spawner: Spawner::of(shared) }
     }
 
     /// A handle for whoever shall spawn too.
@@ -104,7 +103,7 @@ impl<T: Send + 'static, E: Send + 'static> Deref for TaskGroup<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Drop for TaskGroup<T, E> {
     fn drop(&mut self) {
-        self.spawner.0.shared.abandon();
+        self.spawner.shared.abandon();
     }
 }
 
@@ -120,17 +119,16 @@ impl<T: Send + 'static, E: Send + 'static> Future for Wait<T, E> {
     type Output = Result<Vec<T>, GroupError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let shared = Arc::clone(&self.group.spawner.0.shared);
+        let shared = Arc::clone(&self.group.spawner.shared);
         if shared.is_awaited_from_inside() {
             return Poll::Ready(Err(GroupError::bare(Cause::WaitedFromInside)));
         }
-        if !shared.tally.close_if_empty() {
+        let closed = shared.tally.close_if_empty().or_else(|| {
             self.ticket = Some(shared.waiters.register(self.ticket, cx.waker()));
-            if !shared.tally.close_if_empty() {
-                return Poll::Pending;
-            }
-        }
-        let verdict = shared.settle();
+            shared.tally.close_if_empty()
+        });
+        let Some(closed) = closed else { return Poll::Pending };
+        let verdict = shared.settle(closed);
         let resume = shared.settings.resume_panics;
         Poll::Ready(verdict.map_err(|error| if resume { error.resume_panic() } else { error }))
     }
@@ -147,7 +145,7 @@ impl<T: Send + 'static, E: Send + 'static> Deref for Wait<T, E> {
 impl<T: Send + 'static, E: Send + 'static> Drop for Wait<T, E> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.group.spawner.0.shared.waiters.leave(ticket);
+            self.group.spawner.shared.waiters.leave(ticket);
         }
     }
 }

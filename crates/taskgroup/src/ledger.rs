@@ -15,7 +15,7 @@ pub(crate) struct Ledger<T, E> {
     values: Vec<(u32, T)>,
     cause: Option<Cause<E>>,
     aftermath: Aftermath<E>,
-    /// Ended without a value, whatever the way; modulo 2³², as the tally's count of admissions.
+    /// Ended without a value and not by cancellation; modulo 2³², as the tally's count of admissions.
     valueless: u32,
     /// Set when outcomes are handed out one by one instead.
     stream: Option<Stream<T, E>>,
@@ -63,10 +63,8 @@ impl<T, E> Ledger<T, E> {
             Outcome::Panicked(panic) => {
                 surplus = self.fail(Failure { task, kind: FailureKind::Panicked(panic) });
             }
-            Outcome::Cancelled => {
-                self.valueless = self.valueless.wrapping_add(1);
-                self.aftermath.cancelled += 1;
-            }
+            // Counted by the owner, without a lock: they come by the ten thousand.
+            Outcome::Cancelled => {}
             Outcome::Aborted => {
                 self.valueless = self.valueless.wrapping_add(1);
                 self.aftermath.aborted_count += 1;
@@ -103,13 +101,14 @@ impl<T, E> Ledger<T, E> {
         self.stream.as_mut()?.reader.take()
     }
 
-    /// How many of `admitted` tasks gave a value.
-    pub(crate) fn valued(&self, admitted: u32) -> u32 {
-        admitted.wrapping_sub(self.valueless)
+    /// How many of `admitted` tasks gave a value, if `cancelled` did not.
+    pub(crate) fn valued(&self, admitted: u32, cancelled: usize) -> u32 {
+        admitted.wrapping_sub(self.valueless).wrapping_sub(cancelled as u32)
     }
 
     /// The verdict once nobody lives: every value in spawn order, or the error.
-    pub(crate) fn settle(&mut self) -> Result<Vec<(u32, T)>, GroupError<E>> {
+    pub(crate) fn settle(&mut self, cancelled: usize) -> Result<Vec<(u32, T)>, GroupError<E>> {
+        self.aftermath.cancelled = cancelled;
         let cut_short = self.aftermath.cancelled + self.aftermath.aborted_count != 0;
         let failed = matches!(self.cause, Some(Cause::Task(_)))
             || self.policy != Policy::Supervise && !self.aftermath.followers.is_empty();

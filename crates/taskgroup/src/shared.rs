@@ -15,8 +15,9 @@
 //!
 //! LOCK ORDER: no lock is taken while another is held.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -54,8 +55,14 @@ pub(crate) struct Settings {
     pub(crate) streaming: bool,
 }
 
+#[repr(C)]
 pub(crate) struct Shared<T, E> {
+    // Written at each spawn and each end, as is the count of the `Arc` right before it: one cache line for the two, and
+    // none of what each poll only reads.
     pub(crate) tally: Tally,
+    _apart: [u64; 13],
+    forced: AtomicBool,
+    cancelled: AtomicUsize,
     pub(crate) slots: Slots,
     pub(crate) waiters: Waiters,
     pub(crate) ledger: Mutex<Ledger<T, E>>,
@@ -147,6 +154,9 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     fn build(settings: Settings, token: CancellationToken, parent: Option<Parent>) -> Self {
         Self {
             tally: Tally::new(),
+            _apart: [0; 13],
+            forced: AtomicBool::new(false),
+            cancelled: AtomicUsize::new(0),
             slots: Slots::new(),
             waiters: Waiters::new(),
             ledger: Mutex::new(Ledger::new(
@@ -230,8 +240,15 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         self.leave();
     }
 
+    /// As [`finish`](Self::finish) for a task that was cancelled, which is counted and not kept.
+    pub(crate) fn finish_cancelled(self: &Arc<Self>, held: bool) {
+        // ORDERING: Relaxed; the Release in `leave`, below, publishes it to whoever finds the group empty.
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+        self.finish_counted(held);
+    }
+
     /// As [`finish`](Self::finish) for a value that is counted and not kept.
-    pub(crate) fn finish_unit(self: &Arc<Self>, held: bool) {
+    pub(crate) fn finish_counted(self: &Arc<Self>, held: bool) {
         if held {
             self.give_place();
         }
@@ -240,7 +257,7 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
 
     /// Whether values are only counted: there is nothing in `()` to keep.
     pub(crate) fn counts_only(&self) -> bool {
-        std::any::TypeId::of::<T>() == std::any::TypeId::of::<()>() && !self.settings.streaming
+        TypeId::of::<T>() == TypeId::of::<()>() && !self.settings.streaming
     }
 
     fn record(self: &Arc<Self>, task: Label, outcome: Outcome<T, E>) {
@@ -365,17 +382,27 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     }
 
     fn force(&self) {
-        if !self.tally.force().is_forced() {
+        // ORDERING: Release; pairs with the Acquire in `is_forced`, so that a task that is forced finds the cancellation too.
+        // A task that misses it parks, and finds the slots closed or is woken by their closing, which happens after.
+        if !self.forced.swap(true, Ordering::Release) {
             self.slots.close();
         }
     }
 
+    /// Whether tasks are to be dropped at their next poll.
+    pub(crate) fn is_forced(&self) -> bool {
+        // ORDERING: Acquire; pairs with the Release in `force`.
+        self.forced.load(Ordering::Acquire)
+    }
+
     /// The verdict, once nobody lives and nobody can come.
-    pub(crate) fn settle(&self) -> Result<Vec<T>, GroupError<E>> {
+    pub(crate) fn settle(&self, closed: Seen) -> Result<Vec<T>, GroupError<E>> {
         self.end_timers();
+        // ORDERING: Relaxed; `close_if_empty` has seen every task leave, and what each did before that.
+        let cancelled = self.cancelled.load(Ordering::Relaxed);
         let (verdict, valued) = {
             let mut ledger = self.ledger.lock();
-            (ledger.settle(), ledger.valued(self.tally.seen().admitted()))
+            (ledger.settle(cancelled), ledger.valued(closed.admitted(), cancelled))
         };
         let values = verdict?;
         if self.counts_only() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::builder::Builder;
-use crate::child::{Child, Origin};
+use crate::child::{Child, Name};
 use crate::shared::Shared;
 use crate::tally::Who;
 use crate::{Cause, Failure, Refused, TaskGroup};
@@ -15,19 +15,22 @@ use crate::{Cause, Failure, Refused, TaskGroup};
 ///
 /// Cheap to clone. It keeps no group open: once the group was waited for or dropped, every spawn is refused. A
 /// [`TaskGroup`] and its [`Wait`](crate::Wait) dereference to their spawner, so all of this can be called on them.
-pub struct Spawner<T, E>(pub(crate) Arc<Origin<T, E>>);
+pub struct Spawner<T, E> {
+    pub(crate) shared: Arc<Shared<T, E>>,
+    name: Option<Arc<str>>,
+}
 
 impl<T, E> Clone for Spawner<T, E> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { shared: Arc::clone(&self.shared), name: self.name.clone() }
     }
 }
 
 impl<T, E> fmt::Debug for Spawner<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.0.shared.tally.seen();
+        let seen = self.shared.tally.seen();
         f.debug_struct("Spawner")
-            .field("name", &self.0.name)
+            .field("name", &self.name)
             .field("live", &seen.live())
             .field("cancelled", &seen.is_cancelled())
             .field("closed", &seen.is_closed())
@@ -64,17 +67,10 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let shared = &self.0.shared;
-        let runtime = shared.runtime();
-        let index = shared.enter(Who::Task)?.admitted();
-        let child = Child::new(task, Arc::clone(&self.0), index);
-        if shared.admission.is_none() {
-            runtime.spawn(child.started());
-        } else {
-            // What comes back is a task for which the group was cancelled a moment ago; its drop ends it as such.
-            drop(shared.queue(Box::new(child)));
+        match &self.name {
+            None => self.put(task, ()),
+            Some(name) => self.put(task, Arc::clone(name)),
         }
-        Ok(index)
     }
 
     /// As [`spawn`](Self::spawn), but only if the task can run now: not past the limit, and not past others who wait.
@@ -88,22 +84,19 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let shared = &self.0.shared;
-        let runtime = shared.runtime();
+        let shared = &self.shared;
+        shared.runtime();
         if let Some(admission) = &shared.admission {
             let entered = admission.lock().try_enter();
             if !entered {
                 return Err(self.refusal().unwrap_or(Refused::Full));
             }
         }
-        let index = match shared.enter(Who::Task) {
-            Ok(before) => before.admitted(),
-            Err(refused) => {
-                shared.give_place();
-                return Err(refused);
-            }
-        };
-        runtime.spawn(Child::new(task, Arc::clone(&self.0), index).started());
+        let index = shared.enter(Who::Task).inspect_err(|_| shared.give_place())?.admitted();
+        match &self.name {
+            None => self.run(task, (), index),
+            Some(name) => self.run(task, Arc::clone(name), index),
+        }
         Ok(index)
     }
 
@@ -140,8 +133,7 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
 
     /// A spawner whose tasks carry this name in errors, outcomes and spans.
     pub fn named(&self, name: impl Into<Arc<str>>) -> Self {
-        let shared = Arc::clone(&self.0.shared);
-        Self(Arc::new(Origin { name: Some(name.into()), shared }))
+        Self { shared: Arc::clone(&self.shared), name: Some(name.into()) }
     }
 
     /// Cancels the group and every group below it: the token fires, tasks that wait for the limit are dropped, nothing more
@@ -149,12 +141,12 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     ///
     /// From inside a task this does not interrupt the caller: it runs on to its own next suspension. Idempotent.
     pub fn cancel(&self) {
-        self.0.shared.cancel(Cause::Cancelled);
+        self.shared.cancel(Cause::Cancelled);
     }
 
     /// Whether the group was cancelled, by whatever.
     pub fn is_cancelled(&self) -> bool {
-        self.0.shared.tally.seen().is_cancelled()
+        self.shared.tally.seen().is_cancelled()
     }
 
     /// Returns when the group is cancelled.
@@ -162,52 +154,52 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
-        self.0.shared.token.cancelled()
+        self.shared.token.cancelled()
     }
 
     /// A token that fires with the group. Cancelling this one cancels what hangs on it, not the group.
     pub fn token(&self) -> CancellationToken {
-        self.0.shared.token.child_token()
+        self.shared.token.child_token()
     }
 
     /// Whether the group takes no more tasks because it was waited for or dropped.
     pub fn is_closed(&self) -> bool {
-        self.0.shared.tally.seen().is_closed()
+        self.shared.tally.seen().is_closed()
     }
 
     /// How many tasks have been taken and have not ended, those that wait for the limit among them. A child group with live
     /// tasks counts as one.
     pub fn live(&self) -> usize {
-        self.0.shared.tally.seen().live()
+        self.shared.tally.seen().live()
     }
 
     /// How many tasks run, in a group with a limit; as [`live`](Self::live) in one without.
     pub fn running(&self) -> usize {
-        let limited = self.0.shared.admission.as_ref();
+        let limited = self.shared.admission.as_ref();
         limited.map_or_else(|| self.live(), |admission| admission.lock().running())
     }
 
     /// How many wait for a place.
     pub fn waiting(&self) -> usize {
-        self.0.shared.admission.as_ref().map_or(0, |admission| admission.lock().waiting())
+        self.shared.admission.as_ref().map_or(0, |admission| admission.lock().waiting())
     }
 
     /// The limit on how many run, if there is one.
     pub fn limit(&self) -> Option<usize> {
-        self.0.shared.admission.as_ref().map(|admission| admission.lock().limit())
+        self.shared.admission.as_ref().map(|admission| admission.lock().limit())
     }
 
     /// Changes the limit of a group that was built with one; says whether it was. More room starts those who wait, in their
     /// order; less room stops nobody, and starts nobody until enough have ended.
     pub fn set_limit(&self, limit: usize) -> bool {
-        self.0.shared.resize(limit);
-        self.0.shared.admission.is_some()
+        self.shared.resize(limit);
+        self.shared.admission.is_some()
     }
 
     /// Takes the failures recorded so far, and the count of those that found no room. This is how a group under
     /// [`Policy::Supervise`](crate::Policy::Supervise) tells of them; in others the cause is not among them.
     pub fn take_failures(&self) -> (Vec<Failure<E>>, usize) {
-        self.0.shared.ledger.lock().take_failures()
+        self.shared.ledger.lock().take_failures()
     }
 
     /// A group below this one: cancelled with it, and never the other way round. The parent's `wait` covers the child's
@@ -235,11 +227,40 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
         T2: Send + 'static,
         E2: Send + 'static,
     {
-        TaskGroup::of(Shared::child_of(settings.into_settings(false), &self.0.shared))
+        TaskGroup::of(Shared::child_of(settings.into_settings(false), &self.shared))
+    }
+
+    pub(crate) fn of(shared: Arc<Shared<T, E>>) -> Self {
+        Self { shared, name: None }
+    }
+
+    fn put<F>(&self, task: F, name: impl Name) -> Result<u32, Refused>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let shared = &self.shared;
+        shared.runtime();
+        let index = shared.enter(Who::Task)?.admitted();
+        if shared.admission.is_none() {
+            self.run(task, name, index);
+        } else {
+            let child = Child::new(task, name, Arc::clone(shared), index);
+            // What comes back is a task for which the group was cancelled a moment ago; its drop ends it as such.
+            drop(shared.queue(Box::new(child)));
+        }
+        Ok(index)
+    }
+
+    fn run<F>(&self, task: F, name: impl Name, index: u32)
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let child = Child::new(task, name, Arc::clone(&self.shared), index);
+        drop(self.shared.runtime().spawn(child.started()));
     }
 
     fn refusal(&self) -> Option<Refused> {
-        let seen = self.0.shared.tally.seen();
+        let seen = self.shared.tally.seen();
         match seen {
             seen if seen.is_closed() => Some(Refused::Closed),
             seen if seen.is_cancelled() => Some(Refused::Cancelled),

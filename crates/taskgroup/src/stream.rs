@@ -6,7 +6,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::child::Origin;
 use crate::shared::Shared;
 use crate::{Completed, Spawner};
 
@@ -44,7 +43,7 @@ impl<T: Send + 'static, E: Send + 'static> fmt::Debug for TaskStream<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> TaskStream<T, E> {
     pub(crate) fn of(shared: Arc<Shared<T, E>>) -> Self {
-        Self { spawner: Spawner(Arc::new(Origin { name: None, shared })) }
+        Self { spawner: Spawner::of(shared) }
     }
 
     /// A handle for whoever shall spawn too.
@@ -63,7 +62,7 @@ impl<T: Send + 'static, E: Send + 'static> TaskStream<T, E> {
 
     /// As [`next`](Self::next), for streams and futures written by hand: `futures::stream::poll_fn` makes a `Stream` of it.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Completed<T, E>>> {
-        let shared = &self.spawner.0.shared;
+        let shared = &self.spawner.shared;
         // Read first: a task is in the ledger before it leaves the tally.
         let nobody = shared.tally.seen().live() == 0 || shared.is_awaited_from_inside();
         let next = shared.ledger.lock().next(cx.waker());
@@ -99,6 +98,6 @@ impl<T: Send + 'static, E: Send + 'static> Deref for TaskStream<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Drop for TaskStream<T, E> {
     fn drop(&mut self) {
-        self.spawner.0.shared.abandon();
+        self.spawner.shared.abandon();
     }
 }

@@ -1,8 +1,8 @@
 //! One word that says how many tasks live, how many were ever admitted, and whether more may come.
 //!
 //! ```text
-//!  63          32 31            3   2       1         0
-//! | admitted     | live          | FORCED | CANCELLED | CLOSED |
+//!  63        32 31        2     1           0
+//! | admitted    | live      | CANCELLED | CLOSED |
 //! ```
 //!
 //! Invariants:
@@ -16,9 +16,8 @@ use crate::sync::{AtomicU64, Ordering};
 
 const CLOSED: u64 = 1;
 const CANCELLED: u64 = 1 << 1;
-const FORCED: u64 = 1 << 2;
-const LIVE: u64 = 1 << 3;
-const LIVE_BITS: u64 = (1 << 29) - 1;
+const LIVE: u64 = 1 << 2;
+const LIVE_BITS: u64 = (1 << 30) - 1;
 const ADMITTED: u64 = 1 << 32;
 
 /// What the word said at one moment.
@@ -44,11 +43,6 @@ impl Seen {
     /// Whether the group was cancelled.
     pub fn is_cancelled(self) -> bool {
         self.0 & CANCELLED != 0
-    }
-
-    /// Whether tasks are to be dropped at their next poll.
-    pub fn is_forced(self) -> bool {
-        self.0 & FORCED != 0
     }
 
     fn refusal(self) -> Option<Refused> {
@@ -148,15 +142,15 @@ impl Tally {
         Seen(before.wrapping_sub(LIVE))
     }
 
-    /// Closes if nobody lives; whether it is closed and empty now.
-    pub fn close_if_empty(&self) -> bool {
+    /// Closes if nobody lives, and gives the word of that moment.
+    pub fn close_if_empty(&self) -> Option<Seen> {
         let mut seen = self.seen();
         loop {
             if seen.live() != 0 {
-                return false;
+                return None;
             }
             match self.exchange(seen, seen.0 | CLOSED) {
-                Ok(()) => return true,
+                Ok(()) => return Some(seen),
                 Err(now) => seen = now,
             }
         }
@@ -170,11 +164,6 @@ impl Tally {
     /// Raises the cancelled flag; what stood before.
     pub fn cancel(&self) -> Seen {
         self.raise(CANCELLED)
-    }
-
-    /// Raises the flag at which tasks are dropped; what stood before.
-    pub fn force(&self) -> Seen {
-        self.raise(FORCED)
     }
 
     fn raise(&self, flag: u64) -> Seen {

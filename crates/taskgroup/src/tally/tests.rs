@@ -37,9 +37,9 @@ fn the_first_is_left_to_the_caller() {
 fn closes_only_when_empty_and_admits_nobody_after() {
     let tally = Tally::new();
     admit(&tally).expect("open");
-    assert!(!tally.close_if_empty());
+    assert_eq!(tally.close_if_empty(), None);
     tally.leave();
-    assert!(tally.close_if_empty());
+    assert!(tally.close_if_empty().is_some());
     assert_eq!(admit(&tally), Err(Refused::Closed));
     assert_eq!(tally.enter(Who::ChildGroup).map(Seen::admitted), Err(Refused::Closed));
 }
