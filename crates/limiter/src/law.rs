@@ -1,0 +1,83 @@
+//! Control laws: rules that choose the limit from what was measured.
+
+use std::fmt;
+use std::time::Duration;
+
+mod threshold;
+
+pub use threshold::{Threshold, ThresholdConfig, ThresholdConfigError};
+
+/// A rule that chooses the next limit.
+///
+/// A law is a function of values. It reads no clock, holds no lock and knows no semaphore: time is in the
+/// [`Sample`], what it must remember is in itself. The same code can therefore run in production, in a simulator and in a
+/// test.
+///
+/// # Examples
+///
+/// ```
+/// use tidegate_limiter::{Law, Sample};
+///
+/// /// Half as many after errors, one more otherwise.
+/// #[derive(Debug)]
+/// struct Halve;
+///
+/// impl Law for Halve {
+///     fn next(&mut self, limit: usize, sample: &Sample) -> usize {
+///         match sample.error_rate {
+///             Some(rate) if rate > 0.1 => (limit / 2).max(1),
+///             Some(_) => limit + 1,
+///             None => limit,
+///         }
+///     }
+/// }
+///
+/// let mut law = Halve;
+/// assert_eq!(law.next(8, &Sample { error_rate: Some(0.5), ..Sample::default() }), 4);
+/// assert_eq!(law.next(8, &Sample::default()), 8);
+/// ```
+pub trait Law: fmt::Debug + Send {
+    /// The limit from now on, given the `limit` in force while `sample` was taken.
+    fn next(&mut self, limit: usize, sample: &Sample) -> usize;
+}
+
+impl<L: Law + ?Sized> Law for Box<L> {
+    fn next(&mut self, limit: usize, sample: &Sample) -> usize {
+        (**self).next(limit, sample)
+    }
+}
+
+/// What was measured over one interval. `None` is what could not be read, or nobody measures.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sample {
+    /// When the interval ended, counted from any moment that stays the same.
+    pub at: Duration,
+    /// How many work items wait to be admitted.
+    pub queue_depth: Option<f64>,
+    /// The gauge that tells how long, or how many, wait for the GPU, or for whatever backend is scarce; in the unit of
+    /// the threshold it is compared with.
+    pub gpu_wait: Option<f64>,
+    /// The share of work items that failed, between 0 and 1.
+    pub error_rate: Option<f64>,
+    /// The most that were in flight at any moment of the interval.
+    pub max_in_flight: usize,
+    /// How many work items were rejected by an overloaded backend, or timed out, in the interval.
+    pub overloads: usize,
+    /// The latencies of the work items that ended in the interval; `None` if none did.
+    pub latency: Option<Latency>,
+    /// The mean time a work item waited inside the backend before it was served, where the backend tells.
+    pub backend_wait: Option<Duration>,
+}
+
+/// Latencies of one interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Latency {
+    /// How many were measured; at least 1.
+    pub count: usize,
+    /// The smallest.
+    pub min: Duration,
+    /// The mean.
+    pub mean: Duration,
+    /// The standard deviation.
+    pub deviation: Duration,
+}

@@ -1,0 +1,353 @@
+//! Order, resizing, closing, leaving: polled by hand, on one thread.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tidegate_limiter::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn granted<F, P>(future: &mut F) -> P
+where
+    F: Future<Output = Result<P, AcquireError>> + Unpin,
+    P: std::fmt::Debug,
+{
+    match poll(future) {
+        Poll::Ready(Ok(permit)) => permit,
+        other => panic!("expected a permit, got {other:?}"),
+    }
+}
+
+fn refused<F, P>(future: &mut F) -> AcquireError
+where
+    F: Future<Output = Result<P, AcquireError>> + Unpin,
+    P: std::fmt::Debug,
+{
+    match poll(future) {
+        Poll::Ready(Err(error)) => error,
+        other => panic!("expected an error, got {other:?}"),
+    }
+}
+
+/// A semaphore's whole limit, held.
+fn fill(semaphore: &Semaphore) -> Vec<SemaphorePermit<'_>> {
+    std::iter::from_fn(|| semaphore.try_acquire().ok()).collect()
+}
+
+#[test]
+fn waiters_are_admitted_in_the_order_of_their_first_poll() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (mut second, mut first) = (semaphore.acquire(), semaphore.acquire());
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut second).is_pending());
+    drop(held);
+    assert!(poll(&mut second).is_pending());
+    drop(granted(&mut first));
+    drop(granted(&mut second));
+    assert_eq!(semaphore.in_use(), 0);
+}
+
+#[test]
+fn small_request_does_not_overtake_a_large_one() {
+    let semaphore = Semaphore::new(4);
+    let mut held = fill(&semaphore);
+    let (mut large, mut small) = (semaphore.acquire_many(3), semaphore.acquire());
+    assert!(poll(&mut large).is_pending());
+    assert!(poll(&mut small).is_pending());
+    held.truncate(2);
+    assert!(poll(&mut small).is_pending());
+    assert_eq!(semaphore.available(), 2, "free, but for the head alone");
+    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    held.truncate(1);
+    let large = granted(&mut large);
+    assert!(poll(&mut small).is_pending());
+    drop(large);
+    drop(granted(&mut small));
+}
+
+#[test]
+fn dropping_the_head_admits_whoever_fits_behind_it() {
+    let semaphore = Semaphore::new(4);
+    let mut held = fill(&semaphore);
+    let (mut large, mut small) = (semaphore.acquire_many(3), semaphore.acquire());
+    assert!(poll(&mut large).is_pending());
+    assert!(poll(&mut small).is_pending());
+    held.truncate(3);
+    drop(large);
+    drop(granted(&mut small));
+}
+
+#[test]
+fn dropping_a_waiter_that_was_granted_passes_the_permit_on() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (mut first, mut second) = (semaphore.acquire(), semaphore.acquire());
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut second).is_pending());
+    drop(held);
+    assert_eq!(semaphore.queue().granted_unpolled, 1);
+    drop(first);
+    drop(granted(&mut second));
+    assert_eq!(semaphore.queue().granted_unpolled, 0);
+}
+
+#[test]
+fn shrinking_admits_nobody_until_the_use_is_under_the_new_limit() {
+    for backlog in [20, 1000] {
+        let semaphore = Semaphore::new(10);
+        let mut held = fill(&semaphore);
+        let mut waiting: Vec<_> = (0..backlog).map(|_| semaphore.acquire()).collect();
+        assert!(waiting.iter_mut().all(|acquire| poll(acquire).is_pending()));
+        semaphore.resize(5);
+        while held.len() > 5 {
+            held.pop();
+            assert_eq!(semaphore.waiting(), backlog, "nobody was admitted");
+        }
+        assert_eq!((semaphore.in_use(), semaphore.view().debt()), (5, 0));
+        held.pop();
+        assert_eq!((semaphore.in_use(), semaphore.waiting()), (5, backlog - 1));
+        drop(granted(&mut waiting[0]));
+    }
+}
+
+#[test]
+fn growing_admits_in_order_before_resize_returns() {
+    let semaphore = Semaphore::new(0);
+    let mut waiting: Vec<_> = (0..5).map(|_| semaphore.acquire()).collect();
+    assert!(waiting.iter_mut().all(|acquire| poll(acquire).is_pending()));
+    semaphore.resize(3);
+    assert_eq!((semaphore.in_use(), semaphore.waiting()), (3, 2));
+    let permits: Vec<_> = waiting.iter_mut().take(3).map(granted).collect();
+    assert!(waiting[3..].iter_mut().all(|acquire| poll(acquire).is_pending()));
+    drop(permits);
+    let permits: Vec<_> = waiting[3..].iter_mut().map(granted).collect();
+    assert_eq!(permits.len(), 2);
+}
+
+#[test]
+fn limit_zero_is_a_pause_that_refuses_nobody() {
+    let semaphore = Semaphore::new(0);
+    let mut heavy = semaphore.acquire_many(7);
+    assert!(poll(&mut heavy).is_pending());
+    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    semaphore.resize(7);
+    assert_eq!(granted(&mut heavy).num_permits(), 7);
+}
+
+#[test]
+fn a_request_heavier_than_the_limit_is_refused_at_once_or_when_a_shrink_makes_it_so() {
+    let semaphore = Semaphore::new(4);
+    let error = refused(&mut semaphore.acquire_many(5));
+    assert_eq!(error, AcquireError::ExceedsLimit { requested: 5, limit: 4 });
+
+    let held = fill(&semaphore);
+    let (mut heavy, mut light) = (semaphore.acquire_many(4), semaphore.acquire());
+    let mut patient = semaphore.acquire_many(4).or_wait_for_growth();
+    assert!(poll(&mut heavy).is_pending());
+    assert!(poll(&mut light).is_pending());
+    assert!(poll(&mut patient).is_pending());
+    semaphore.resize(3);
+    assert_eq!(refused(&mut heavy), AcquireError::ExceedsLimit { requested: 4, limit: 3 });
+    assert!(poll(&mut light).is_pending());
+    drop(held);
+    drop(granted(&mut light));
+    assert!(poll(&mut patient).is_pending());
+    assert!(semaphore.try_acquire().is_err(), "whoever waits for growth holds up the others");
+    semaphore.resize(4);
+    drop(granted(&mut patient));
+}
+
+#[test]
+fn a_weight_that_no_limit_can_hold_is_refused_even_if_it_would_wait() {
+    let semaphore = Semaphore::new(0);
+    let mut absurd = semaphore.acquire_many(u32::MAX).or_wait_for_growth();
+    let error = refused(&mut absurd);
+    assert!(matches!(error, AcquireError::ExceedsLimit { .. }), "{error:?}");
+}
+
+#[test]
+fn refusing_the_head_after_a_shrink_admits_whoever_fits_behind_it() {
+    let semaphore = Semaphore::new(4);
+    let mut held = fill(&semaphore);
+    held.truncate(1);
+    let (mut heavy, mut light) = (semaphore.acquire_many(4), semaphore.acquire());
+    assert!(poll(&mut heavy).is_pending());
+    assert!(poll(&mut light).is_pending());
+    semaphore.resize(3);
+    drop(granted(&mut light));
+    assert!(matches!(refused(&mut heavy), AcquireError::ExceedsLimit { .. }));
+}
+
+#[test]
+fn closing_fails_those_who_wait_and_leaves_permits_and_grants_good() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (mut first, mut second) = (semaphore.acquire(), semaphore.acquire());
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut second).is_pending());
+    drop(held);
+    semaphore.close();
+    assert!(semaphore.is_closed());
+    let permit = granted(&mut first);
+    assert_eq!(refused(&mut second), AcquireError::Closed);
+    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
+    assert_eq!(refused(&mut semaphore.acquire_many(0)), AcquireError::Closed);
+    drop(permit);
+    assert_eq!((semaphore.in_use(), semaphore.waiting()), (0, 0));
+    semaphore.resize(9);
+    assert!(semaphore.is_closed(), "resizing does not open it again");
+}
+
+#[test]
+fn a_full_queue_refuses_the_next_request() {
+    let semaphore = Semaphore::new(1).with_queue_bound(2);
+    let held = semaphore.try_acquire().unwrap();
+    let mut waiting = [semaphore.acquire(), semaphore.acquire()];
+    assert!(waiting.iter_mut().all(|acquire| poll(acquire).is_pending()));
+    assert_eq!(refused(&mut semaphore.acquire()), AcquireError::QueueFull { bound: 2 });
+    drop(waiting);
+    assert!(poll(&mut semaphore.acquire()).is_pending());
+    drop(held);
+    drop(granted(&mut semaphore.acquire()));
+}
+
+#[test]
+fn weight_zero_is_granted_at_once_even_while_others_wait() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let mut waiting = semaphore.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    assert_eq!(granted(&mut semaphore.acquire_many(0)).num_permits(), 0);
+    drop(held);
+    drop(granted(&mut waiting));
+}
+
+#[test]
+fn forgetting_a_permit_lowers_the_limit_and_resize_brings_it_back() {
+    let semaphore = Semaphore::new(5);
+    semaphore.try_acquire_many(2).unwrap().forget();
+    assert_eq!((semaphore.limit(), semaphore.in_use(), semaphore.available()), (3, 0, 3));
+    assert_eq!(semaphore.forget_permits(10), 3);
+    assert_eq!(semaphore.limit(), 0);
+    semaphore.add_permits(4);
+    assert_eq!(semaphore.available(), 4);
+}
+
+#[test]
+fn permits_split_and_merge_without_changing_the_use() {
+    let semaphore = Arc::new(Semaphore::new(6));
+    let mut whole = Arc::clone(&semaphore).try_acquire_many_owned(6).unwrap();
+    let mut two = whole.split(2).unwrap();
+    assert!(whole.split(5).is_none());
+    assert_eq!((whole.num_permits(), two.num_permits(), semaphore.in_use()), (4, 2, 6));
+    two.merge(whole.split(1).unwrap());
+    drop(whole);
+    assert_eq!(semaphore.in_use(), 3);
+    drop(two);
+    assert_eq!(semaphore.in_use(), 0);
+}
+
+#[test]
+#[should_panic(expected = "different semaphores")]
+fn permits_of_different_semaphores_do_not_merge() {
+    let (a, b) = (Semaphore::new(1), Semaphore::new(1));
+    a.try_acquire().unwrap().merge(b.try_acquire().unwrap());
+}
+
+#[test]
+fn a_request_cancelled_from_the_start_takes_no_permit() {
+    let semaphore = Semaphore::new(1);
+    let mut stopped = Box::pin(semaphore.acquire().until(std::future::ready(())));
+    assert_eq!(refused(&mut stopped), AcquireError::Cancelled);
+    let mut late = Box::pin(semaphore.acquire().before(std::future::ready(())));
+    assert_eq!(refused(&mut late), AcquireError::TimedOut);
+    assert_eq!(semaphore.in_use(), 0);
+    semaphore.close();
+    let mut closed = Box::pin(semaphore.acquire().until(std::future::ready(())));
+    assert_eq!(refused(&mut closed), AcquireError::Closed);
+}
+
+#[test]
+fn a_permit_granted_by_the_time_of_the_cancel_is_kept() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
+    let mut acquire = Box::pin(semaphore.acquire().until(async {
+        let _ = cancelled.await;
+    }));
+    assert!(poll(&mut acquire).is_pending());
+    drop(held);
+    cancel.send(()).unwrap();
+    drop(granted(&mut acquire));
+}
+
+#[test]
+fn cancelling_a_waiter_gives_up_its_place() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
+    let mut stopped = Box::pin(semaphore.acquire().until(async {
+        let _ = cancelled.await;
+    }));
+    let mut next = semaphore.acquire();
+    assert!(poll(&mut stopped).is_pending());
+    assert!(poll(&mut next).is_pending());
+    cancel.send(()).unwrap();
+    assert_eq!(refused(&mut stopped), AcquireError::Cancelled);
+    drop(stopped);
+    drop(held);
+    drop(granted(&mut next));
+}
+
+#[test]
+fn idle_completes_when_the_last_permit_is_back_even_if_taken_again_at_once() {
+    let semaphore = Semaphore::new(2);
+    let held = fill(&semaphore);
+    let mut idle = semaphore.idle();
+    assert!(poll(&mut idle).is_pending());
+    let mut waiting = semaphore.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    drop(held);
+    assert!(poll(&mut idle).is_pending(), "the grant counts as use");
+    drop(granted(&mut waiting));
+    let _again = semaphore.try_acquire().unwrap();
+    assert!(poll(&mut idle).is_ready(), "it was idle for a moment");
+    assert!(poll(&mut semaphore.idle()).is_pending());
+}
+
+#[test]
+fn idle_completes_when_the_last_waiter_leaves_a_paused_semaphore() {
+    let semaphore = Semaphore::new(0);
+    let mut waiting = semaphore.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    let mut idle = semaphore.idle();
+    assert!(poll(&mut idle).is_pending());
+    drop(waiting);
+    assert!(poll(&mut idle).is_ready());
+}
+
+#[test]
+fn ages_are_told_only_if_they_are_kept() {
+    let semaphore = Semaphore::new(0);
+    let mut waiting = semaphore.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    assert_eq!((semaphore.queue().waiting, semaphore.queue().oldest_wait), (1, None));
+
+    let semaphore = Semaphore::new(0).with_wait_times();
+    let mut waiting = semaphore.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    assert!(semaphore.queue().oldest_wait.is_some());
+    semaphore.resize(1);
+    assert_eq!(semaphore.queue().oldest_wait, None);
+    assert!(semaphore.queue().oldest_grant.is_some());
+}
+
+#[test]
+fn the_future_is_as_small_as_the_docs_say() {
+    let semaphore = Semaphore::new(1);
+    assert_eq!(size_of_val(&semaphore.acquire()), 24);
+}
