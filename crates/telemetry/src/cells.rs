@@ -80,7 +80,7 @@ impl Cells {
             // ORDERING: Relaxed; the exchange below decides.
             let before = sequence.load(Ordering::Relaxed);
             // ORDERING: Acquire; pairs with the Release below, so that the sum that the last writer left is added to.
-            let taken = before % 2 == 0
+            let taken = before.is_multiple_of(2)
                 && sequence
                     .compare_exchange(before, before + 1, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok();
@@ -117,7 +117,7 @@ impl Cells {
         loop {
             // ORDERING: Acquire; pairs with the Release stores that end a write.
             let before = sequence.load(Ordering::Acquire);
-            if before % 2 == 0 {
+            if before.is_multiple_of(2) {
                 // ORDERING: Relaxed, all; the two readings of the sequence say whether they belong together.
                 let sum = f64::from_bits(self.get(start + SUM));
                 (start + BUCKETS..)
@@ -137,7 +137,7 @@ impl Cells {
             }
             // A writer may have lost its CPU in the middle: let it go on.
             tries += 1;
-            if tries % 16 == 0 {
+            if tries.is_multiple_of(16) {
                 yield_now();
             }
         }

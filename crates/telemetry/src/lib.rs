@@ -9,7 +9,7 @@
 //! | a value computed when it is read | [`Definition::gauge_fn`], [`Definition::counter_fn`] |
 //! | to read a metric back, to steer by it | [`Registry::value`], [`Registry::snapshot`] |
 //! | the text that a server scrapes | [`Registry::render`], [`Registry::encode`] |
-//! | `/metrics`, `/healthz`, `/readyz` | the module `http`, with the feature of that name |
+//! | `/metrics`, `/healthz`, `/readyz` | the module `http`, with the feature `http` |
 //!
 //! ```
 //! use tidegate_telemetry::{Format, Registry};
@@ -37,6 +37,8 @@ mod format;
 mod gauge;
 mod hash;
 mod histogram;
+#[cfg(feature = "http")]
+pub mod http;
 mod kind;
 mod labels;
 mod local;

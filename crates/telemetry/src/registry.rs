@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::buckets::Buckets;
@@ -62,7 +62,7 @@ struct State {
 impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
-        Builder::default().build().expect("a registry without prefix and labels is in order")
+        Self { inner: Arc::new(Inner::new(String::new(), Arc::new([]), false)) }
     }
 
     /// A registry with a prefix, constant labels or created timestamps.
@@ -161,7 +161,7 @@ impl Registry {
     /// Removes a metric with all its series; whether there was one. Handles go on working, but nobody reads them.
     pub fn unregister(&self, name: &str) -> bool {
         let name = self.full_name(name);
-        let mut state = self.inner.state.write().expect("nothing panics while the lock is held");
+        let mut state = self.inner.write();
         let removed = state.families.remove(&name);
         if removed.is_some() {
             state.claimed.retain(|_, owner| *owner != name);
@@ -220,7 +220,7 @@ impl Registry {
     pub fn render(&self, format: Format) -> String {
         let mut out = Vec::new();
         self.encode(format, &mut out);
-        String::from_utf8(out).expect("names, labels and help texts are UTF-8")
+        utf8(out)
     }
 
     /// Appends the whole registry as text; once `out` has grown, this allocates nothing.
@@ -261,7 +261,7 @@ impl Registry {
     }
 
     fn families(&self) -> Arc<[Arc<Family>]> {
-        Arc::clone(&self.inner.state.read().expect("nothing panics while the lock is held").list)
+        Arc::clone(&self.inner.read().list)
     }
 
     pub(crate) fn full_name(&self, name: &str) -> String {
@@ -280,7 +280,7 @@ impl Registry {
         reuse: bool,
         make: impl FnOnce() -> Option<Family>,
     ) -> Result<Arc<Family>, RegisterError> {
-        let mut state = self.inner.state.write().expect("nothing panics while the lock is held");
+        let mut state = self.inner.write();
         if reuse && let Some(family) = state.families.get(name) {
             return Ok(Arc::clone(family));
         }
@@ -297,6 +297,25 @@ impl Registry {
         state.families.insert(name.to_owned(), Arc::clone(&family));
         state.relist();
         Ok(family)
+    }
+}
+
+impl Inner {
+    fn new(prefix: String, constant: Arc<[(String, String)]>, created: bool) -> Self {
+        let mut state = State::default();
+        for name in report::NAMES {
+            let claims = name::claims(name, Kind::Counter);
+            state.claimed.extend(claims.into_iter().map(|sample| (sample, name.to_owned())));
+        }
+        Self { prefix, constant, created, state: RwLock::new(state) }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().expect("nothing panics while the lock is held")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().expect("nothing panics while the lock is held")
     }
 }
 
@@ -373,17 +392,11 @@ impl Builder {
         name::check_metric(&format!("{prefix}x"), Kind::Gauge)?;
         // Our own reports have the label `metric`.
         name::check_labels(report::OVERFLOW.name, Kind::Counter, &self.constant, &["metric"])?;
-        let mut state = State::default();
-        for name in report::NAMES {
-            let claims = name::claims(name, Kind::Counter);
-            state.claimed.extend(claims.into_iter().map(|sample| (sample, name.to_owned())));
-        }
-        let inner = Inner {
-            prefix,
-            constant: self.constant.into(),
-            created: self.created,
-            state: RwLock::new(state),
-        };
+        let inner = Inner::new(prefix, self.constant.into(), self.created);
         Ok(Registry { inner: Arc::new(inner) })
     }
+}
+
+fn utf8(text: Vec<u8>) -> String {
+    String::from_utf8(text).expect("names, labels and help texts are UTF-8")
 }

@@ -1,5 +1,7 @@
 //! Public behaviour of the crate.
 
+#[cfg(feature = "http")]
+mod http;
 mod reading;
 mod refusal;
 mod text;

@@ -3,18 +3,19 @@
 use tidegate_telemetry::{Format, Registry};
 
 fn sample() -> Registry {
-    let registry = Registry::builder().label("zone", "eu\"1").build().unwrap();
+    let registry = Registry::builder().label("zone", "eu\"1").build().expect("it is in order");
     registry
         .define("sent_bytes_total", "Bytes\nsent \\ \"all\".")
         .unit("bytes")
         .counter()
-        .unwrap()
+        .expect("it is in order")
         .inc_by(7);
-    let depth = registry.gauge_vec("depth", "", ["queue"]).unwrap();
+    let depth = registry.gauge_vec("depth", "", ["queue"]).expect("it is in order");
     depth.set(["a\nb\\c"], f64::NEG_INFINITY);
     depth.set(["x"], 1e300);
-    let seconds =
-        registry.histogram_vec("wait_seconds", "Wait.", ["queue"], [0.5, 1.0, 1e6]).unwrap();
+    let seconds = registry
+        .histogram_vec("wait_seconds", "Wait.", ["queue"], [0.5, 1.0, 1e6])
+        .expect("it is in order");
     [0.5, 0.75, 2e9].into_iter().for_each(|v| seconds.observe(["x"], v));
     registry
 }
