@@ -20,6 +20,11 @@ use crate::{Label, Outcome, Panic};
 /// A task's name, or the lack of one, which then takes no room.
 pub(crate) trait Name: Send + 'static {
     fn get(&self) -> Option<Arc<str>>;
+
+    /// Runs a piece of the task where its name is known: in its span, if spans are on.
+    fn within<R>(&self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
 }
 
 impl Name for () {
@@ -106,7 +111,7 @@ where
 
     fn end(self: Pin<&mut Self>, outcome: Outcome<T, E>) {
         let mut this = self.project();
-        let dropped = catch_unwind(AssertUnwindSafe(|| this.child.set(None)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| this.name.within(|| this.child.set(None))));
         let outcome = match dropped {
             Ok(()) => outcome,
             Err(payload) => {
@@ -117,13 +122,7 @@ where
         let shared = &*this.shared;
         shared.slots.leave(*this.slot);
         let held = *this.slot != Slot::QUEUED;
-        match outcome {
-            Outcome::Value(_) if shared.counts_only() => shared.finish_counted(held),
-            Outcome::Cancelled if !shared.settings.streaming => shared.finish_cancelled(held),
-            outcome => {
-                shared.finish(Label { index: *this.index, name: this.name.get() }, held, outcome)
-            }
-        }
+        shared.end(outcome, held, || Label { index: *this.index, name: this.name.get() });
     }
 }
 
@@ -146,7 +145,7 @@ where
         let child = this.child.as_pin_mut().expect("a task is not polled after its end");
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _inside = Inside::enter(Arc::as_ptr(shared).addr());
-            child.poll(cx)
+            this.name.within(|| child.poll(cx))
         }));
         let outcome = match polled {
             Ok(Poll::Ready(Ok(value))) => Outcome::Value(value),

@@ -51,6 +51,8 @@ pub enum Cause<E> {
     Deadline,
     /// The group that this one is a child of was cancelled or dropped.
     Parent,
+    /// The runtime shut down and dropped tasks.
+    Shutdown,
     /// A task waited for the group that it runs in, which cannot end before the task does.
     WaitedFromInside,
 }
@@ -120,6 +122,7 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
             Self::Cancelled => f.write_str("the task group was cancelled"),
             Self::Deadline => f.write_str("the task group passed its deadline"),
             Self::Parent => f.write_str("the parent of the task group was cancelled"),
+            Self::Shutdown => f.write_str("the runtime shut down"),
             Self::WaitedFromInside => f.write_str("a task waited for the group that it runs in"),
         }
     }

@@ -129,6 +129,8 @@ impl<T: Send + 'static, E: Send + 'static> Future for Wait<T, E> {
         });
         let Some(closed) = closed else { return Poll::Pending };
         let verdict = shared.settle(closed);
+        // The token fires and the groups below take nothing more, even if this future is kept.
+        shared.abandon();
         let resume = shared.settings.resume_panics;
         Poll::Ready(verdict.map_err(|error| if resume { error.resume_panic() } else { error }))
     }

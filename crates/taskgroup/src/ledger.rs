@@ -1,6 +1,7 @@
 //! What the tasks left behind: values, the first failure, what followed. A plain struct; its owner locks, wakes and drops.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::task::Waker;
 
 use crate::{
@@ -83,7 +84,7 @@ impl<T, E> Ledger<T, E> {
 
     /// The failures of a supervised group so far, and how many more there were.
     pub(crate) fn take_failures(&mut self) -> (Vec<Failure<E>>, usize) {
-        (std::mem::take(&mut self.aftermath.followers), std::mem::take(&mut self.aftermath.omitted))
+        (mem::take(&mut self.aftermath.followers), mem::take(&mut self.aftermath.omitted))
     }
 
     /// The next outcome of a streaming group; keeps the waker when there is none.
@@ -112,17 +113,14 @@ impl<T, E> Ledger<T, E> {
         let cut_short = self.aftermath.cancelled + self.aftermath.aborted_count != 0;
         let failed = matches!(self.cause, Some(Cause::Task(_)))
             || self.policy != Policy::Supervise && !self.aftermath.followers.is_empty();
-        match self.cause.take() {
-            Some(cause) if failed || cut_short => {
-                let aftermath = Box::new(std::mem::take(&mut self.aftermath));
-                Err(GroupError { cause, aftermath })
-            }
-            _ => {
-                let mut values = std::mem::take(&mut self.values);
-                values.sort_unstable_by_key(|(index, _)| *index);
-                Ok(values)
-            }
+        if failed || cut_short {
+            // Cut short, and nobody is to blame in the group.
+            let cause = self.cause.take().unwrap_or(Cause::Shutdown);
+            return Err(GroupError { cause, aftermath: Box::new(mem::take(&mut self.aftermath)) });
         }
+        let mut values = mem::take(&mut self.values);
+        values.sort_unstable_by_key(|(index, _)| *index);
+        Ok(values)
     }
 
     fn fail(&mut self, failure: Failure<E>) -> Option<Failure<E>> {

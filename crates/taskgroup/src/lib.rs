@@ -6,7 +6,10 @@
 //! | let all finish and see every failure | [`Policy::CollectAll`] |
 //! | a service in which one failure is nobody else's | [`Policy::Supervise`] |
 //! | each outcome as it comes, and nothing kept | [`Builder::stream`] |
-//! | only so many at a time | [`Builder::limit`], [`try_spawn`](Spawner::try_spawn) |
+//! | only so many at a time | [`Builder::limit`], [`try_spawn`](Spawner::try_spawn), [`place`](Spawner::place) |
+//! | the same for each item of an iterator | [`map`] |
+//! | tasks that share data which comes back at the end | [`scope`] |
+//! | blocking work that is told of the cancellation | [`spawn_blocking`](Spawner::spawn_blocking) |
 //! | an end in time | [`Builder::deadline`], [`Builder::grace`] |
 //! | spawn from inside a task, or see the cancellation there | [`spawn_with`](Spawner::spawn_with) |
 //! | cancel a part | [`child`](Spawner::child) |
@@ -31,6 +34,8 @@
 #[cfg(not(loom))]
 mod admission;
 #[cfg(not(loom))]
+mod blocking;
+#[cfg(not(loom))]
 mod builder;
 #[cfg(not(loom))]
 mod child;
@@ -41,8 +46,14 @@ mod group;
 #[cfg(not(loom))]
 mod ledger;
 #[cfg(not(loom))]
+mod map;
+#[cfg(not(loom))]
 mod outcome;
+#[cfg(not(loom))]
+mod place;
 mod refused;
+#[cfg(not(loom))]
+mod scope;
 #[cfg(not(loom))]
 mod shared;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
@@ -54,6 +65,8 @@ mod stream;
 mod sync;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod tally;
+#[cfg(not(loom))]
+mod trace;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod waiters;
 
@@ -64,8 +77,14 @@ pub use error::{Aftermath, Cause, Failure, FailureKind, GroupError};
 #[cfg(not(loom))]
 pub use group::{TaskGroup, Wait};
 #[cfg(not(loom))]
+pub use map::map;
+#[cfg(not(loom))]
 pub use outcome::{Completed, Label, Outcome, Panic};
+#[cfg(not(loom))]
+pub use place::{AwaitPlace, Place};
 pub use refused::Refused;
+#[cfg(not(loom))]
+pub use scope::{Scope, Scoped, scope};
 #[cfg(not(loom))]
 pub use spawner::Spawner;
 #[cfg(not(loom))]

@@ -231,24 +231,21 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         entered
     }
 
-    /// A task is over. Its future has been dropped by now.
-    pub(crate) fn finish(self: &Arc<Self>, task: Label, held: bool, outcome: Outcome<T, E>) {
-        self.record(task, outcome);
-        if held {
-            self.give_place();
+    /// A task is over, its future dropped. `held`: whether it had a place under the limit.
+    pub(crate) fn end(
+        self: &Arc<Self>,
+        outcome: Outcome<T, E>,
+        held: bool,
+        label: impl FnOnce() -> Label,
+    ) {
+        match outcome {
+            Outcome::Value(_) if self.counts_only() => {}
+            // ORDERING: Relaxed; the Release in `leave`, below, publishes it to whoever finds the group empty.
+            Outcome::Cancelled if !self.settings.streaming => {
+                self.cancelled.fetch_add(1, Ordering::Relaxed);
+            }
+            outcome => self.record(label(), outcome),
         }
-        self.leave();
-    }
-
-    /// As [`finish`](Self::finish) for a task that was cancelled, which is counted and not kept.
-    pub(crate) fn finish_cancelled(self: &Arc<Self>, held: bool) {
-        // ORDERING: Relaxed; the Release in `leave`, below, publishes it to whoever finds the group empty.
-        self.cancelled.fetch_add(1, Ordering::Relaxed);
-        self.finish_counted(held);
-    }
-
-    /// As [`finish`](Self::finish) for a value that is counted and not kept.
-    pub(crate) fn finish_counted(self: &Arc<Self>, held: bool) {
         if held {
             self.give_place();
         }
@@ -293,7 +290,7 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
             who.start(self.runtime());
             return None;
         };
-        let entry = admission.lock().enter(who);
+        let entry = admission.lock().enter(who, false);
         match entry {
             Entry::Now(who) => {
                 if !who.start(self.runtime()) {
@@ -301,8 +298,8 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
                 }
                 None
             }
-            Entry::Later => None,
-            Entry::Closed(who) => Some(who),
+            Entry::Later(_) => None,
+            Entry::Closed(who) | Entry::Deadlock(who) => Some(who),
         }
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
+use crate::blocking::Blocking;
 use crate::builder::Builder;
 use crate::child::{Child, Name};
 use crate::shared::Shared;
 use crate::tally::Who;
-use crate::{Cause, Failure, Refused, TaskGroup};
+use crate::trace::span;
+use crate::{AwaitPlace, Cause, Failure, Label, Refused, TaskGroup};
 
 /// Puts tasks into a group, from anywhere: from its owner, from its tasks, while it is being waited for.
 ///
@@ -92,11 +94,79 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
                 return Err(self.refusal().unwrap_or(Refused::Full));
             }
         }
-        let index = shared.enter(Who::Task).inspect_err(|_| shared.give_place())?.admitted();
-        match &self.name {
-            None => self.run(task, (), index),
-            Some(name) => self.run(task, Arc::clone(name), index),
-        }
+        self.start(task).inspect_err(|_| shared.give_place())
+    }
+
+    /// Waits for a place under the limit, in line with the tasks that wait for theirs: the task is made only when it can run,
+    /// so that a long input is not turned into tasks all at once. At once in a group without a limit.
+    ///
+    /// # Cancel safety
+    /// The turn is lost when the future is dropped, and nothing else: a place that was given already goes to the next.
+    ///
+    /// # Errors
+    /// [`Refused::Closed`] or [`Refused::Cancelled`], also when the group is cancelled meanwhile.
+    /// [`Refused::WouldDeadlock`] for a task of this very group that asks while every other running task of it waits for a
+    /// place, too: each holds one, and none would be given back. (Lowering the limit later can bring that about unseen.)
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use tidegate_taskgroup::TaskGroup;
+    ///
+    /// let group = TaskGroup::<u64, String>::builder().limit(4).build();
+    /// for n in 0..1_000 {
+    ///     let Ok(place) = group.place().await else { break };
+    ///     place.spawn(async move { Ok(n) }).ok();
+    /// }
+    /// assert_eq!(group.wait().await.expect("none failed").len(), 1_000);
+    /// # }
+    /// ```
+    pub fn place(&self) -> AwaitPlace<T, E> {
+        AwaitPlace::new(self.clone())
+    }
+
+    /// Runs a closure on the runtime's threads for blocking work. It gets a spawner, by which it is told of a cancellation:
+    /// nothing can stop it from outside, and `wait` waits for it. A closure that has not begun when the group is cancelled
+    /// never does.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    /// As `spawn`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use tidegate_taskgroup::TaskGroup;
+    ///
+    /// let group = TaskGroup::<u64, String>::new();
+    /// group.spawn_blocking(|group| {
+    ///     let mut steps = 0;
+    ///     while !group.is_cancelled() && steps < 1_000 { steps += 1; }
+    ///     Ok(steps)
+    /// }).expect("open");
+    /// assert_eq!(group.wait().await.expect("it did not fail"), [1_000]);
+    /// # }
+    /// ```
+    pub fn spawn_blocking<F>(&self, work: F) -> Result<u32, Refused>
+    where
+        F: FnOnce(Self) -> Result<T, E> + Send + 'static,
+    {
+        let shared = &self.shared;
+        shared.runtime();
+        let index = shared.enter(Who::Task)?.admitted();
+        let name = self.name.clone();
+        let blocking = Box::new(Blocking::new(
+            move |spawner| match name {
+                None => span((), index).within(|| work(spawner)),
+                Some(name) => span(name, index).within(|| work(spawner)),
+            },
+            self.clone(),
+            index,
+        ));
+        // What comes back is work for which the group was cancelled a moment ago; its drop ends it as such.
+        drop(shared.queue(blocking));
         Ok(index)
     }
 
@@ -203,7 +273,7 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     }
 
     /// A group below this one: cancelled with it, and never the other way round. The parent's `wait` covers the child's
-    /// tasks; the child's failures are its owner's to see.
+    /// tasks; the child's failures are its owner's to see. A parent that was waited for or dropped takes its children along.
     ///
     /// # Examples
     /// ```
@@ -244,22 +314,40 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
         if shared.admission.is_none() {
             self.run(task, name, index);
         } else {
-            let child = Child::new(task, name, Arc::clone(shared), index);
+            let child = Child::new(task, span(name, index), Arc::clone(shared), index);
             // What comes back is a task for which the group was cancelled a moment ago; its drop ends it as such.
             drop(shared.queue(Box::new(child)));
         }
         Ok(index)
     }
 
+    /// Starts a task whose place, in a limited group, was taken before.
+    pub(crate) fn start<F>(&self, task: F) -> Result<u32, Refused>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.shared.runtime();
+        let index = self.shared.enter(Who::Task)?.admitted();
+        match &self.name {
+            None => self.run(task, (), index),
+            Some(name) => self.run(task, Arc::clone(name), index),
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn label(&self, index: u32) -> Label {
+        Label { index, name: self.name.clone() }
+    }
+
     fn run<F>(&self, task: F, name: impl Name, index: u32)
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let child = Child::new(task, name, Arc::clone(&self.shared), index);
+        let child = Child::new(task, span(name, index), Arc::clone(&self.shared), index);
         drop(self.shared.runtime().spawn(child.started()));
     }
 
-    fn refusal(&self) -> Option<Refused> {
+    pub(crate) fn refusal(&self) -> Option<Refused> {
         let seen = self.shared.tally.seen();
         match seen {
             seen if seen.is_closed() => Some(Refused::Closed),

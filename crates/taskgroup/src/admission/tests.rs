@@ -1,7 +1,7 @@
 use super::*;
 
 fn ask(admission: &mut Admission<u32>, who: u32) -> bool {
-    matches!(admission.enter(who), Entry::Now(_))
+    matches!(admission.enter(who, false), Entry::Now(_))
 }
 
 #[test]
@@ -42,7 +42,42 @@ fn closed_it_empties_and_takes_nobody() {
     assert!(ask(&mut admission, 0));
     assert!(!ask(&mut admission, 1));
     assert_eq!(admission.close(), [1]);
-    assert!(matches!(admission.enter(2), Entry::Closed(2)));
+    assert!(matches!(admission.enter(2, false), Entry::Closed(2)));
     assert_eq!(admission.leave(), None);
     assert!(!admission.try_enter());
+}
+
+#[test]
+fn one_who_gives_up_loses_nobody_elses_turn() {
+    let mut admission = Admission::new(1);
+    assert!(ask(&mut admission, 0));
+    for who in 1..=4 {
+        assert_eq!(admission.enter(who, false), Entry::Later(u64::from(who) - 1));
+    }
+    assert_eq!((admission.give_up(0), admission.give_up(2)), (Some(1), Some(3)));
+    assert_eq!((admission.give_up(0), admission.waiting()), (None, 2));
+    assert_eq!((admission.leave(), admission.leave(), admission.leave()), (Some(2), Some(4), None));
+}
+
+#[test]
+fn a_queue_of_those_who_gave_up_is_no_queue_and_keeps_no_memory() {
+    let mut admission = Admission::new(1);
+    assert!(ask(&mut admission, 0));
+    for who in 0..1000 {
+        let Entry::Later(ticket) = admission.enter(who, false) else { panic!("it is full") };
+        admission.give_up(ticket);
+    }
+    assert!(admission.queue.len() <= 1);
+    assert_eq!(admission.leave(), None);
+    assert!(admission.try_enter());
+}
+
+#[test]
+fn the_last_who_could_go_on_is_not_let_into_the_queue_with_its_place() {
+    let mut admission = Admission::new(2);
+    assert!(ask(&mut admission, 0) && ask(&mut admission, 1));
+    assert_eq!(admission.enter(10, true), Entry::Later(0));
+    assert_eq!(admission.enter(11, true), Entry::Deadlock(11));
+    assert_eq!(admission.give_up(0), Some(10));
+    assert_eq!(admission.enter(11, true), Entry::Later(1));
 }

@@ -1,27 +1,12 @@
-//! Values, the first error, panics, the limit.
+//! Values, the first error, what follows it.
 
 use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tidegate_taskgroup::{Cause, Failure, FailureKind, Policy, Refused, TaskGroup};
+use tidegate_taskgroup::{Cause, Failure, FailureKind, Policy, TaskGroup, map, scope};
 use tokio::sync::oneshot;
 
-/// Counts the living.
-struct Alive(Arc<AtomicUsize>);
-
-impl Alive {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+use crate::alive::Count;
 
 #[tokio::test]
 async fn values_come_in_spawn_order_whatever_the_order_of_ends() {
@@ -41,12 +26,26 @@ async fn units_are_counted_and_come_back_as_many() {
     assert_eq!(group.wait().await.unwrap().len(), 100);
 }
 
+#[tokio::test]
+async fn units_that_failed_are_not_counted() {
+    let group = TaskGroup::<(), u32>::builder().policy(Policy::Supervise).keep_failures(3).build();
+    for n in 0..100 {
+        group.spawn(async move { if n % 10 == 0 { Err(n) } else { Ok(()) } }).unwrap();
+    }
+    assert_eq!(group.wait().await.unwrap().len(), 90);
+}
+
+#[tokio::test]
+async fn an_empty_group_ends_at_once_with_nothing() {
+    assert_eq!(TaskGroup::<u8, ()>::new().wait().await.unwrap(), []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_error_cancels_the_rest_and_none_is_alive_when_wait_returns() {
-    let alive = Arc::new(AtomicUsize::new(0));
+    let count = Count::default();
     let group = TaskGroup::<(), &str>::new();
     for _ in 0..1000 {
-        let alive = Alive::new(&alive);
+        let alive = count.one();
         group
             .spawn(async move {
                 pending::<()>().await;
@@ -57,22 +56,14 @@ async fn first_error_cancels_the_rest_and_none_is_alive_when_wait_returns() {
     }
     group.spawn(async { Err("first") }).unwrap();
     let error = group.wait().await.unwrap_err();
-    assert_eq!(alive.load(Ordering::SeqCst), 0);
+    assert_eq!(count.now(), 0);
     assert_eq!((error.aftermath.cancelled, error.aftermath.followers.len()), (1000, 0));
     assert_eq!(error.into_error(), Some("first"));
 }
 
 #[tokio::test]
-async fn panic_is_contained_with_its_message_and_the_name_of_its_task() {
-    let group = TaskGroup::<(), &str>::new();
-    group.named("fragile").spawn(async { panic!("broke at {}", 7) }).unwrap();
-    let error = group.wait().await.unwrap_err();
-    assert_eq!(error.to_string(), "task 0 `fragile` panicked: broke at 7");
-}
-
-#[tokio::test]
 async fn induced_error_is_a_follower_and_never_the_cause() {
-    let group = TaskGroup::<(), &str>::builder().grace(std::time::Duration::from_secs(9)).build();
+    let group = TaskGroup::<(), &str>::builder().grace(Duration::from_secs(9)).build();
     group
         .spawn_with(|group| async move {
             group.cancelled().await;
@@ -88,16 +79,47 @@ async fn induced_error_is_a_follower_and_never_the_cause() {
 }
 
 #[tokio::test]
+async fn an_error_after_an_explicit_cancel_is_a_follower() {
+    let group = TaskGroup::<(), &str>::builder().grace(Duration::from_secs(9)).build();
+    group
+        .spawn_with(|group| async move {
+            group.cancelled().await;
+            Err("cancelled")
+        })
+        .unwrap();
+    group.cancel();
+    let error = group.wait().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Cancelled));
+    assert_eq!(error.aftermath.followers[0].to_string(), "task 0 failed: cancelled");
+}
+
+#[tokio::test]
+async fn followers_are_bounded_and_the_rest_counted() {
+    let group =
+        TaskGroup::<(), u32>::builder().grace(Duration::from_secs(9)).keep_failures(4).build();
+    for n in 0..10 {
+        group
+            .spawn_with(move |group| async move {
+                if n != 9 {
+                    group.cancelled().await;
+                }
+                Err(n)
+            })
+            .unwrap();
+    }
+    let error = group.wait().await.unwrap_err();
+    assert_eq!((error.aftermath.followers.len(), error.aftermath.omitted), (4, 5));
+    assert_eq!(error.to_string(), "task 9 failed: 9 (and 9 more failed)");
+}
+
+#[tokio::test]
 async fn collect_all_lets_everyone_finish_and_keeps_every_failure() {
     let group = TaskGroup::<(), usize>::builder().policy(Policy::CollectAll).build();
     for n in 0..100 {
         group.spawn(async move { if n % 2 == 0 { Err(n) } else { Ok(()) } }).unwrap();
     }
-    let error = group.wait().await.unwrap_err();
-    assert_eq!(
-        (error.aftermath.followers.len(), error.aftermath.omitted, error.aftermath.cancelled),
-        (49, 0, 0)
-    );
+    let after = group.wait().await.unwrap_err().aftermath;
+    assert_eq!((after.followers.len(), after.omitted, after.cancelled), (49, 0, 0));
 }
 
 #[tokio::test]
@@ -112,56 +134,47 @@ async fn supervised_failures_are_recorded_and_the_wait_is_no_error() {
     assert_eq!((kept[0].to_string().as_str(), omitted), ("task 0 failed: one", 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limit_is_never_passed_and_all_run_in_the_end() {
-    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let group = TaskGroup::<usize, ()>::builder().limit(3).build();
-    for n in 0..500 {
-        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
-        group
-            .spawn(async move {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                running.fetch_sub(1, Ordering::SeqCst);
-                Ok(n)
+#[tokio::test]
+async fn error_says_which_task_and_names_the_sources_below_the_cause() {
+    use std::error::Error as _;
+    let group = TaskGroup::<(), std::io::Error>::new();
+    let inner = "x".parse::<u8>().unwrap_err();
+    group.named("read").spawn(async { Err(std::io::Error::other(inner)) }).unwrap();
+    let error = group.wait().await.unwrap_err();
+    assert_eq!(error.to_string(), "task 0 `read` failed: invalid digit found in string");
+    assert!(error.source().is_none(), "the text of the cause is not repeated as a source");
+}
+
+#[tokio::test]
+async fn map_keeps_the_order_of_items_and_reads_no_further_than_it_runs() {
+    let read = std::cell::Cell::new(0);
+    let items = (0..).inspect(|n| read.set(n + 1));
+    let failed = map(items, 4, |n: u32| async move { if n == 10 { Err(n) } else { Ok(n) } }).await;
+    assert_eq!(failed.unwrap_err().into_error(), Some(10));
+    assert!(read.get() <= 16, "{} items were read", read.get());
+    let all = map(0..100_u32, 4, |n| async move {
+        for _ in 0..n % 7 {
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, ()>(n)
+    });
+    assert_eq!(all.await.unwrap(), (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn scope_gives_the_data_back_when_tasks_failed_too() {
+    let done = scope(vec![1, 2, 3], |scope| {
+        let inner = scope.clone();
+        scope
+            .spawn(move |data| async move {
+                inner.spawn(move |data| async move { Ok(data[2]) }).map_err(drop)?;
+                Ok(data[0])
             })
             .unwrap();
-    }
-    let spawner = group.spawner();
-    assert_eq!(group.wait().await.unwrap(), (0..500).collect::<Vec<_>>());
-    assert!(most.load(Ordering::SeqCst) <= 3);
-    assert_eq!((spawner.running(), spawner.waiting(), spawner.live()), (0, 0, 0));
-}
-
-#[tokio::test]
-async fn tasks_start_in_the_order_of_their_spawning() {
-    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let group = TaskGroup::<(), ()>::builder().limit(1).build();
-    for n in 0..50 {
-        let order = Arc::clone(&order);
-        group
-            .spawn(async move {
-                order.lock().unwrap().push(n);
-                Ok(())
-            })
-            .unwrap();
-    }
-    group.wait().await.unwrap();
-    assert!(order.lock().unwrap().is_sorted());
-}
-
-#[tokio::test]
-async fn try_spawn_refuses_at_the_limit() {
-    let group = TaskGroup::<(), ()>::builder().limit(1).build();
-    assert_eq!(group.try_spawn(async { Ok(()) }), Ok(0));
-    assert_eq!(group.try_spawn(async { Ok(()) }), Err(Refused::Full));
-}
-
-#[tokio::test]
-async fn spawn_after_the_end_is_an_error() {
-    let group = TaskGroup::<(), ()>::new();
-    let spawner = group.spawner();
-    group.wait().await.unwrap();
-    assert_eq!(spawner.spawn(async { Ok(()) }), Err(Refused::Closed));
-    assert_eq!(spawner.try_spawn(async { Ok(()) }), Err(Refused::Closed));
+        scope.spawn(|_| async { pending().await }).unwrap();
+        scope.spawn(|_| async { Err(()) }).unwrap();
+    })
+    .await;
+    assert!(done.result.is_err());
+    assert_eq!(done.data.unwrap(), [1, 2, 3]);
 }

@@ -1,0 +1,97 @@
+//! What a task may do to its own group.
+
+use std::future::pending;
+
+use tidegate_taskgroup::{Cause, TaskGroup, Wait};
+use tokio::sync::oneshot;
+
+#[tokio::test]
+async fn tasks_spawn_more_while_the_group_is_waited_for() {
+    fn tree(group: &tidegate_taskgroup::Spawner<u32, ()>, depth: u32) {
+        group
+            .spawn_with(move |group| async move {
+                tokio::task::yield_now().await;
+                if depth != 0 {
+                    tree(&group, depth - 1);
+                    tree(&group, depth - 1);
+                }
+                Ok(depth)
+            })
+            .unwrap();
+    }
+    let group = TaskGroup::new();
+    tree(&group, 9);
+    assert_eq!(group.wait().await.unwrap().len(), 1023);
+}
+
+#[tokio::test]
+async fn a_task_that_cancels_its_group_goes_on_to_its_next_suspension() {
+    let group = TaskGroup::<u8, ()>::new();
+    group
+        .spawn_with(|group| async move {
+            group.cancel();
+            Ok(1)
+        })
+        .unwrap();
+    assert_eq!(group.wait().await.unwrap(), [1]);
+    let group = TaskGroup::<u8, ()>::new();
+    group
+        .spawn_with(|group| async move {
+            group.cancel();
+            pending().await
+        })
+        .unwrap();
+    let error = group.wait().await.unwrap_err();
+    assert_eq!(error.aftermath.cancelled, 1);
+}
+
+#[tokio::test]
+async fn a_task_of_a_child_may_cancel_the_parent() {
+    let parent = TaskGroup::<(), ()>::new();
+    let child: TaskGroup<(), ()> = parent.child();
+    let above = parent.spawner();
+    child
+        .spawn(async move {
+            above.cancel();
+            pending().await
+        })
+        .unwrap();
+    assert!(matches!(child.wait().await.unwrap_err().cause, Cause::Parent));
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_own_group_is_told_at_once() {
+    let group = TaskGroup::<(), ()>::new();
+    let (give, given) = oneshot::channel::<Wait<(), ()>>();
+    let (tell, told) = oneshot::channel();
+    group
+        .spawn(async move {
+            let verdict = given.await.map_err(drop)?.await;
+            tell.send(verdict).map_err(drop)
+        })
+        .unwrap();
+    give.send(group.wait()).unwrap();
+    assert!(matches!(told.await.unwrap().unwrap_err().cause, Cause::WaitedFromInside));
+}
+
+#[tokio::test]
+async fn a_task_of_a_child_that_waits_for_the_parent_is_told_at_once() {
+    let parent = TaskGroup::<(), ()>::new();
+    let child: TaskGroup<(), ()> = parent.child();
+    let (tell, told) = oneshot::channel();
+    child.spawn(async move { tell.send(parent.wait().await).map_err(drop) }).unwrap();
+    assert!(matches!(told.await.unwrap().unwrap_err().cause, Cause::WaitedFromInside));
+}
+
+#[tokio::test]
+async fn a_task_may_own_and_wait_for_a_group_below_its_own() {
+    let group = TaskGroup::<u8, ()>::new();
+    group
+        .spawn_with(|group| async move {
+            let child: TaskGroup<u8, ()> = group.child();
+            child.spawn(async { Ok(7) }).map_err(drop)?;
+            Ok(child.wait().await.map_err(drop)?[0])
+        })
+        .unwrap();
+    assert_eq!(group.wait().await.unwrap(), [7]);
+}
