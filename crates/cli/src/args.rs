@@ -13,12 +13,18 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
+  tidegate run flow.yaml             run it; bars on a terminal, lines in a pipe
+  tidegate run flow.yaml -i env=prod -j 4
+  tidegate run flow.yaml --json      events as JSON lines on stdout
   tidegate validate flow.yaml        every error of the file, with line, column and a hint
 
-Exit codes: 0 all went well, 1 a task failed, 2 usage, 3 invalid workflow file, 130 interrupted.";
+Exit codes: 0 all went well, 1 a task failed, 2 usage, 3 invalid workflow file,
+4 the run took too long, 74 its files cannot be written, 129/130/143 ended by a signal.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a workflow file
+    Run(Run),
     /// Check workflow files and report every error at once
     Validate(Validate),
 }
@@ -32,4 +38,36 @@ pub(crate) struct Validate {
     /// Say nothing when all is well
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// Run a workflow file.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Workflow file
+    pub(crate) file: PathBuf,
+    /// Give an input of the workflow a value; may be repeated
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// Most commands at once, whatever the file says
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) jobs: Option<u32>,
+    /// Events as JSON lines on stdout, instead of progress and summary
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// Plain lines also on a terminal
+    #[arg(long, conflicts_with_all = ["quiet", "json"])]
+    pub(crate) plain: bool,
+    /// Only failures
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Folder in which runs keep their files
+    #[arg(long, value_name = "DIR", default_value = ".tidegate", env = "TIDEGATE_STATE_DIR")]
+    pub(crate) state_dir: PathBuf,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) const INVALID: u8 = 3;
 pub(crate) const TIMED_OUT: u8 = 4;
 /// The run's files cannot be written.
 pub(crate) const IO: u8 = 74;
+/// Ended by SIGHUP.
+pub(crate) const HUNG_UP: u8 = 129;
 /// Interrupted by Ctrl-C; 128 plus the number of the signal, as shells do.
 pub(crate) const INTERRUPTED: u8 = 130;
 /// Ended by SIGTERM.

@@ -1,16 +1,24 @@
 //! The `tidegate` command: runs workflow files.
 
-#![expect(dead_code, reason = "the run command, next to come, reads the rest of a workflow")]
-
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 mod args;
 mod diagnostic;
+mod engine;
+mod event;
 mod exit;
 mod file;
+mod job;
+mod outputs;
+mod process;
+mod progress;
+mod run;
+mod run_dir;
 mod shell;
+mod style;
+mod summary;
 mod template;
 mod validate;
 mod yaml;
@@ -18,6 +26,7 @@ mod yaml;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     match args.command {
+        args::Command::Run(run) => run::run(&run),
         args::Command::Validate(validate) => validate::validate(&validate),
     }
 }

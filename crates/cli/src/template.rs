@@ -43,7 +43,11 @@ impl From<&Error> for TemplateError {
             None => error.kind().to_string(),
         };
         if error.kind() == ErrorKind::UndefinedError && error.detail().is_none() {
-            "a value is undefined".clone_into(&mut message);
+            let expression = error.range().and_then(|range| error.template_source()?.get(range));
+            message = match expression {
+                Some(expression) => format!("`{}` is undefined", expression.trim()),
+                None => "a value is undefined".to_owned(),
+            };
         }
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
@@ -73,6 +77,8 @@ impl Templates {
         plain.add_filter("tojson", to_json);
         plain.add_filter("raw", |text: String| Value::from_object(Raw(text)));
         plain.set_fuel(Some(FUEL));
+        // Errors then say which part of the template they mean.
+        plain.set_debug(true);
         plain
             .set_formatter(|out, _, value| out.write_str(&plain_text(value)?).map_err(Error::from));
         let mut script = plain.clone();

@@ -112,10 +112,9 @@ pub(crate) fn parse(text: &str) -> Result<Node, Diagnostic> {
 fn explain(error: &serde_saphyr::Error) -> Diagnostic {
     let full = error.without_snippet().to_string();
     let mut message = full.lines().next().unwrap_or("not YAML").trim().to_owned();
-    if let Some((head, tail)) = message.split_once(" at line ")
-        && tail.chars().all(|c| c.is_ascii_digit() || " ,column:".contains(c))
-    {
-        message = head.trim_end_matches(&[',', ':', ' '][..]).to_owned();
+    // The place is told by the diagnostic.
+    if let Some((head, _)) = message.split_once(" at line ") {
+        message = head.trim_end_matches([',', ':', ' ']).to_owned();
     }
     let lower = message.to_lowercase();
     let hint = if lower.contains("alias") || lower.contains("anchor") {

@@ -1,0 +1,394 @@
+//! A run's commands: what they share, and one attempt of one of them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use minijinja::context;
+use minijinja::value::{Serde, Value, ValueKind};
+
+use crate::event::Status;
+use crate::file::{Foreach, Run, Task, Text, Workflow};
+use crate::outputs::{CAPTURE, Files, Output, Outputs};
+use crate::process::{self, Ended, Spec, Stop};
+use crate::run_dir::{self, RunDir};
+use crate::template::{TemplateError, Templates};
+
+/// Most items of one `foreach`.
+const MAX_ITEMS: usize = 100_000;
+/// How much of a failed command's stderr is shown, in bytes from its end.
+const TAIL: u64 = 2048;
+
+/// What all commands of a run share.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) workflow: Workflow,
+    pub(crate) dir: RunDir,
+    pub(crate) stop: Stop,
+    templates: Templates,
+    outputs: Outputs,
+    inputs: Value,
+    about: Value,
+    /// The environment as templates see it: ours, and the workflow's `env` over it.
+    seen_env: Value,
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+}
+
+/// One item of a `foreach`, as templates see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) index: usize,
+    pub(crate) value: Value,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+    /// The last lines that the command wrote to stderr.
+    pub(crate) stderr: String,
+}
+
+/// What sort of failure it was; only what the command did itself is worth another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    Failed,
+    TimedOut,
+    Stopped,
+    Skipped,
+    /// A template, a missing program, a file that cannot be written: the next attempt would fail the same way.
+    Broken,
+}
+
+impl Item {
+    /// The item as people see it: its text, clipped; a mapping by its `name` or `id`, else by its index.
+    pub(crate) fn label(&self) -> String {
+        let named = |key| self.value.get_attr(key).ok().filter(|value| value.as_str().is_some());
+        let shown = match self.value.kind() {
+            ValueKind::Map => named("name").or_else(|| named("id")).map(|value| value.to_string()),
+            _ => Some(self.value.to_string()),
+        };
+        let shown = shown.unwrap_or_else(|| self.index.to_string());
+        let clean = shown.chars().filter(|c| !c.is_control());
+        let mut clipped: String = clean.take(40).collect();
+        if shown.chars().count() > 40 {
+            clipped.push('…');
+        }
+        clipped
+    }
+}
+
+impl Failure {
+    /// For a task whose upstream did not succeed.
+    pub(crate) fn skipped(upstream: &str) -> Self {
+        let message = format!("needs `{upstream}`, which did not succeed");
+        Self { kind: FailureKind::Skipped, message, stderr: String::new() }
+    }
+
+    /// For a task that never started because the run was ended.
+    pub(crate) fn cancelled() -> Self {
+        let message = "the run was ended before it started".to_owned();
+        Self { kind: FailureKind::Stopped, message, stderr: String::new() }
+    }
+
+    /// Whether another attempt may do better.
+    pub(crate) fn again(&self) -> bool {
+        matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
+    }
+
+    /// How a task ends whose last attempt failed like this.
+    pub(crate) fn status(&self) -> Status {
+        match self.kind {
+            FailureKind::Failed | FailureKind::Broken => Status::Failed,
+            FailureKind::TimedOut => Status::TimedOut,
+            FailureKind::Stopped => Status::Cancelled,
+            FailureKind::Skipped => Status::Skipped,
+        }
+    }
+
+    fn broken(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Broken, message: message.into(), stderr: String::new() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Job {
+    /// Prepares a run of `workflow`, read from `file`, in the folder `cwd`.
+    ///
+    /// # Errors
+    ///
+    /// An `env` of the workflow that cannot be rendered.
+    pub(crate) fn new(
+        workflow: Workflow,
+        file: &Path,
+        inputs: &[(String, String)],
+        dir: RunDir,
+        cwd: PathBuf,
+    ) -> Result<Self, Failure> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let about = context! {
+            name => workflow.name.clone(),
+            file => file.display().to_string(),
+            dir => folder.display().to_string(),
+        };
+        let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let inputs = Value::from_pairs(inputs);
+        let mut job = Self {
+            dir,
+            stop: Stop::default(),
+            templates: Templates::new(),
+            outputs: Outputs::default(),
+            inputs,
+            about,
+            seen_env: environment(&[]),
+            env: Vec::new(),
+            cwd,
+            workflow,
+        };
+        let mut env = Vec::new();
+        for (name, text) in &job.workflow.env {
+            env.push((name.clone(), job.render(text, &job.context(None, None))?));
+        }
+        job.seen_env = environment(&env);
+        job.env = env;
+        Ok(job)
+    }
+
+    fn context(&self, task: Option<&Task>, item: Option<&Item>) -> Value {
+        let needs = task.map_or(&[][..], |task| &task.needs);
+        let tasks = self.outputs.visible(needs.iter().map(|(id, _)| id.as_str()));
+        let base = context! {
+            inputs => self.inputs.clone(),
+            env => self.seen_env.clone(),
+            tasks => tasks,
+            run => context! { id => self.dir.id.clone(), dir => self.dir.path.display().to_string() },
+            workflow => self.about.clone(),
+        };
+        match item {
+            Some(item) => context! { item => item.value.clone(), index => item.index, ..base },
+            None => base,
+        }
+    }
+
+    fn render(&self, text: &Text, context: &Value) -> Result<String, Failure> {
+        self.templates.render(&text.source, context).map_err(|error| misrendered(text, &error))
+    }
+
+    /// The items that a `foreach` task runs over, now that its upstreams have finished.
+    ///
+    /// # Errors
+    ///
+    /// A template that cannot be rendered, or too many items.
+    pub(crate) fn items(&self, task: &Task) -> Result<Vec<Item>, Failure> {
+        let values: Vec<Value> = match &task.foreach {
+            None => Vec::new(),
+            Some(Foreach::Items(items)) => {
+                items.iter().map(|item| Value::from(Serde(item))).collect()
+            }
+            Some(Foreach::Expression(text)) => {
+                let context = self.context(Some(task), None);
+                let value = match Templates::expression(&text.source) {
+                    Some(expression) => self
+                        .templates
+                        .eval(expression, &context)
+                        .map_err(|error| misrendered(text, &error))?,
+                    None => Value::from(self.render(text, &context)?),
+                };
+                match value.kind() {
+                    ValueKind::Seq | ValueKind::Iterable => {
+                        let items = value.try_iter().map_err(|e| Failure::broken(e.to_string()))?;
+                        items.take(MAX_ITEMS + 1).collect()
+                    }
+                    _ => value.to_string().lines().map(Value::from).collect(),
+                }
+            }
+        };
+        if values.len() > MAX_ITEMS {
+            let message = format!("`foreach` gives more than {MAX_ITEMS} items");
+            return Err(Failure::broken(message));
+        }
+        Ok(values.into_iter().enumerate().map(|(index, value)| Item { index, value }).collect())
+    }
+
+    /// Keeps what a finished task wrote, for the templates of those that need it.
+    pub(crate) fn keep(&self, task: &Task, files: Vec<Files>) {
+        self.outputs.insert(Output {
+            id: task.id.clone(),
+            files,
+            many: task.foreach.is_some(),
+            capture: self.workflow.limits.capture.unwrap_or(CAPTURE),
+        });
+    }
+
+    /// Runs one attempt, the `attempt`th from 1, of a task or of one item of it; gives where it wrote.
+    ///
+    /// # Errors
+    ///
+    /// The attempt failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future kills the command and its children.
+    pub(crate) async fn attempt(
+        &self,
+        task: &Task,
+        item: Option<&Item>,
+        attempt: u32,
+    ) -> Result<Files, Failure> {
+        let folder = self.dir.task(&task.id, item.map(|item| item.index));
+        let files = Files {
+            stdout: folder.join(format!("{attempt}.stdout")),
+            stderr: folder.join(format!("{attempt}.stderr")),
+        };
+        let spec = self.spec(task, item, attempt, &folder, &files)?;
+        let program = spec.program.clone();
+        let ended = process::run(spec, &self.stop).await.map_err(|error| {
+            let message = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    format!("cannot start `{}`: no such program or folder", program.display())
+                }
+                _ => format!("cannot start `{}`: {error}", program.display()),
+            };
+            Failure::broken(message)
+        })?;
+        let (kind, message) = match ended {
+            Ended::Exited(status) if status.success() => return Ok(files),
+            Ended::Exited(status) => (
+                FailureKind::Failed,
+                match (status.code(), status.signal()) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (None, Some(signal)) => format!("killed by signal {signal}"),
+                    (None, None) => "ended without an exit code".to_owned(),
+                },
+            ),
+            Ended::TimedOut => {
+                let timeout = shown(task.timeout.unwrap_or_default());
+                (FailureKind::TimedOut, format!("took longer than {timeout}"))
+            }
+            Ended::Stopped => (FailureKind::Stopped, "stopped".to_owned()),
+        };
+        Err(Failure { kind, message, stderr: tail(&files.stderr) })
+    }
+
+    fn spec(
+        &self,
+        task: &Task,
+        item: Option<&Item>,
+        attempt: u32,
+        folder: &Path,
+        files: &Files,
+    ) -> Result<Spec, Failure> {
+        let unwritable = |error: io::Error| {
+            Failure::broken(format!("cannot write {}: {error}", folder.display()))
+        };
+        run_dir::make(folder).map_err(unwritable)?;
+        let context = self.context(Some(task), item);
+        let (program, args): (OsString, Vec<OsString>) = match &task.run {
+            Run::Script { text, shell } => {
+                let script = self
+                    .templates
+                    .script(&text.source, &context)
+                    .map_err(|error| misrendered(text, &error))?;
+                let path = folder.join(format!("{attempt}.sh"));
+                run_dir::fed(&path, script.as_bytes()).map_err(unwritable)?;
+                let path = std::path::absolute(path).map_err(unwritable)?;
+                let args = shell.iter().skip(1).map(OsString::from).chain([path.into()]);
+                (shell.first().map_or("sh", String::as_str).into(), args.collect())
+            }
+            Run::Argv(words) => {
+                let words = words.iter().map(|word| self.render(word, &context));
+                let mut words = words.collect::<Result<Vec<String>, Failure>>()?.into_iter();
+                let program = words.next().unwrap_or_default();
+                (program.into(), words.map(OsString::from).collect())
+            }
+        };
+        let cwd = match &task.cwd {
+            Some(text) => self.cwd.join(self.render(text, &context)?),
+            None => self.cwd.clone(),
+        };
+        if !cwd.is_dir() {
+            return Err(Failure::broken(format!("the folder {} does not exist", cwd.display())));
+        }
+        let mut env = self.env.clone();
+        env.push(("TIDEGATE_RUN_ID".to_owned(), self.dir.id.clone()));
+        env.push(("TIDEGATE_TASK".to_owned(), task.id.clone()));
+        env.push(("TIDEGATE_ATTEMPT".to_owned(), attempt.to_string()));
+        for (name, text) in &task.env {
+            env.push((name.clone(), self.render(text, &context)?));
+        }
+        let stdin = match &task.stdin {
+            Some(text) => {
+                let content = self.render(text, &context)?;
+                let path = folder.join(format!("{attempt}.stdin"));
+                Some(run_dir::fed(&path, content.as_bytes()).map_err(unwritable)?)
+            }
+            None => None,
+        };
+        Ok(Spec {
+            program,
+            args,
+            env,
+            cwd,
+            stdin,
+            stdout: run_dir::file(&files.stdout).map_err(unwritable)?,
+            stderr: run_dir::file(&files.stderr).map_err(unwritable)?,
+            timeout: task.timeout,
+        })
+    }
+}
+
+fn environment(over: &[(String, String)]) -> Value {
+    let ours = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Value::from_pairs(ours.chain(over.iter().cloned()))
+}
+
+fn misrendered(text: &Text, error: &TemplateError) -> Failure {
+    let at = text.place(error.offset.unwrap_or_default());
+    Failure::broken(format!("template on line {}: {}", at.line, error.message))
+}
+
+/// The last lines of a file, at most [`TAIL`] bytes; invalid UTF-8 replaced, control characters taken out.
+fn tail(path: &Path) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let kept = lines[lines.len().saturating_sub(6)..].join("\n");
+    kept.chars().filter(|&c| c == '\n' || !c.is_control()).collect()
+}
+
+/// A duration for people: `350 ms`, `4.2 s`, `3m 05s`, `2h 10m`.
+pub(crate) fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => {
+            let text = format!("{:.1}", duration.as_secs_f64());
+            format!("{} s", text.strip_suffix(".0").unwrap_or(&text))
+        }
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}

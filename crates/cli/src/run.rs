@@ -1,0 +1,205 @@
+//! `tidegate run`: from the command line to the exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::diagnostic::nearest;
+use crate::event::{Event, Status};
+use crate::file::Workflow;
+use crate::job::Job;
+use crate::process::{self, Stop};
+use crate::progress::{self, Mode, Progress};
+use crate::run_dir::{self, RunDir};
+use crate::style::Style;
+use crate::summary::Summary;
+use crate::validate::report;
+use crate::{args, engine, exit, file};
+
+/// Runs the file; gives the code to exit with.
+pub(crate) fn run(args: &args::Run) -> ExitCode {
+    ExitCode::from(try_run(args).unwrap_or_else(|code| code))
+}
+
+/// The code is an error where nothing was started.
+fn try_run(args: &args::Run) -> Result<u8, u8> {
+    let (mut workflow, _) = file::load(&args.file).map_err(|(source, found)| {
+        report(&source, &found);
+        if args.file.exists() { exit::INVALID } else { exit::USAGE }
+    })?;
+    let inputs = inputs(&workflow, &args.inputs).map_err(|message| fail(&message, exit::USAGE))?;
+    if let Some(jobs) = args.jobs {
+        workflow.limits.concurrency = Some(jobs as usize);
+    }
+    let unwritable = |error| {
+        let folder = args.state_dir.display();
+        fail(&format!("cannot write {folder}: {error}"), exit::IO)
+    };
+    let dir = RunDir::create(&args.state_dir).map_err(unwritable)?;
+    let cwd = std::env::current_dir().map_err(unwritable)?;
+    let job = Job::new(workflow, &args.file, &inputs, dir, cwd)
+        .map_err(|failure| fail(&format!("env: {failure}"), exit::INVALID))?;
+    process::adopt_orphans();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| fail(&format!("cannot start: {error}"), exit::IO))?;
+    let code = runtime.block_on(go(Arc::new(job), args));
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+fn fail(message: &str, code: u8) -> u8 {
+    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+    code
+}
+
+/// The inputs with their values: from the command line, else the default.
+fn inputs(
+    workflow: &Workflow,
+    given: &[(String, String)],
+) -> Result<Vec<(String, String)>, String> {
+    let names = || workflow.inputs.iter().map(|(name, _)| name.as_str());
+    for (name, _) in given {
+        if !names().any(|known| known == name) {
+            let hint = match nearest(name, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if workflow.inputs.is_empty() => "it declares none".to_owned(),
+                None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(format!("the workflow has no input `{name}`: {hint}"));
+        }
+    }
+    let mut values = Vec::new();
+    for (name, default) in &workflow.inputs {
+        let value = given.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value);
+        match value.or(default.as_ref()) {
+            Some(value) => values.push((name.clone(), value.clone())),
+            None => return Err(format!("input `{name}` has no value: give it by `-i {name}=…`")),
+        }
+    }
+    Ok(values)
+}
+
+async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
+    let mode = match args {
+        args::Run { json: true, .. } => Mode::Json,
+        args::Run { quiet: true, .. } => Mode::Quiet,
+        args::Run { plain: true, .. } => Mode::Lines,
+        _ => Mode::Auto,
+    };
+    let started = Instant::now();
+    let (events, shown) = mpsc::unbounded_channel();
+    let shower = tokio::task::spawn_blocking({
+        let path = job.dir.path.join("events.jsonl");
+        move || show(shown, Progress::new(mode), &path, started)
+    });
+    let _ = events.send(Event::RunStarted {
+        run: job.dir.id.clone(),
+        file: args.file.display().to_string(),
+        name: job.workflow.name.clone(),
+        tasks: job.workflow.tasks.len(),
+        dir: job.dir.path.display().to_string(),
+    });
+    let signal = Arc::new(OnceLock::new());
+    let signals = tokio::spawn(signals(job.stop.clone(), events.clone(), Arc::clone(&signal)));
+    let mut late = false;
+    let mut running = std::pin::pin!(engine::execute(Arc::clone(&job), events.clone()));
+    let mut summary = loop {
+        tokio::select! {
+            summary = &mut running => break summary,
+            () = over(job.workflow.limits.timeout, started), if !late => {
+                late = true;
+                job.stop.ask.cancel();
+            }
+        }
+    };
+    signals.abort();
+    let signal = signal.get().copied();
+    if signal.is_some() || late {
+        process::kill_strays();
+    }
+    summary.seconds = started.elapsed().as_secs_f64();
+    summary.speed_up = summary.work_seconds / summary.seconds.max(1e-9);
+    let _ = events.send(Event::RunFinished(Box::new(summary.clone())));
+    drop(events);
+    let written = shower.await.unwrap_or(false);
+    keep(&job, &summary);
+    if matches!(mode, Mode::Auto | Mode::Lines) {
+        let mut out = std::io::stdout().lock();
+        let style = Style::for_terminal(out.is_terminal());
+        let _ = summary.write(&mut out, style);
+    }
+    match (signal, late, summary.status) {
+        (Some(code), _, _) => code,
+        (None, true, _) => exit::TIMED_OUT,
+        (None, false, _) if !written => exit::IO,
+        (None, false, Status::Ok) => exit::OK,
+        (None, false, _) => exit::FAILED,
+    }
+}
+
+/// Returns when the run has lasted `timeout`.
+async fn over(timeout: Option<Duration>, started: Instant) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep_until((started + timeout).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The first signal asks what runs to end, the second kills it; notes the exit code of the first.
+async fn signals(
+    stop: Stop,
+    events: mpsc::UnboundedSender<Event>,
+    first: Arc<OnceLock<u8>>,
+) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        let (signal, code) = tokio::select! {
+            _ = interrupt.recv() => ("interrupted", exit::INTERRUPTED),
+            _ = terminate.recv() => ("terminated", exit::TERMINATED),
+            _ = hangup.recv() => ("hung up", exit::HUNG_UP),
+        };
+        let second = first.set(code).is_err();
+        if second {
+            stop.kill.cancel();
+        }
+        let _ = events.send(Event::Interrupted { signal, second });
+        stop.ask.cancel();
+    }
+}
+
+/// Shows the events and keeps them in a file; false when the file could not be written.
+fn show(
+    mut events: mpsc::UnboundedReceiver<Event>,
+    mut progress: Progress,
+    path: &Path,
+    started: Instant,
+) -> bool {
+    let mut file = run_dir::file(path).map(std::io::BufWriter::new);
+    while let Some(event) = events.blocking_recv() {
+        if let Ok(out) = &mut file {
+            let written = writeln!(out, "{}", progress::json(&event, started.elapsed()))
+                // Nothing more to come for now: let readers of the file see it.
+                .and_then(|()| if events.is_empty() { out.flush() } else { Ok(()) });
+            if let Err(error) = written {
+                file = Err(error);
+            }
+        }
+        progress.show(&event);
+    }
+    progress.finish();
+    file.and_then(|mut out| out.flush()).is_ok()
+}
+
+/// Keeps the summary beside the outputs.
+fn keep(job: &Job, summary: &Summary) {
+    let report = serde_json::to_vec_pretty(summary).unwrap_or_default();
+    let _ = run_dir::file(&job.dir.path.join("report.json"))
+        .and_then(|mut file| file.write_all(&report));
+}
