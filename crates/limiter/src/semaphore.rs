@@ -503,12 +503,41 @@ impl Semaphore {
     /// Gives `weight` back, and to whom it may concern.
     #[inline]
     fn give(&self, weight: u32) {
+        // ORDERING: Relaxed; a hint. If QUEUED is set meanwhile, the word that `fetch_sub` returns says so.
+        if Word(self.word.load(Ordering::Relaxed)).has(QUEUED) {
+            return self.hand_over(weight);
+        }
         // ORDERING: Release; pairs with the Acquire of `take` and of `settle` (see there). Acquire as well, because the one
         // who settles after this passes on what others gave back before.
         let before = Word(self.word.fetch_sub(Word::used(weight), Ordering::AcqRel));
         if before.has(QUEUED) || before.has(WATCHED) && before.in_use() == weight {
             self.settle_slowly();
         }
+    }
+
+    /// Gives back while somebody waits. If the head asks for as much as comes back, it takes the giver's place: the word
+    /// does not change, and the line it lies on stays with the core that has it.
+    #[cold]
+    #[inline(never)]
+    fn hand_over(&self, weight: u32) {
+        let mut wakes = Wakes::new();
+        let mut shared = self.shared.lock();
+        // ORDERING: Relaxed. QUEUED cannot go while we hold the lock; a resize that comes between this load and the grant
+        // has not returned, for it needs the lock: the grant came before it. What the giver wrote reaches the one granted
+        // through the lock, under which the grant is collected.
+        let word = Word(self.word.load(Ordering::Relaxed));
+        match shared.queue.head() {
+            Some((head, false)) if head == weight && word.in_use() <= word.limit() => {
+                wakes.push(shared.queue.grant_head(self.now()));
+            }
+            _ => {
+                // ORDERING: AcqRel, as in `give`.
+                self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
+                self.settle(&mut shared, &mut wakes);
+            }
+        }
+        drop(shared);
+        wakes.wake();
     }
 
     /// Takes a permit out for good: use and limit fall by its weight.

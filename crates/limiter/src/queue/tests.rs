@@ -7,8 +7,8 @@ fn push(queue: &mut Queue, weight: u32) -> u32 {
 fn weights(queue: &Queue) -> Vec<u32> {
     let mut at = queue.head;
     std::iter::from_fn(|| match queue.slots.get(at as usize)? {
-        Slot::Waiting { weight, next, .. } => {
-            at = *next;
+        Slot::Waiting { weight, .. } => {
+            at = queue.links[at as usize].next;
             Some(*weight)
         }
         other => panic!("linked slot is {other:?}"),
