@@ -43,6 +43,7 @@ pub use permit::{OwnedSemaphorePermit, SemaphorePermit};
 pub use view::{QueueView, View};
 
 use idle::Watchers;
+use permit::Taken;
 use wakes::Wakes;
 
 /// At most `limit` permits at a time, first come, first served; the limit may change at any moment.
@@ -255,7 +256,7 @@ impl Semaphore {
     #[inline]
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.take(n)?;
-        Ok(SemaphorePermit::new(self, n))
+        Ok(SemaphorePermit::new(self, Taken::at_once(n)))
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a permit that keeps the semaphore alive.
@@ -277,7 +278,7 @@ impl Semaphore {
         n: u32,
     ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.take(n)?;
-        Ok(OwnedSemaphorePermit::new(self, n))
+        Ok(OwnedSemaphorePermit::new(self, Taken::at_once(n)))
     }
 
     /// A permit, for code that is not async: the thread sleeps until it is its turn, in the same queue as the tasks.
@@ -502,9 +503,9 @@ impl Semaphore {
 
     /// Gives `weight` back, and to whom it may concern.
     #[inline]
-    fn give(&self, weight: u32) {
+    fn give(&self, Taken { weight, waited }: Taken) {
         // ORDERING: Relaxed; a hint. If QUEUED is set meanwhile, the word that `fetch_sub` returns says so.
-        if Word(self.word.load(Ordering::Relaxed)).has(QUEUED) {
+        if waited && Word(self.word.load(Ordering::Relaxed)).has(QUEUED) {
             return self.hand_over(weight);
         }
         // ORDERING: Release; pairs with the Acquire of `take` and of `settle` (see there). Acquire as well, because the one

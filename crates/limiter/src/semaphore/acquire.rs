@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::sync::thread;
 
 use super::{
-    AcquireError, NIL, Oversize, OwnedSemaphorePermit, Polled, Semaphore, SemaphorePermit,
+    AcquireError, NIL, Oversize, OwnedSemaphorePermit, Polled, Semaphore, SemaphorePermit, Taken,
 };
 
 /// What both futures are apart from how they hold the semaphore.
@@ -32,11 +32,12 @@ impl Request {
         &mut self,
         semaphore: &Semaphore,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), AcquireError>> {
+    ) -> Poll<Result<Taken, AcquireError>> {
         if self.slot == NIL && semaphore.take(self.weight).is_ok() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(Taken { weight: self.weight, waited: false }));
         }
-        self.poll_slowly(semaphore, cx)
+        let taken = Taken { weight: self.weight, waited: true };
+        self.poll_slowly(semaphore, cx).map_ok(|()| taken)
     }
 
     #[cold]
@@ -195,9 +196,7 @@ impl<'a> Future for Acquire<'a> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let semaphore = self.semaphore;
-        let request = &mut self.request;
-        let weight = request.weight;
-        request.poll(semaphore, cx).map_ok(|()| SemaphorePermit::new(semaphore, weight))
+        self.request.poll(semaphore, cx).map_ok(|taken| SemaphorePermit::new(semaphore, taken))
     }
 }
 
@@ -287,10 +286,9 @@ impl Future for AcquireOwned {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let weight = this.request.weight;
         this.request
             .poll(&this.semaphore, cx)
-            .map_ok(|()| OwnedSemaphorePermit::new(Arc::clone(&this.semaphore), weight))
+            .map_ok(|taken| OwnedSemaphorePermit::new(Arc::clone(&this.semaphore), taken))
     }
 }
 
