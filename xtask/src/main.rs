@@ -1,5 +1,6 @@
 //! The project's own commands, `cargo xtask COMMAND`: one place that knows how everything is checked and measured.
 
+mod laws;
 mod need;
 mod peers;
 mod shell;
@@ -15,7 +16,9 @@ usage: cargo xtask COMMAND
   test --list                             the stages, and what each needs
   nightly                                 the same tests with their random cases at full count
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
-        [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md";
+        [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
+  laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
+       [--only NAME] [--details]          over time into target/laws";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => stages::test(rest),
         ["nightly", rest @ ..] => stages::nightly(rest),
         ["peers", rest @ ..] => peers::peers(rest),
+        ["laws", rest @ ..] => laws::laws(rest),
         ["--help" | "-h" | "help"] => {
             shell::say(USAGE);
             Ok(())

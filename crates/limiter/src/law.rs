@@ -3,9 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
+mod aimd;
+mod envoy;
+mod fixed;
+mod gradient2;
+mod knee;
 mod threshold;
+mod vegas;
 
+pub use aimd::Aimd;
+pub use envoy::EnvoyGradient;
+pub use fixed::Fixed;
+pub use gradient2::Gradient2;
+pub use knee::Knee;
 pub use threshold::{Threshold, ThresholdConfig, ThresholdConfigError};
+pub use vegas::Vegas;
 
 /// A rule that chooses the next limit.
 ///
@@ -39,11 +51,47 @@ pub use threshold::{Threshold, ThresholdConfig, ThresholdConfigError};
 pub trait Law: fmt::Debug + Send {
     /// The limit from now on, given the `limit` in force while `sample` was taken.
     fn next(&mut self, limit: usize, sample: &Sample) -> usize;
+
+    /// What the next sample shall span. Whoever takes the samples asks before the first and after each. A law that is
+    /// asked at fixed intervals by its owner can leave this as it is.
+    fn window(&self) -> Window {
+        Window::EACH
+    }
 }
 
 impl<L: Law + ?Sized> Law for Box<L> {
     fn next(&mut self, limit: usize, sample: &Sample) -> usize {
         (**self).next(limit, sample)
+    }
+
+    fn window(&self) -> Window {
+        (**self).window()
+    }
+}
+
+/// What a [`Sample`] spans: it ends when `count` latencies were measured and `at_least` has passed, or when `at_most`
+/// has passed and any was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How long to look away after the limit changed, counted from the first work item that began under the new limit.
+    /// Work items that began under another limit are left out in any case, if this is not zero.
+    pub settle: Duration,
+    /// How many latencies are enough.
+    pub count: usize,
+    /// The shortest time.
+    pub at_least: Duration,
+    /// The longest time.
+    pub at_most: Duration,
+}
+
+impl Window {
+    /// Every work item is a sample of its own.
+    pub const EACH: Self =
+        Self { settle: Duration::ZERO, count: 1, at_least: Duration::ZERO, at_most: Duration::MAX };
+
+    /// A sample every `interval`, with at least `count` latencies.
+    pub const fn every(interval: Duration, count: usize) -> Self {
+        Self { settle: Duration::ZERO, count, at_least: interval, at_most: Duration::MAX }
     }
 }
 
@@ -80,4 +128,32 @@ pub struct Latency {
     pub mean: Duration,
     /// The standard deviation.
     pub deviation: Duration,
+    /// One in ten was shorter.
+    pub p10: Duration,
+    /// The median.
+    pub p50: Duration,
+}
+
+impl Latency {
+    /// That of a single work item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_limiter::Latency;
+    ///
+    /// let latency = Latency::of(Duration::from_millis(3));
+    /// assert_eq!((latency.count, latency.p50), (1, latency.mean));
+    /// ```
+    pub const fn of(latency: Duration) -> Self {
+        Self {
+            count: 1,
+            min: latency,
+            mean: latency,
+            deviation: Duration::ZERO,
+            p10: latency,
+            p50: latency,
+        }
+    }
 }

@@ -7,8 +7,10 @@
 //! | to know how full it is, consistently | [`Semaphore::view`], [`Semaphore::queue`] |
 //! | to stop waiting on a signal or a deadline | [`Acquire::until`], [`Acquire::before`], [`Acquire::wait_timeout`] |
 //! | to stop admitting and drain | [`Semaphore::close`], [`Semaphore::idle`] |
+//! | a limit that finds itself, from latency or from the wait that a backend reports | [`Limiter`] with [`Knee`] |
+//! | a published law of that kind | [`Aimd`], [`Vegas`], [`Gradient2`], [`EnvoyGradient`] |
 //! | a limit that follows queue, backend wait and errors | [`Threshold`] |
-//! | a rule of your own | [`Law`] |
+//! | a rule of your own | [`Law`]; its samples from [`Meter`] |
 //!
 //! ```
 //! use tidegate_limiter::{Law, Sample, Semaphore, Threshold, ThresholdConfig};
@@ -38,12 +40,19 @@
 #![forbid(unsafe_code)]
 
 mod law;
+mod limiter;
+mod meter;
 mod queue;
 mod semaphore;
 mod sync;
 mod word;
 
-pub use law::{Latency, Law, Sample, Threshold, ThresholdConfig, ThresholdConfigError};
+pub use law::{
+    Aimd, EnvoyGradient, Fixed, Gradient2, Knee, Latency, Law, Sample, Threshold, ThresholdConfig,
+    ThresholdConfigError, Vegas, Window,
+};
+pub use limiter::{Limiter, OwnedTicket, Ticket};
+pub use meter::{Ended, Meter, Outcome};
 pub use semaphore::{
     Acquire, AcquireError, AcquireOwned, Idle, OwnedSemaphorePermit, QueueView, Semaphore,
     SemaphorePermit, TryAcquireError, View,

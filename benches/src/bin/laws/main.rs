@@ -1,0 +1,251 @@
+//! Control laws in virtual time, beside an oracle that knows the best limit: `cargo xtask laws`.
+//!
+//! Everything is simulated by discrete events, so that a minute takes milliseconds and the same start gives the same
+//! figures on every machine. The laws are the very code of `tidegate-limiter`, fed by its own `Meter`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+
+mod chance;
+mod contender;
+mod draw;
+mod scenario;
+mod score;
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use contender::Contender;
+use scenario::Scenario;
+use score::Score;
+use simulation::Trace;
+
+const USAGE: &str = "\
+usage: laws [--scenario FILE]... [--seeds N] [--only NAME] [--details]
+
+  --scenario FILE   these instead of the published eight and those held back (benches/scenarios/; the format is told in
+                    benches/src/bin/laws/scenario.rs)
+  --seeds N         so many runs of each, 5 if not given
+  --only NAME       only contenders whose name contains NAME (and the oracle)
+  --details         a table for each scenario";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match laws(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("laws: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    files: Vec<PathBuf>,
+    runs: u64,
+    only: Option<String>,
+    details: bool,
+}
+
+fn options(args: &[String]) -> Result<Options, String> {
+    let mut options = Options { files: Vec::new(), runs: 5, only: None, details: false };
+    let mut args = args.iter();
+    while let Some(flag) = args.next() {
+        let mut value =
+            || args.next().ok_or_else(|| format!("{flag} wants a value after it\n{USAGE}"));
+        match flag.as_str() {
+            "--scenario" => options.files.push(value()?.into()),
+            "--only" => options.only = Some(value()?.clone()),
+            "--details" => options.details = true,
+            "--seeds" => {
+                let text = value()?;
+                options.runs = text
+                    .parse()
+                    .ok()
+                    .filter(|runs| 0 < *runs)
+                    .ok_or_else(|| format!("--seeds wants a number above 0, not `{text}`"))?;
+            }
+            other => return Err(format!("unknown flag `{other}`\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}
+
+fn laws(args: &[String]) -> Result<(), String> {
+    let options = options(args)?;
+    let wanted = |contender: &&Contender| {
+        let only = options.only.as_deref();
+        contender.name == "oracle" || only.is_none_or(|only| contender.name.contains(only))
+    };
+    let contenders: Vec<Contender> = Contender::ALL.iter().filter(wanted).copied().collect();
+    if options.files.is_empty() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        report("the eight published scenarios", &read_all(&root)?, &contenders, &options)?;
+        let held_back = read_all(&root.join("held-back"))?;
+        report("scenarios held back from the tuning", &held_back, &contenders, &options)
+    } else {
+        let scenarios =
+            options.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+        report("scenarios given", &scenarios, &contenders, &options)
+    }
+}
+
+fn read(file: &Path) -> Result<Scenario, String> {
+    let text = fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()))?;
+    let mut scenario =
+        Scenario::parse(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+    if scenario.name.is_empty() {
+        scenario.name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    }
+    Ok(scenario)
+}
+
+fn read_all(folder: &Path) -> Result<Vec<Scenario>, String> {
+    let entries = fs::read_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    files.sort();
+    files.iter().map(|file| read(file)).collect()
+}
+
+/// All runs of one contender in one scenario; the first trace is kept for drawing.
+fn runs(scenario: &Scenario, contender: &Contender, runs: u64) -> (Score, Trace) {
+    let mut scores = Vec::new();
+    let mut first = None;
+    for start in 0..runs {
+        let trace = simulation::run(scenario, contender, start);
+        scores.push(Score::of(scenario, &trace));
+        first.get_or_insert(trace);
+    }
+    (Score::mean(&scores), first.unwrap_or_default())
+}
+
+fn report(
+    title: &str,
+    scenarios: &[Scenario],
+    contenders: &[Contender],
+    options: &Options,
+) -> Result<(), String> {
+    println!("\n# {title}, {} runs each\n", options.runs);
+    let results: Vec<Vec<(Score, Trace)>> = thread::scope(|scope| {
+        let running: Vec<_> = scenarios
+            .iter()
+            .map(|scenario| {
+                scope.spawn(move || {
+                    contenders.iter().map(|c| runs(scenario, c, options.runs)).collect()
+                })
+            })
+            .collect();
+        running.into_iter().map(|run| run.join().expect("a simulation does not panic")).collect()
+    });
+    if options.details {
+        for (scenario, scores) in scenarios.iter().zip(&results) {
+            println!("## {}\n", scenario.name);
+            println!(
+                "| law | power | utilisation | inflation | p99 | after falls, s | after rises, s | variation |"
+            );
+            println!("|---|---|---|---|---|---|---|---|");
+            for (contender, (score, _)) in contenders.iter().zip(scores) {
+                println!(
+                    "| {} | {:.3} | {:.3} | {:.2} | {:.2} | {} | {} | {:.2} |",
+                    contender.name,
+                    score.power,
+                    score.utilisation,
+                    score.inflation,
+                    score.p99,
+                    times(&score.falls),
+                    times(&score.rises),
+                    score.variation
+                );
+            }
+            println!();
+        }
+    }
+    summary(scenarios, contenders, &results);
+    draw(scenarios, contenders, &results)
+}
+
+fn summary(scenarios: &[Scenario], contenders: &[Contender], results: &[Vec<(Score, Trace)>]) {
+    let numbers: Vec<String> = (1..=scenarios.len()).map(|number| number.to_string()).collect();
+    println!(
+        "| law | mean power | with a queue | worst | utilisation | inflation | p99 | falls settled ≤ 1 s | rises settled | variation | {} |",
+        numbers.join(" | ")
+    );
+    println!("|{}", "---|".repeat(10 + scenarios.len()));
+    for (at, contender) in contenders.iter().enumerate() {
+        let scores: Vec<&Score> = results.iter().map(|row| &row[at].0).collect();
+        let mean = |of: fn(&Score) -> f64| {
+            scores.iter().map(|score| of(score)).sum::<f64>() / scores.len() as f64
+        };
+        let queues: Vec<f64> = scenarios
+            .iter()
+            .zip(&scores)
+            .filter(|(scenario, _)| scenario.backend == scenario::Backend::Fcfs)
+            .map(|(_, score)| score.power)
+            .collect();
+        let falls: Vec<f64> = scores.iter().flat_map(|score| score.falls.clone()).collect();
+        let rises: Vec<f64> = scores.iter().flat_map(|score| score.rises.clone()).collect();
+        let worst = scores.iter().map(|score| score.power).fold(f64::INFINITY, f64::min);
+        let each: Vec<String> = scores.iter().map(|score| format!("{:.2}", score.power)).collect();
+        println!(
+            "| {} | {:.3} | {:.3} | {worst:.2} | {:.2} | {:.2} | {:.2} | {}/{} | {}/{} | {:.2} | {} |",
+            contender.name,
+            mean(|score| score.power),
+            queues.iter().sum::<f64>() / queues.len() as f64,
+            mean(|score| score.utilisation),
+            mean(|score| score.inflation),
+            mean(|score| score.p99),
+            falls.iter().filter(|time| **time <= 1.0).count(),
+            falls.len(),
+            rises.iter().filter(|time| time.is_finite()).count(),
+            rises.len(),
+            mean(|score| score.variation),
+            each.join(" | ")
+        );
+    }
+    for (number, scenario) in scenarios.iter().enumerate() {
+        println!("{}{}: {}", if number == 0 { "\n" } else { "" }, number + 1, scenario.name);
+    }
+}
+
+fn times(times: &[f64]) -> String {
+    let words: Vec<String> = times
+        .iter()
+        .map(|time| if time.is_finite() { format!("{time:.1}") } else { "never".to_owned() })
+        .collect();
+    if words.is_empty() { "–".to_owned() } else { words.join(", ") }
+}
+
+fn draw(
+    scenarios: &[Scenario],
+    contenders: &[Contender],
+    results: &[Vec<(Score, Trace)>],
+) -> Result<(), String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/laws");
+    let failed = |why| format!("{}: {why}", folder.display());
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let shown = ["Knee", "Knee, wait told", "Vegas, 1 s windows", "Gradient2", "Envoy"];
+    for (scenario, row) in scenarios.iter().zip(results) {
+        let traces: Vec<(&str, &Trace)> = contenders
+            .iter()
+            .zip(row)
+            .filter(|(contender, _)| shown.contains(&contender.name))
+            .map(|(contender, (_, trace))| (contender.name, trace))
+            .collect();
+        let name: String = scenario
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        fs::write(folder.join(format!("{name}.svg")), draw::svg(scenario, &traces))
+            .map_err(failed)?;
+    }
+    println!("\nlimits over time: target/laws/*.svg");
+    Ok(())
+}

@@ -1,0 +1,59 @@
+use crate::contender::Contender;
+use crate::scenario::Scenario;
+use crate::score::Score;
+use crate::simulation;
+
+const STEP: &str = include_str!("../../../scenarios/1-exponential.txt");
+
+fn parse(text: &str) -> Scenario {
+    Scenario::parse(text).expect("the scenario is in order")
+}
+
+#[test]
+fn the_same_start_gives_the_same_run() {
+    let scenario = parse(STEP);
+    let run = |start| simulation::run(&scenario, &Contender::KNEE, start).ended;
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn the_oracle_loses_only_what_chance_takes() {
+    let scenario = parse(STEP);
+    let score = Score::of(&scenario, &simulation::run(&scenario, &Contender::ORACLE, 0));
+    assert!(0.94 < score.power && score.power <= 1.0, "{score:?}");
+    assert_eq!((score.falls, score.rises), (vec![0.0], vec![0.0]));
+}
+
+#[test]
+fn a_wrong_line_is_named_with_what_would_be_right() {
+    let wrong = |text: &str| Scenario::parse(text).expect_err("it is wrong").to_string();
+    assert_eq!(
+        wrong("duration 60\nat 0 speed 3"),
+        "line 2: `speed` is none of servers, mean_ms, load"
+    );
+    assert_eq!(wrong("duration -1"), "line 1: `-1` must be a number above 0");
+    assert_eq!(wrong("at 5 servers 1\nat 4 servers 2"), "line 2: times must not go back");
+    assert!(
+        wrong("servce fixed").starts_with("line 1: `servce` with 1 words after it is no statement")
+    );
+    assert_eq!(
+        wrong("duration 1\nat 0 servers 3"),
+        "line 2: `at 0` must set servers, mean_ms and load"
+    );
+}
+
+#[test]
+fn a_ramp_moves_in_a_straight_line() {
+    let scenario = parse("duration 9\nat 0 servers 10 mean_ms 1 load 1\nramp 2 4 servers 20\n");
+    let servers: Vec<f64> =
+        [1.0, 2.0, 3.0, 4.0, 8.0].iter().map(|at| scenario.now(*at).servers).collect();
+    assert_eq!(servers, [10.0, 10.0, 15.0, 20.0, 20.0]);
+}
+
+#[test]
+fn the_shared_backend_does_most_at_its_best_limit() {
+    let scenario = parse("duration 9\nbackend usl 0.02\nat 0 servers 44 mean_ms 20 load 1\n");
+    let rate = |n: f64| n / scenario.slowdown(0.0, n);
+    assert!(rate(40.0) < rate(44.0) && rate(48.0) < rate(44.0));
+}

@@ -1,0 +1,252 @@
+//! A semaphore that a law resizes.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::law::{Law, Sample};
+use crate::meter::{Ended, Meter, Outcome};
+use crate::semaphore::{AcquireError, Semaphore, TryAcquireError};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+
+mod ticket;
+
+pub use ticket::{OwnedTicket, Ticket};
+
+/// As many at a time as the backend can serve, found out while it is in use.
+///
+/// [`acquire`](Self::acquire) waits its turn, first come, first served, and gives a ticket. The ticket ends as
+/// [`success`](Ticket::success), as [`overload`](Ticket::overload), or as [`ignore`](Ticket::ignore), which is also what
+/// dropping it means; its latency and how many were in flight go to the [`Law`], which sets the limit. No law of
+/// this crate raises the limit while the load does not use it.
+///
+/// Everything happens in the calls of those who use it: there is no task, thread or timer behind it. Where more
+/// than some 50,000 work items end per second, a random share of them is measured.
+///
+/// # Examples
+///
+/// ```
+/// use tidegate_limiter::{Knee, Limiter};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let limiter = Limiter::new(20, Knee::default());
+///
+/// let ticket = limiter.acquire().await?;
+/// let answer: Result<&str, u16> = Ok("what the backend said");
+/// match answer {
+///     Ok(_) => ticket.success(),
+///     Err(429 | 503) => ticket.overload(),
+///     Err(_) => ticket.ignore(),
+/// }
+/// assert_eq!(limiter.in_flight(), 0);
+/// # Ok::<(), tidegate_limiter::AcquireError>(())
+/// # }).unwrap();
+/// ```
+pub struct Limiter {
+    semaphore: Arc<Semaphore>,
+    control: Mutex<Control>,
+    /// One in `mask + 1` work items is measured; a power of two less one.
+    mask: AtomicU64,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Control {
+    law: Box<dyn Law>,
+    meter: Meter,
+    /// When the window opened, to learn how many end per second.
+    opened: Duration,
+    ended: u64,
+}
+
+/// More measured work items per second than this tell a law nothing new.
+const ENOUGH_PER_SECOND: f64 = 50_000.0;
+
+impl Limiter {
+    /// A limiter that begins with `limit` and lets `law` go on from there.
+    ///
+    /// # Panics
+    /// When `limit` is above [`Semaphore::MAX_PERMITS`].
+    pub fn new(limit: usize, law: impl Law + 'static) -> Self {
+        Self::over(Semaphore::new(limit), law)
+    }
+
+    /// As [`new`](Self::new), over a semaphore that was set up elsewhere: with a bound on its queue, say.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tidegate_limiter::{Fixed, Limiter, Semaphore, TryAcquireError};
+    ///
+    /// let limiter = Limiter::over(Semaphore::new(1), Fixed(1));
+    /// let ticket = limiter.try_acquire()?;
+    /// assert_eq!(limiter.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    /// ticket.success();
+    /// # Ok::<(), TryAcquireError>(())
+    /// ```
+    pub fn over(semaphore: Semaphore, law: impl Law + 'static) -> Self {
+        let meter = Meter::new(Duration::ZERO, law.window());
+        let control = Control { law: Box::new(law), meter, opened: Duration::ZERO, ended: 0 };
+        Self {
+            semaphore: Arc::new(semaphore),
+            control: Mutex::new(control),
+            mask: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Waits until one more may be in flight.
+    ///
+    /// # Errors
+    /// Those of [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    /// A dropped future loses its place in the queue and nothing else.
+    pub async fn acquire(&self) -> Result<Ticket<'_>, AcquireError> {
+        let permit = self.semaphore.acquire().await?;
+        Ok(Ticket::new(self, permit))
+    }
+
+    /// As [`acquire`](Self::acquire), with a ticket that keeps the limiter alive and may go to another task.
+    ///
+    /// # Errors
+    /// Those of [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    /// A dropped future loses its place in the queue and nothing else.
+    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedTicket, AcquireError> {
+        let permit = Arc::clone(&self.semaphore).acquire_owned().await?;
+        Ok(OwnedTicket::new(self, permit))
+    }
+
+    /// A ticket now, or not at all.
+    ///
+    /// # Errors
+    /// Those of [`Semaphore::try_acquire`].
+    pub fn try_acquire(&self) -> Result<Ticket<'_>, TryAcquireError> {
+        Ok(Ticket::new(self, self.semaphore.try_acquire()?))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), with a ticket that keeps the limiter alive.
+    ///
+    /// # Errors
+    /// Those of [`Semaphore::try_acquire`].
+    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedTicket, TryAcquireError> {
+        let permit = Arc::clone(&self.semaphore).try_acquire_owned()?;
+        Ok(OwnedTicket::new(self, permit))
+    }
+
+    /// Blocks the thread until one more may be in flight.
+    ///
+    /// # Errors
+    /// Those of [`Semaphore::blocking_acquire`].
+    pub fn blocking_acquire(&self) -> Result<Ticket<'_>, AcquireError> {
+        Ok(Ticket::new(self, self.semaphore.blocking_acquire()?))
+    }
+
+    /// How many may be in flight at the moment.
+    pub fn limit(&self) -> usize {
+        self.semaphore.limit()
+    }
+
+    /// How many are in flight: above the limit while a smaller one takes effect.
+    pub fn in_flight(&self) -> usize {
+        self.semaphore.in_use()
+    }
+
+    /// What the law resizes: to close it, to see who waits, to set the limit by hand (the law goes on from there).
+    pub fn semaphore(&self) -> &Semaphore {
+        &self.semaphore
+    }
+
+    /// Whether to measure the work item that begins now, and from when and at what use if so.
+    #[inline]
+    fn begin(&self) -> Option<Began> {
+        // ORDERING: Relaxed; a number that stands for itself. Measuring one more or less does no harm.
+        let mask = self.mask.load(Ordering::Relaxed);
+        (mask == 0 || chance() & mask == 0)
+            .then(|| Began { at: Instant::now(), in_flight: self.semaphore.in_use() })
+    }
+
+    /// Measures one that was begun with [`begin`](Self::begin) and is over; the permit was given back.
+    fn ended(&self, began: Began, outcome: Outcome, backend_wait: Option<Duration>) {
+        let now = Instant::now();
+        let item = Ended {
+            at: now.saturating_duration_since(self.started),
+            latency: now.saturating_duration_since(began.at),
+            in_flight: began.in_flight,
+            outcome,
+            backend_wait,
+        };
+        let mut control = self.control.lock();
+        if let Some(sample) = control.take(&item) {
+            self.decide(control, sample);
+        }
+    }
+
+    #[cold]
+    fn decide(&self, mut control: MutexGuard<'_, Control>, mut sample: Sample) {
+        let limit = self.semaphore.limit();
+        sample.queue_depth = Some(self.semaphore.waiting() as f64);
+        sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
+        let next = control.law.next(limit, &sample).min(Semaphore::MAX_PERMITS);
+        let mask = control.restart(sample.at, next != limit, self.mask.load(Ordering::Relaxed));
+        // ORDERING: Relaxed, as in `begin`.
+        self.mask.store(mask, Ordering::Relaxed);
+        drop(control);
+        // After the lock, since it wakes those whom it admits. Should two decisions cross here, the older limit stays until the
+        // next window, where the law finds it and goes on from there.
+        if next != limit {
+            self.semaphore.resize(next);
+        }
+    }
+}
+
+impl Control {
+    fn take(&mut self, item: &Ended) -> Option<Sample> {
+        self.ended += 1;
+        self.meter.ended(item)
+    }
+
+    /// Opens the next window; the mask for it, by how many ended per second in this one.
+    fn restart(&mut self, at: Duration, limit_changed: bool, mask: u64) -> u64 {
+        let window = self.law.window();
+        self.meter.restart(at, window, limit_changed);
+        let passed = at.saturating_sub(self.opened);
+        if passed < Duration::from_millis(1) || window.count <= 1 {
+            return mask;
+        }
+        let per_second = (self.ended * (mask + 1)) as f64 / passed.as_secs_f64();
+        (self.opened, self.ended) = (at, 0);
+        let stride = (per_second / ENOUGH_PER_SECOND).clamp(1.0, 65_536.0) as u64;
+        stride.next_power_of_two() - 1
+    }
+}
+
+/// When a work item that is measured began.
+#[derive(Debug, Clone, Copy)]
+struct Began {
+    at: Instant,
+    in_flight: usize,
+}
+
+/// A number whose low bits nobody can predict well enough to fall in step with them (xorshift64, per thread).
+#[inline]
+fn chance() -> u64 {
+    thread_local!(static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) });
+    STATE.with(|state| {
+        let mut x = state.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        state.set(x);
+        x
+    })
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").field("semaphore", &self.semaphore).finish_non_exhaustive()
+    }
+}

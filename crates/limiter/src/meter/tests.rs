@@ -1,0 +1,86 @@
+use super::*;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn item(at: u64, latency: u64) -> Ended {
+    Ended {
+        at: ms(at),
+        latency: ms(latency),
+        in_flight: 1,
+        outcome: Outcome::Success,
+        backend_wait: None,
+    }
+}
+
+fn settling(settle: u64, count: usize) -> Window {
+    Window { settle: ms(settle), count, at_least: Duration::ZERO, at_most: Duration::MAX }
+}
+
+#[test]
+fn a_window_ends_with_count_and_time_together() {
+    let mut meter = Meter::new(ms(0), Window::every(ms(100), 2));
+    assert_eq!(meter.ended(&item(10, 5)), None);
+    assert_eq!(meter.ended(&item(20, 5)), None);
+    assert_eq!(meter.ended(&item(100, 5)).and_then(|s| s.latency).map(|l| l.count), Some(3));
+    meter.restart(ms(100), Window::every(ms(100), 2), false);
+    assert_eq!(meter.ended(&item(250, 5)), None);
+    assert!(meter.ended(&item(251, 5)).is_some());
+}
+
+#[test]
+fn a_window_that_lasts_too_long_ends_with_what_it_has() {
+    let window = Window { at_most: ms(50), ..Window::every(Duration::ZERO, 10) };
+    let mut meter = Meter::new(ms(0), window);
+    assert_eq!(meter.ended(&item(49, 5)), None);
+    assert!(meter.ended(&item(50, 5)).is_some());
+}
+
+#[test]
+fn what_began_under_another_limit_is_left_out() {
+    let mut meter = Meter::new(ms(0), settling(1, 1));
+    meter.restart(ms(100), settling(1, 1), true);
+    assert_eq!(meter.ended(&item(105, 6)), None, "began at 99");
+    assert_eq!(meter.ended(&item(105, 5)).and_then(|s| s.latency).map(|l| l.mean), Some(ms(5)));
+}
+
+#[test]
+fn settling_is_counted_from_the_first_that_began_under_the_new_limit() {
+    let mut meter = Meter::new(ms(0), settling(20, 1));
+    meter.restart(ms(100), settling(20, 1), true);
+    // The use took until 150 to fall under the new limit.
+    assert_eq!(meter.ended(&item(155, 5)), None);
+    assert_eq!(meter.ended(&item(169, 5)), None);
+    assert!(meter.ended(&item(170, 5)).is_some());
+    meter.restart(ms(170), settling(20, 1), false);
+    assert!(meter.ended(&item(171, 5)).is_some(), "an unchanged limit needs no settling");
+}
+
+#[test]
+fn mean_deviation_and_quantiles_are_those_of_the_window() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 10));
+    let sample = (1..=10).filter_map(|n| meter.ended(&item(n, n * 10))).last();
+    let latency = sample.and_then(|sample| sample.latency).expect("ten were measured");
+    assert_eq!((latency.count, latency.min, latency.mean), (10, ms(10), ms(55)));
+    assert_eq!((latency.p10, latency.p50), (ms(20), ms(60)));
+    assert!(latency.deviation.abs_diff(Duration::from_secs_f64(0.028_722_813)) < ms(1));
+}
+
+#[test]
+fn an_overload_counts_and_has_no_latency() {
+    let mut meter = Meter::new(ms(0), Window::EACH);
+    let sample = meter.ended(&Ended { outcome: Outcome::Overload, ..item(1, 1) });
+    let sample = sample.expect("it fills the window");
+    assert_eq!((sample.overloads, sample.error_rate, sample.latency), (1, Some(1.0), None));
+}
+
+#[test]
+fn the_backend_wait_is_a_mean_and_absent_if_nobody_tells() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 2));
+    meter.ended(&Ended { backend_wait: Some(ms(2)), ..item(1, 5) });
+    let sample = meter.ended(&Ended { backend_wait: Some(ms(4)), ..item(2, 5) });
+    assert_eq!(sample.and_then(|sample| sample.backend_wait), Some(ms(3)));
+    meter.restart(ms(2), Window::EACH, false);
+    assert_eq!(meter.ended(&item(3, 5)).and_then(|sample| sample.backend_wait), None);
+}
