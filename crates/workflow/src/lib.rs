@@ -1,1 +1,48 @@
-//! Placeholder.
+//! Adaptive orchestrator: graphs of tasks under limits that follow live metrics.
+//!
+//! | you want | use |
+//! |---|---|
+//! | run single tasks under one limit | [`Orchestrator::go`], [`wait`](Orchestrator::wait), [`shutdown`](Orchestrator::shutdown) |
+//! | run tasks that need each other | [`Graph`], [`Task::needs`], [`Orchestrator::run`] |
+//! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
+//! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
+//! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
+//! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
+//! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
+//!
+//! The first graph in ten lines stands at [`Orchestrator`].
+//!
+//! # When not to use it
+//! For a loop over one list with one limit, `tidegate-taskgroup` alone is smaller; for a request limit in a server,
+//! `tidegate-limiter`.
+#![forbid(unsafe_code)]
+
+mod context;
+mod controller;
+mod engine;
+mod event;
+mod graph;
+mod machine;
+mod metrics;
+mod orchestrator;
+mod report;
+mod retry;
+mod run;
+mod source;
+mod task;
+
+pub use context::{Context, InputError, Missing};
+pub use event::{Event, EventKind, Events, Next, Outcome};
+pub use graph::{AddError, Graph, Unresolved};
+pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};
+pub use report::{Report, TaskReport};
+pub use retry::Retry;
+pub use run::{Finished, Run, Running, Stopped, SubmitError, Waiting};
+pub use source::{Reading, RegistrySource, Source};
+pub use task::{DEFAULT_AGENT, Task, TaskError};
+
+#[doc(no_inline)]
+pub use tidegate_limiter::{Law, ThresholdConfig as Config, ThresholdConfigError as ConfigError};
+/// The metrics crate, for the registry that [`Builder::registry`] takes.
+#[doc(no_inline)]
+pub use tidegate_telemetry as telemetry;

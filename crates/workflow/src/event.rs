@@ -1,0 +1,159 @@
+//! What happens, as one typed stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It returned a value.
+    Succeeded,
+    /// Its last attempt returned an error or panicked.
+    Failed {
+        /// The error, or the panic's message.
+        error: String,
+    },
+    /// Its last attempt took longer than its time-out.
+    TimedOut,
+    /// It was cancelled, alone or with its run.
+    Cancelled,
+    /// It never started.
+    Skipped {
+        /// The task that did not succeed.
+        because: Arc<str>,
+    },
+}
+
+impl Outcome {
+    /// Whether it returned a value.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Succeeded
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, since the orchestrator started.
+    pub at: Duration,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened. Within one run the order is the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A run began.
+    RunStarted {
+        /// Its number.
+        run: u64,
+        /// How many tasks its graph has; more may be submitted.
+        tasks: usize,
+    },
+    /// A task was submitted into a live run.
+    TaskAdded {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+    },
+    /// All needs of a task are met; it waits for a slot.
+    TaskReady {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+    },
+    /// An attempt began.
+    TaskStarted {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// Whose slot it holds.
+        agent: Arc<str>,
+    },
+    /// An attempt did not succeed, and another will follow.
+    TaskRetrying {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+        /// The attempt that failed, counted from 1.
+        attempt: u32,
+        /// Why it failed.
+        error: String,
+        /// How long until the next may start.
+        delay: Duration,
+    },
+    /// A task is over.
+    TaskEnded {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+        /// How many attempts it took; 0 if it never started.
+        attempts: u32,
+        /// How it ended.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// The overall limit is another.
+    LimitChanged {
+        /// The limit before.
+        from: usize,
+        /// The limit now.
+        to: usize,
+    },
+    /// Every task of a run is over.
+    RunEnded {
+        /// Its number.
+        run: u64,
+    },
+}
+
+/// A reader of the event stream. It never slows the engine: a reader that falls behind by more than the stream's capacity
+/// loses the oldest events and is told how many.
+#[derive(Debug)]
+pub struct Events(pub(crate) broadcast::Receiver<Event>);
+
+/// What a reader of the event stream gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// The next event.
+    Event(Event),
+    /// So many events were lost, because they were not read in time.
+    Lost(u64),
+}
+
+impl Events {
+    /// The next event, or `None` once the orchestrator is gone.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Next> {
+        match self.0.recv().await {
+            Ok(event) => Some(Next::Event(event)),
+            Err(RecvError::Lagged(lost)) => Some(Next::Lost(lost)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event if one is there.
+    pub fn try_next(&mut self) -> Option<Next> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Next::Event(event)),
+            Err(TryRecvError::Lagged(lost)) => Some(Next::Lost(lost)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+}

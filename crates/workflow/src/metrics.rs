@@ -1,0 +1,64 @@
+//! The orchestrator's metrics.
+
+use tidegate_telemetry::{Counter, CounterVec, Gauge, Histogram, RegisterError, Registry};
+
+use crate::event::Outcome;
+
+/// The metrics that the engine writes. Their names are a promise; see [`Orchestrator`](crate::Orchestrator).
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) limit: Gauge,
+    pub(crate) running: Gauge,
+    pub(crate) ready: Gauge,
+    pub(crate) retries: Counter,
+    pub(crate) duration: Histogram,
+    errors: CounterVec<1>,
+    tasks: CounterVec<1>,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        // Half-open calls to models take seconds, commands minutes.
+        let buckets =
+            [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+        Ok(Self {
+            limit: registry
+                .gauge("orchestrator_concurrency_limit", "How many tasks may run at once.")?,
+            running: registry.gauge("orchestrator_inflight_tasks", "How many tasks run.")?,
+            ready: registry.gauge("orchestrator_ready_tasks", "How many tasks wait for a slot.")?,
+            retries: registry.counter(
+                "orchestrator_task_retries_total",
+                "Attempts that were followed by another.",
+            )?,
+            duration: registry.histogram(
+                "orchestrator_attempt_duration_seconds",
+                "How long attempts ran.",
+                buckets,
+            )?,
+            errors: registry.counter_vec(
+                "orchestrator_task_errors_total",
+                "Tasks that failed or timed out.",
+                ["task"],
+            )?,
+            tasks: registry.counter_vec(
+                "orchestrator_tasks_total",
+                "Tasks that are over, by how they ended.",
+                ["outcome"],
+            )?,
+        })
+    }
+
+    pub(crate) fn ended(&self, task: &str, outcome: &Outcome) {
+        let name = match outcome {
+            Outcome::Succeeded => "succeeded",
+            Outcome::Failed { .. } => "failed",
+            Outcome::TimedOut => "timed_out",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Skipped { .. } => "skipped",
+        };
+        self.tasks.with([name]).inc();
+        if matches!(outcome, Outcome::Failed { .. } | Outcome::TimedOut) {
+            self.errors.with([task]).inc();
+        }
+    }
+}

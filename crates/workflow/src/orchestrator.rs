@@ -1,0 +1,416 @@
+//! The orchestrator: one engine for graphs and for single tasks, under one limit that may follow live metrics.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_limiter::{Law, Threshold};
+use tidegate_taskgroup::{Policy, TaskGroup};
+use tidegate_telemetry::{RegisterError, Registry};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::controller;
+use crate::engine::{AgentLimits, Command, Done, Engine, Shared};
+use crate::event::{Events, Outcome};
+use crate::graph::{Graph, Unresolved};
+use crate::machine::RunId;
+use crate::metrics::Metrics;
+use crate::run::{Finished, Run, Running, Stopped};
+use crate::source::Source;
+use crate::task::{Task, TaskError};
+use crate::{Config, ConfigError};
+
+type Controller = Pin<Box<dyn Future<Output = Result<(), Infallible>> + Send>>;
+type Steering =
+    Box<dyn FnOnce(Arc<Shared>, mpsc::WeakUnboundedSender<Command>) -> Controller + Send>;
+
+/// Runs tasks and graphs of tasks under an overall limit and limits for each agent.
+///
+/// It writes these metrics into its registry: `orchestrator_concurrency_limit`, `orchestrator_inflight_tasks`,
+/// `orchestrator_ready_tasks`, `orchestrator_tasks_total{outcome}`, `orchestrator_task_errors_total{task}`,
+/// `orchestrator_task_retries_total`, `orchestrator_attempt_duration_seconds`.
+///
+/// Dropping it cancels and aborts everything that it runs. [`shutdown`](Self::shutdown) ends it in an orderly way.
+///
+/// # Examples
+/// ```
+/// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut graph = Graph::new();
+/// graph.add(Task::new("fetch", async |_| Ok::<_, TaskError>("some text".to_owned())))?;
+/// graph.add(
+///     Task::new("count", async |cx: Context| Ok::<_, TaskError>(cx.input::<String>("fetch")?.len())).needs(["fetch"]),
+/// )?;
+///
+/// let orchestrator = Orchestrator::builder().limit(4).build()?;
+/// let finished = orchestrator.run(graph).await?;
+/// assert_eq!(*finished.output::<usize>("count")?, 9);
+/// assert_eq!(finished.report.critical_path.len(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Orchestrator {
+    commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+    next_run: AtomicU64,
+    closed: AtomicBool,
+    #[expect(
+        dead_code,
+        reason = "its drop is its use: it cancels and aborts the engine and every attempt"
+    )]
+    group: TaskGroup<(), Infallible>,
+}
+
+/// Settings of an orchestrator to be; see [`Orchestrator::builder`].
+#[must_use]
+pub struct Builder {
+    limit: usize,
+    adaptive: Option<Config>,
+    steering: Option<Steering>,
+    agents: AgentLimits,
+    registry: Option<Registry>,
+    fail_fast: bool,
+    event_capacity: usize,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("limit", &self.limit)
+            .field("agents", &self.agents)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Orchestrator {
+    /// Settings to start from: as many tasks at once as the machine has processors, three for each named agent.
+    pub fn builder() -> Builder {
+        Builder {
+            limit: std::thread::available_parallelism().map_or(1, usize::from),
+            adaptive: None,
+            steering: None,
+            agents: AgentLimits { default: 3, named: HashMap::new() },
+            registry: None,
+            fail_fast: false,
+            event_capacity: 4096,
+        }
+    }
+
+    /// Starts the graph. Everything in it runs under the limits that all runs share.
+    ///
+    /// # Errors
+    /// When a need names no task of the graph (every such need is told), or after [`shutdown`](Self::shutdown).
+    pub fn start(&self, graph: Graph) -> Result<Running, StartError> {
+        let missing = graph.unresolved();
+        if !missing.is_empty() {
+            return Err(StartError::Unresolved(missing));
+        }
+        let (owner, done) = oneshot::channel();
+        let run = self.submit(graph, Done::Owner(owner))?;
+        Ok(Running { run, done })
+    }
+
+    /// Runs the graph to its end.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start). That a task failed is no error here: the report says so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the run.
+    pub async fn run(&self, graph: Graph) -> Result<Finished, StartError> {
+        self.start(graph)?.wait().await.map_err(|Stopped| StartError::Closed)
+    }
+
+    /// Runs one task, as soon as the limits allow, in the order of calls. Its error counts in
+    /// `orchestrator_task_errors_total{task}`, and the first one is what [`wait`](Self::wait) returns.
+    ///
+    /// # Errors
+    /// After [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::Orchestrator;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let orchestrator = Orchestrator::builder().build()?;
+    /// orchestrator.go("data_processing", async |_token| Ok::<(), std::io::Error>(()))?;
+    /// orchestrator.go("model_training", async |_token| Err("no data"))?;
+    /// let error = orchestrator.wait().await.unwrap_err();
+    /// assert_eq!(error.to_string(), "task `model_training` failed: no data");
+    /// # Ok(()) }
+    /// ```
+    pub fn go<F, Fut, E>(&self, name: impl Into<Arc<str>>, task: F) -> Result<(), StartError>
+    where
+        F: FnOnce(CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<TaskError>,
+    {
+        // Called once, because the task is tried once; the type of a task's work does not say so.
+        let task = Mutex::new(Some(task));
+        let once = Task::new(name, move |context| {
+            let work = task.lock().take().map(|task| task(context.token().clone()));
+            async move {
+                match work {
+                    Some(work) => work.await.map_err(Into::into),
+                    None => Err(TaskError::fatal("a task of `go` runs once")),
+                }
+            }
+        });
+        self.submit(Graph::of(once), Done::Service).map(drop)
+    }
+
+    /// Returns once nothing is live: no run, no task of [`go`](Self::go). More may be started afterwards.
+    ///
+    /// # Errors
+    /// With the first failure among the tasks of `go` since the last `wait`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn wait(&self) -> Result<(), GoError> {
+        let mut live = self.shared.live.subscribe();
+        // An error would mean that the sender is gone, and `self` holds it.
+        let _ = live.wait_for(|live| *live == 0).await;
+        match self.shared.failure.lock().take() {
+            None => Ok(()),
+            Some(first) => Err(GoError { task: first.task, outcome: first.outcome }),
+        }
+    }
+
+    /// Takes nothing more, cancels everything that is live, and returns when all of it has ended. Calling it again is
+    /// harmless.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves everything cancelled; call it again to wait.
+    pub async fn shutdown(&self) {
+        // ORDERING: SeqCst with the load in `submit`, as the count of live runs is: a run that was not refused has been
+        //   counted before this looks at the count.
+        self.closed.store(true, Ordering::SeqCst);
+        let _ = self.commands.send(Command::CancelAll);
+        let mut live = self.shared.live.subscribe();
+        let _ = live.wait_for(|live| *live == 0).await;
+    }
+
+    /// Changes the overall limit. Shrinking stops nothing; nobody is admitted until use is below it.
+    pub fn set_limit(&self, limit: usize) {
+        let _ = self.commands.send(Command::SetLimit(limit));
+    }
+
+    /// Changes the limit of one agent, in the same way.
+    pub fn set_agent_limit(&self, agent: &str, limit: usize) {
+        let _ = self.commands.send(Command::SetAgentLimit { agent: Arc::from(agent), limit });
+    }
+
+    /// The overall limit that was last in force.
+    pub fn limit(&self) -> usize {
+        // ORDERING: Relaxed; a figure for people, which guards nothing.
+        self.shared.limit.load(Ordering::Relaxed)
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        Events(self.shared.events.subscribe())
+    }
+
+    fn submit(&self, graph: Graph, done: Done) -> Result<Run, StartError> {
+        // ORDERING: Relaxed; the ids need only differ.
+        let id = RunId(self.next_run.fetch_add(1, Ordering::Relaxed));
+        self.shared.live.send_modify(|live| *live += 1);
+        // ORDERING: SeqCst; see `shutdown`.
+        let closed = self.closed.load(Ordering::SeqCst);
+        if closed || self.commands.send(Command::Start { run: id, graph, done }).is_err() {
+            self.shared.live.send_modify(|live| *live -= 1);
+            return Err(StartError::Closed);
+        }
+        let run = Run { id, commands: self.commands.clone() };
+        // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
+        //   arrived there.
+        if self.closed.load(Ordering::SeqCst) {
+            run.cancel();
+        }
+        Ok(run)
+    }
+}
+
+impl Builder {
+    /// How many tasks run at once.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Follows live metrics by the threshold rule: starts at `config.base_limit`, and reads `source` every
+    /// `config.adaptation_interval`.
+    pub fn adaptive(mut self, config: Config, source: impl Source) -> Self {
+        self.limit = config.base_limit;
+        self.adaptive = Some(config.clone());
+        let interval = config.adaptation_interval;
+        self.steering = Some(Box::new(move |shared, commands| match Threshold::new(config) {
+            Ok(law) => {
+                Box::pin(controller::steer(source, Box::new(law), interval, shared, commands))
+            }
+            // `build` has refused such a configuration.
+            Err(_) => Box::pin(std::future::ready(Ok(()))),
+        }));
+        self
+    }
+
+    /// Follows live metrics by another law, which reads `source` every `interval`. Starts at [`limit`](Self::limit).
+    pub fn law(mut self, law: impl Law + 'static, interval: Duration, source: impl Source) -> Self {
+        self.adaptive = None;
+        self.steering = Some(Box::new(move |shared, commands| {
+            Box::pin(controller::steer(source, Box::new(law), interval, shared, commands))
+        }));
+        self
+    }
+
+    /// How many tasks of the agent run at once.
+    pub fn agent(mut self, name: impl Into<Arc<str>>, limit: usize) -> Self {
+        self.agents.named.insert(name.into(), limit);
+        self
+    }
+
+    /// How many tasks of an agent without a limit of its own run at once; 3 by default. Tasks that name no agent are under the
+    /// overall limit only.
+    pub fn agent_default(mut self, limit: usize) -> Self {
+        self.agents.default = limit;
+        self
+    }
+
+    /// The registry for the metrics; a new one by default.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// The first failing task of [`Orchestrator::go`] cancels everything else; off by default.
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+
+    /// How many events a reader may be behind before it loses some; 4096 by default.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events.clamp(1, 1 << 20);
+        self
+    }
+
+    /// The orchestrator, started.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense, or a metric of its names is in the registry.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn build(self) -> Result<Orchestrator, BuildError> {
+        if let Some(config) = &self.adaptive {
+            config.check().map_err(BuildError::Config)?;
+        }
+        let metrics =
+            Metrics::register(&self.registry.unwrap_or_default()).map_err(BuildError::Metric)?;
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            limit: AtomicUsize::new(self.limit),
+            live: watch::Sender::new(0),
+            failure: Mutex::new(None),
+            events: broadcast::Sender::new(self.event_capacity),
+        });
+        let group = TaskGroup::builder().policy(Policy::Supervise).build();
+        let engine = Engine::new(
+            self.limit,
+            self.agents,
+            commands.clone(),
+            group.spawner(),
+            Arc::clone(&shared),
+            metrics,
+            self.fail_fast,
+        );
+        let open = "the group was made above";
+        group.named("engine").spawn(engine.drive(inbox)).expect(open);
+        if let Some(steering) = self.steering {
+            group
+                .named("controller")
+                .spawn(steering(Arc::clone(&shared), commands.downgrade()))
+                .expect(open);
+        }
+        Ok(Orchestrator {
+            commands,
+            shared,
+            next_run: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            group,
+        })
+    }
+}
+
+/// Why an orchestrator cannot be built.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BuildError {
+    /// The configuration makes no sense.
+    Config(ConfigError),
+    /// The registry refused a metric.
+    Metric(RegisterError),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(why) => why.fmt(f),
+            Self::Metric(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Why a graph cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartError {
+    /// Needs that name no task.
+    Unresolved(Vec<Unresolved>),
+    /// The orchestrator was shut down.
+    Closed,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved(missing) => {
+                let texts: Vec<String> = missing.iter().map(Unresolved::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Self::Closed => f.write_str("the orchestrator was shut down"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The first failure among the tasks of [`Orchestrator::go`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoError {
+    /// The task's name.
+    pub task: Arc<str>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl fmt::Display for GoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, outcome } = self;
+        match outcome {
+            Outcome::Failed { error } => write!(f, "task `{task}` failed: {error}"),
+            Outcome::TimedOut => write!(f, "task `{task}` timed out"),
+            _ => write!(f, "task `{task}` was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for GoError {}

@@ -1,0 +1,146 @@
+//! What a run did, as plain values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Outcome;
+
+/// What became of one task. Times count from the start of its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its agent.
+    pub agent: Arc<str>,
+    /// The tasks that it needed or wanted.
+    pub needs: Vec<Arc<str>>,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How many attempts it took; 0 if it never started.
+    pub attempts: u32,
+    /// When its needs were met.
+    pub ready: Option<Duration>,
+    /// When its first attempt started.
+    pub started: Option<Duration>,
+    /// When it was over.
+    pub ended: Duration,
+    /// How long its attempts ran, all together.
+    pub busy: Duration,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Every task, in the order in which they came to the graph.
+    pub tasks: Vec<TaskReport>,
+    /// From the start of the run to its last task's end.
+    pub makespan: Duration,
+    /// How long all attempts ran: what one after another would have taken.
+    pub busy: Duration,
+    /// The chain of needs whose attempts ran longest, first task first: no limit could make the run shorter than this.
+    pub critical_path: Vec<Arc<str>>,
+    /// How long the attempts on the critical path ran.
+    pub critical_path_busy: Duration,
+    /// The most that ran at once.
+    pub peak: usize,
+    /// For how long at least two ran at once.
+    pub parallel: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(
+        tasks: Vec<TaskReport>,
+        needs: &[Vec<u32>],
+        makespan: Duration,
+        peak: usize,
+        parallel: Duration,
+    ) -> Self {
+        let (critical, critical_path_busy) = critical_path(&tasks, needs);
+        let critical_path = critical.into_iter().map(|at| Arc::clone(&tasks[at].id)).collect();
+        let busy = tasks.iter().map(|task| task.busy).sum();
+        Self { tasks, makespan, busy, critical_path, critical_path_busy, peak, parallel }
+    }
+
+    /// Whether every task succeeded.
+    pub fn is_success(&self) -> bool {
+        self.tasks.iter().all(|task| task.outcome.is_success())
+    }
+
+    /// How many tasks ended in each way: `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped`.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for task in &self.tasks {
+            let name = match task.outcome {
+                Outcome::Succeeded => "succeeded",
+                Outcome::Failed { .. } => "failed",
+                Outcome::TimedOut => "timed_out",
+                Outcome::Cancelled => "cancelled",
+                Outcome::Skipped { .. } => "skipped",
+            };
+            *counts.entry(name).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many times faster than one task after another.
+    pub fn speed_up(&self) -> f64 {
+        ratio(self.busy, self.makespan)
+    }
+
+    /// The speed-up over the most that ran at once: 1 when that many ran all the time.
+    pub fn parallel_efficiency(&self) -> f64 {
+        self.speed_up() / self.peak.max(1) as f64
+    }
+
+    /// The share of the run during which at least two tasks ran.
+    pub fn parallel_share(&self) -> f64 {
+        ratio(self.parallel, self.makespan)
+    }
+}
+
+fn ratio(a: Duration, b: Duration) -> f64 {
+    if b.is_zero() { 1.0 } else { a.as_secs_f64() / b.as_secs_f64() }
+}
+
+/// The longest way along needs, by how long tasks were busy.
+fn critical_path(tasks: &[TaskReport], needs: &[Vec<u32>]) -> (Vec<usize>, Duration) {
+    let mut dependents = vec![Vec::new(); tasks.len()];
+    let mut missing: Vec<usize> = needs.iter().map(Vec::len).collect();
+    for (at, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|need| dependents[*need as usize].push(at));
+    }
+    let mut order: Vec<usize> = (0..tasks.len()).filter(|at| missing[*at] == 0).collect();
+    let mut length: Vec<Duration> = tasks.iter().map(|task| task.busy).collect();
+    let mut before: Vec<Option<usize>> = vec![None; tasks.len()];
+    let mut next = 0;
+    while let Some(at) = order.get(next).copied() {
+        next += 1;
+        for dependent in &dependents[at] {
+            let through = length[at] + tasks[*dependent].busy;
+            if length[*dependent] < through
+                || (before[*dependent].is_none() && length[*dependent] == through)
+            {
+                length[*dependent] = through;
+                before[*dependent] = Some(at);
+            }
+            missing[*dependent] -= 1;
+            if missing[*dependent] == 0 {
+                order.push(*dependent);
+            }
+        }
+    }
+    let Some(last) = (0..tasks.len()).max_by_key(|at| length[*at]) else {
+        return (Vec::new(), Duration::ZERO);
+    };
+    let mut path = vec![last];
+    while let Some(at) = before[path[path.len() - 1]] {
+        path.push(at);
+    }
+    path.reverse();
+    path.retain(|at| tasks[*at].attempts > 0);
+    (path, length[last])
+}

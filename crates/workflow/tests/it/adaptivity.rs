@@ -1,0 +1,87 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tidegate_workflow::{BuildError, Config, EventKind, Next, Orchestrator, Reading};
+
+fn config() -> Config {
+    Config {
+        base_limit: 2,
+        min_limit: 1,
+        max_limit: 5,
+        increase_step: 1,
+        decrease_step: 2,
+        queue_high_watermark: 10.0,
+        gpu_wait_high: 4.0,
+        error_rate_high: 0.2,
+        adaptation_interval: Duration::from_secs(2),
+    }
+}
+
+fn reading(queue: f64, gpu: f64, errors: f64) -> Reading {
+    Reading { queue_depth: Some(queue), gpu_wait: Some(gpu), error_rate: Some(errors) }
+}
+
+/// The limits that follow from these readings, as the events tell them.
+async fn limits(readings: Vec<Reading>) -> Vec<usize> {
+    let count = readings.len();
+    let mut readings = VecDeque::from(readings);
+    let (over, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let source = move || {
+        over.send(()).expect("the test listens");
+        readings.pop_front().unwrap_or_default()
+    };
+    let orchestrator =
+        Orchestrator::builder().adaptive(config(), source).build().expect("the settings are sound");
+    let mut events = orchestrator.events();
+    for _ in 0..=count {
+        ended.recv().await.expect("the source is read");
+    }
+    let mut limits = Vec::new();
+    while let Some(Next::Event(event)) = events.try_next() {
+        if let EventKind::LimitChanged { to, .. } = event.kind {
+            limits.push(to);
+        }
+    }
+    limits
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_steps_up_with_the_queue_and_down_with_the_gpu_wait() {
+    let limits =
+        limits(vec![reading(20.0, 0.0, 0.0), reading(20.0, 6.0, 0.0), reading(30.0, 0.0, 0.0)])
+            .await;
+    assert_eq!(limits, [3, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_is_missing_changes_nothing() {
+    let unread = Reading { gpu_wait: None, ..reading(20.0, 0.0, 0.0) };
+    assert_eq!(limits(vec![unread, reading(0.0, 0.0, 0.9)]).await, [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_changes_nothing_and_is_asked_again() {
+    let mut calls = 0;
+    let source = move || {
+        calls += 1;
+        assert!(calls > 1, "not yet");
+        reading(20.0, 0.0, 0.0)
+    };
+    let orchestrator =
+        Orchestrator::builder().adaptive(config(), source).build().expect("the settings are sound");
+    let mut events = orchestrator.events();
+    let Some(Next::Event(event)) = events.next().await else { panic!("the limit must change") };
+    assert_eq!(event.kind, EventKind::LimitChanged { from: 2, to: 3 });
+    assert_eq!(orchestrator.limit(), 3);
+}
+
+#[tokio::test]
+async fn a_configuration_that_makes_no_sense_is_refused_with_its_values() {
+    let config = Config { min_limit: 9, ..config() };
+    let refused = Orchestrator::builder()
+        .adaptive(config, Reading::default)
+        .build()
+        .expect_err("min is above base");
+    assert!(matches!(&refused, BuildError::Config(_)), "{refused}");
+    assert!(refused.to_string().contains("min_limit is 9"), "{refused}");
+}

@@ -1,0 +1,188 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tidegate_workflow::{
+    AddError, Context, Graph, Orchestrator, Outcome, Retry, StartError, Task, TaskError,
+};
+
+use crate::{echo, failing, until_stopped};
+
+fn orchestrator(limit: usize) -> Orchestrator {
+    Orchestrator::builder().limit(limit).build().expect("the settings are sound")
+}
+
+#[tokio::test]
+async fn tasks_come_in_any_order_and_read_what_they_need() {
+    let mut graph = Graph::new();
+    let join = Task::new("join", async |cx: Context| {
+        Ok::<_, TaskError>(format!("{} {}", cx.input::<&str>("a")?, cx.input::<&str>("b")?))
+    });
+    graph.add(join.needs(["a", "b"])).expect("forward references are fine");
+    graph.add(echo("b").needs(["a"])).expect("no cycle");
+    graph.add(echo("a")).expect("no cycle");
+    let finished = orchestrator(4).run(graph).await.expect("every need is there");
+    assert_eq!(*finished.output::<String>("join").expect("it succeeded"), "a b");
+    let path: Vec<&str> = finished.report.critical_path.iter().map(|id| &**id).collect();
+    assert_eq!(path, ["a", "b", "join"]);
+}
+
+#[test]
+fn a_task_that_closes_a_cycle_is_refused_with_the_path_and_the_graph_stays() {
+    let mut graph = Graph::new();
+    graph.add(echo("a").needs(["b"])).expect("no cycle");
+    graph.add(echo("b").needs(["c", "x"])).expect("no cycle");
+    let refused = graph.add(echo("c").needs(["a"])).expect_err("a -> b -> c -> a");
+    let path = ["c", "a", "b", "c"].map(String::from).to_vec();
+    assert_eq!(refused, AddError::Cycle { path });
+    assert_eq!(graph.len(), 2);
+    assert!(matches!(graph.add(echo("s").needs(["s"])), Err(AddError::Cycle { .. })));
+    assert!(matches!(graph.add(echo("a")), Err(AddError::Duplicate { .. })));
+}
+
+#[tokio::test]
+async fn needs_that_name_no_task_are_all_told_before_anything_starts() {
+    let mut graph = Graph::new();
+    graph.add(echo("a").needs(["x", "y"])).expect("they may still come");
+    let Err(StartError::Unresolved(missing)) = orchestrator(1).start(graph) else {
+        panic!("it must not start")
+    };
+    let ids: Vec<&str> = missing.iter().map(|need| need.id.as_str()).collect();
+    assert_eq!(ids, ["x", "y"]);
+}
+
+#[tokio::test]
+async fn dependents_of_a_failure_are_skipped_and_independent_tasks_finish() {
+    let mut graph = Graph::new();
+    for task in
+        [failing("bad"), echo("after").needs(["bad"]), echo("last").needs(["after"]), echo("apart")]
+    {
+        graph.add(task).expect("no cycle");
+    }
+    let report = orchestrator(2).run(graph).await.expect("every need is there").report;
+    let outcomes: Vec<&Outcome> = report.tasks.iter().map(|task| &task.outcome).collect();
+    let skipped = Outcome::Skipped { because: Arc::from("bad") };
+    let failed = Outcome::Failed { error: "out of order".to_owned() };
+    assert_eq!(outcomes, [&failed, &skipped, &skipped, &Outcome::Succeeded]);
+    assert!(!report.is_success());
+}
+
+#[tokio::test]
+async fn a_wanted_task_that_failed_leaves_its_input_missing() {
+    let mut graph = Graph::new();
+    graph.add(failing("optional")).expect("no cycle");
+    let partial = Task::new("partial", async |cx: Context| {
+        Ok::<_, TaskError>(cx.input::<()>("optional").is_err())
+    });
+    graph.add(partial.wants(["optional"])).expect("no cycle");
+    let finished = orchestrator(2).run(graph).await.expect("every need is there");
+    assert!(*finished.output::<bool>("partial").expect("it ran"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flaky_task_is_tried_again_after_growing_waits() {
+    let mut graph = Graph::new();
+    let flaky = Task::new("flaky", async |cx: Context| {
+        if cx.attempt() < 3 { Err(TaskError::from("not yet")) } else { Ok(cx.attempt()) }
+    });
+    graph
+        .add(flaky.retry(Retry { attempts: 5, jitter: 0.0, ..Retry::default() }))
+        .expect("no cycle");
+    let finished = orchestrator(1).run(graph).await.expect("every need is there");
+    assert_eq!(*finished.output::<u32>("flaky").expect("the third attempt succeeded"), 3);
+    assert_eq!(finished.report.tasks[0].attempts, 3);
+    assert_eq!(finished.report.makespan.as_secs(), 1 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_ignores_its_timeout_is_dropped_after_its_grace_period() {
+    let mut graph = Graph::new();
+    let stubborn = Task::new("stubborn", |_| std::future::pending::<Result<(), TaskError>>());
+    graph
+        .add(stubborn.timeout(Duration::from_secs(10)).grace(Duration::from_secs(3)))
+        .expect("no cycle");
+    let report = orchestrator(1).run(graph).await.expect("every need is there").report;
+    assert_eq!(report.tasks[0].outcome, Outcome::TimedOut);
+    assert_eq!(report.makespan.as_secs(), 13);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_task_and_the_engine_goes_on() {
+    let orchestrator = orchestrator(1);
+    let mut graph = Graph::new();
+    graph
+        .add(Task::new("early", |_| -> std::future::Ready<Result<(), TaskError>> {
+            panic!("before the first await")
+        }))
+        .expect("no cycle");
+    graph
+        .add(Task::new("late", async |_| -> Result<(), TaskError> { panic!("inside") }))
+        .expect("no cycle");
+    let report = orchestrator.run(graph).await.expect("every need is there").report;
+    let error = |at: usize| match &report.tasks[at].outcome {
+        Outcome::Failed { error } => error.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([error(0), error(1)], ["panicked: before the first await", "panicked: inside"]);
+    let mut next = Graph::new();
+    next.add(echo("a")).expect("no cycle");
+    assert!(orchestrator.run(next).await.expect("it goes on").report.is_success());
+}
+
+#[tokio::test]
+async fn an_output_whose_drop_panics_takes_nothing_down() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let orchestrator = orchestrator(1);
+    let mut graph = Graph::new();
+    graph.add(Task::new("bomb", async |_| Ok::<_, TaskError>(Bomb))).expect("no cycle");
+    drop(orchestrator.start(graph).expect("every need is there"));
+    orchestrator.wait().await.expect("no task of `go` has failed");
+    let mut next = Graph::new();
+    next.add(echo("a")).expect("no cycle");
+    assert!(orchestrator.run(next).await.expect("it goes on").report.is_success());
+}
+
+#[tokio::test]
+async fn no_more_than_the_limits_run_at_once() {
+    let (running, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let orchestrator =
+        Orchestrator::builder().limit(4).agent("gpu", 2).build().expect("the settings are sound");
+    let mut graph = Graph::new();
+    for at in 0..40 {
+        let (running, peak) = (Arc::clone(&running), Arc::clone(&peak));
+        let work = move |_| {
+            let (running, peak) = (Arc::clone(&running), Arc::clone(&peak));
+            async move {
+                peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<(), TaskError>(())
+            }
+        };
+        graph.add(Task::new(format!("gpu-{at}"), work).agent("gpu")).expect("no cycle");
+    }
+    let report = orchestrator.run(graph).await.expect("every need is there").report;
+    assert_eq!((peak.load(Ordering::SeqCst), report.peak), (2, 2));
+}
+
+#[tokio::test]
+async fn a_failing_task_of_a_fail_fast_graph_stops_the_rest() {
+    let mut graph = Graph::new().fail_fast(true);
+    for task in [until_stopped("long"), failing("bad"), echo("later").needs(["long"])] {
+        graph.add(task).expect("no cycle");
+    }
+    let report = orchestrator(2).run(graph).await.expect("every need is there").report;
+    let counts = report.counts();
+    assert_eq!((counts["failed"], counts["cancelled"]), (1, 2));
+}
+
+#[tokio::test]
+async fn an_empty_graph_is_over_at_once() {
+    let report = orchestrator(1).run(Graph::new()).await.expect("nothing is missing").report;
+    assert!(report.tasks.is_empty() && report.is_success());
+}

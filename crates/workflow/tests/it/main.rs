@@ -1,0 +1,26 @@
+//! The public behaviour of the orchestrator.
+
+mod adaptivity;
+mod graphs;
+mod live;
+mod single_tasks;
+
+use tidegate_workflow::{Task, TaskError};
+
+/// A task that returns its own id.
+fn echo(id: &'static str) -> Task {
+    Task::new(id, move |_| async move { Ok::<_, TaskError>(id) })
+}
+
+/// A task that fails with this text.
+fn failing(id: &'static str) -> Task {
+    Task::new(id, |_| async { Err::<(), _>(TaskError::from("out of order")) })
+}
+
+/// A task that ends when it is told to stop.
+fn until_stopped(id: &'static str) -> Task {
+    Task::new(id, |cx| async move {
+        cx.token().cancelled().await;
+        Err::<(), _>(TaskError::from("stopped"))
+    })
+}
