@@ -40,6 +40,16 @@ fn ten_thousand_tasks_in_a_chain_are_checked_without_recursion() {
     assert!(found[0].message.contains("cycle"), "{found:?}");
 }
 
+#[test]
+fn the_reference_in_the_readme_is_a_workflow() {
+    let readme = include_str!("../../README.md");
+    let files: Vec<&str> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(files.len(), 1);
+    let workflow = parse(files[0]).expect("the reference is valid");
+    assert_eq!(workflow.tasks.len(), 4);
+}
+
 const PIECES: &[&str] = &[
     "tasks",
     "needs",

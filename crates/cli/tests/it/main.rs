@@ -1,5 +1,6 @@
 //! The command as its users meet it.
 
+mod audit;
 mod commands;
 mod interrupt;
 mod place;
