@@ -1,0 +1,235 @@
+//! Every interleaving of a few operations. Each model names the line that it guards: it was seen to fail with that line
+//! broken.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p tidegate-limiter --test loom --target-dir target/loom`
+#![cfg(loom)]
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use loom::cell::UnsafeCell;
+use loom::future::block_on;
+use loom::model::Builder;
+use loom::thread;
+use tidegate_limiter::{AcquireError, Semaphore};
+
+/// All interleavings with at most `preemptions` switches away from a thread that could go on.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Nothing in use, nobody waiting, and the semaphore still works.
+fn assert_at_rest(semaphore: &Semaphore) {
+    let view = semaphore.view();
+    assert_eq!((view.in_use, view.has_waiters, semaphore.waiting()), (0, false, 0), "{view:?}");
+}
+
+/// Adds one, under a permit.
+fn add(shared: &(Semaphore, UnsafeCell<i32>)) {
+    let permit = block_on(shared.0.acquire()).expect("nobody closes it");
+    #[expect(unsafe_code, reason = "loom's cell checks what the permit promises")]
+    // SAFETY: only the holder of the one permit gets here; loom would report two.
+    shared.1.with_mut(|value| unsafe { *value += 1 });
+    drop(permit);
+}
+
+/// Guards: the Release of `fetch_sub` in `give` and the Acquire of the CAS in `take` (with Relaxed, the cell is written by
+/// two at once), and setting QUEUED by a CAS in `join` that fails if someone gave back meanwhile (with a plain store, a
+/// wake-up is lost: deadlock).
+#[test]
+fn acquire_and_release_exclude_each_other_and_lose_no_wake_up() {
+    explore(3, || {
+        let shared = Arc::new((Semaphore::new(1), UnsafeCell::new(0)));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || add(&shared))
+            })
+            .collect();
+        add(&shared);
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_at_rest(&shared.0);
+    });
+}
+
+/// Guards: `settle` after `Left::Granted` in `leave` (without it the second waits for ever).
+#[test]
+fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = semaphore.try_acquire().expect("one is free");
+        let mut first = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut first).is_pending());
+        let cancels = thread::spawn(move || drop(first));
+        let waits = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || drop(block_on(semaphore.acquire()).expect("nobody closes it")))
+        };
+        drop(held);
+        cancels.join().expect("no panic");
+        waits.join().expect("no panic");
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: `was_head` counting as a reason to settle in `leave` (without it the light one behind the heavy head waits for
+/// ever, although a permit is free).
+#[test]
+fn dropping_a_heavy_head_admits_the_light_one_behind_it() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let held = semaphore.try_acquire().expect("two are free");
+        let mut heavy = Arc::clone(&semaphore).acquire_many_owned(2);
+        assert!(poll(&mut heavy).is_pending());
+        let light = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || drop(block_on(semaphore.acquire()).expect("nobody closes it")))
+        };
+        let cancels = thread::spawn(move || drop(heavy));
+        cancels.join().expect("no panic");
+        light.join().expect("no panic");
+        drop(held);
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: `in_use ≤ limit` in `hand_over` and `fits` in `settle` (without them a release after the shrink admits a waiter
+/// while the use is not under the new limit), and the settling in `change_limit` (without it growing wakes nobody).
+#[test]
+fn after_a_shrink_nobody_is_admitted_until_the_use_is_under_the_limit() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let (one, two) = (
+            Arc::clone(&semaphore).try_acquire_owned().expect("two are free"),
+            Arc::clone(&semaphore).try_acquire_owned().expect("one is free"),
+        );
+        let mut waits = semaphore.acquire();
+        assert!(poll(&mut waits).is_pending());
+        let releases = thread::spawn(move || drop(one));
+        semaphore.resize(1);
+        // From here on the limit is 1. If the waiter was admitted before, both are in use and stay so; if not, one more must
+        // come back first.
+        let admitted_before = semaphore.queue().granted_unpolled;
+        releases.join().expect("no panic");
+        assert_eq!(semaphore.queue().granted_unpolled, admitted_before);
+        assert_eq!(semaphore.in_use(), 1 + admitted_before);
+        drop(two);
+        assert!(poll(&mut waits).is_ready());
+        semaphore.resize(0);
+        drop(waits);
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: the branch `before.has(QUEUED | WATCHED)` of `change_limit` (without it the waiter sleeps on), against a release.
+#[test]
+fn growing_beside_a_release_admits_both_waiters() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let waits = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                let permit = block_on(semaphore.acquire_many(2).or_wait_for_growth());
+                drop(permit.expect("nobody closes it"));
+            })
+        };
+        let releases = thread::spawn(move || drop(held));
+        semaphore.resize(2);
+        releases.join().expect("no panic");
+        waits.join().expect("no panic");
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: the lock around both `cancel` and `refuse_heavier`, and the settling after them (a limit that shrinks below the
+/// head while the head leaves must admit whoever is behind, exactly once).
+#[test]
+fn resize_beside_cancel_admits_the_one_behind() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(3));
+        let held = semaphore.try_acquire().expect("three are free");
+        let mut heavy = Arc::clone(&semaphore).acquire_many_owned(3);
+        assert!(poll(&mut heavy).is_pending());
+        let mut light = semaphore.acquire();
+        assert!(poll(&mut light).is_pending());
+        let cancels = thread::spawn(move || drop(heavy));
+        semaphore.resize(2);
+        cancels.join().expect("no panic");
+        assert!(poll(&mut light).is_ready());
+        drop(held);
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: `word.has(CLOSED)` in `join` (without it a request that saw the word before the close joins a queue that nobody
+/// will ever wake), and clearing QUEUED in `close`.
+#[test]
+fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let waits = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || match block_on(semaphore.acquire()) {
+                Ok(permit) => drop(permit),
+                Err(error) => assert_eq!(error, AcquireError::Closed),
+            })
+        };
+        let mut leaves = Arc::clone(&semaphore).acquire_owned();
+        let _ = poll(&mut leaves).is_ready();
+        let releases = thread::spawn(move || drop((held, leaves)));
+        semaphore.close();
+        releases.join().expect("no panic");
+        waits.join().expect("no panic");
+        assert_at_rest(&semaphore);
+        assert!(semaphore.try_acquire().is_err());
+    });
+}
+
+/// Guards: `QUEUED` in the refusal of `take` (without it the newcomer takes what came back for the head).
+#[test]
+fn try_acquire_never_takes_what_a_waiter_is_owed() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let (one, two) = (
+            Arc::clone(&semaphore).try_acquire_owned().expect("two are free"),
+            Arc::clone(&semaphore).try_acquire_owned().expect("one is free"),
+        );
+        let mut waits = semaphore.acquire_many(2);
+        assert!(poll(&mut waits).is_pending());
+        let releases = thread::spawn(move || {
+            drop(one);
+            drop(two);
+        });
+        assert!(semaphore.try_acquire().is_err(), "someone has waited from the start");
+        releases.join().expect("no panic");
+        drop(waits);
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: setting WATCHED by a CAS in `Idle::poll`, and looking at it in `give` (without either, nobody is told).
+#[test]
+fn whoever_waits_for_idleness_is_told_by_the_last_release() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let permits: Vec<_> = (0..2)
+            .map(|_| Arc::clone(&semaphore).try_acquire_owned().expect("two are free"))
+            .collect();
+        let threads: Vec<_> =
+            permits.into_iter().map(|permit| thread::spawn(move || drop(permit))).collect();
+        let mut idle = pin!(semaphore.idle());
+        block_on(idle.as_mut());
+        assert_eq!(semaphore.in_use(), 0);
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_at_rest(&semaphore);
+    });
+}
