@@ -534,9 +534,10 @@ impl Semaphore {
             _ => {
                 // ORDERING: AcqRel, as in `give`.
                 self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
-                self.settle(&mut shared, &mut wakes);
             }
         }
+        // In either case: what was too little for the old head may be enough for the new one.
+        self.settle(&mut shared, &mut wakes);
         drop(shared);
         wakes.wake();
     }

@@ -96,6 +96,20 @@ fn dropping_a_waiter_that_was_granted_passes_the_permit_on() {
 }
 
 #[test]
+fn what_was_too_little_for_the_head_goes_to_the_next_once_the_head_is_admitted() {
+    let semaphore = Semaphore::new(0);
+    let (mut first, mut heavy) = (semaphore.acquire_many(4), semaphore.acquire_many(4));
+    let mut light = semaphore.acquire();
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut heavy).is_pending());
+    assert!(poll(&mut light).is_pending());
+    semaphore.resize(5);
+    drop(granted(&mut first));
+    let _heavy = granted(&mut heavy);
+    drop(granted(&mut light));
+}
+
+#[test]
 fn shrinking_admits_nobody_until_the_use_is_under_the_new_limit() {
     for backlog in [20, 1000] {
         let semaphore = Semaphore::new(10);
