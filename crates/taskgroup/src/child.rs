@@ -94,7 +94,7 @@ where
     }
 
     fn cut_short(mut self: Pin<&mut Self>) {
-        let forced = self.shared.is_forced();
+        let forced = self.shared.slots.is_closed();
         // A task that never began had no grace to ignore.
         let began = self.slot != Slot::QUEUED;
         let outcome = if forced && began && !self.shared.settings.grace.is_zero() {
@@ -136,7 +136,7 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.is_forced() {
+        if self.shared.slots.is_closed() {
             self.cut_short();
             return Poll::Ready(());
         }

@@ -93,6 +93,7 @@ impl<E> GroupError<E> {
         }
     }
 
+    #[cfg(not(loom))]
     pub(crate) fn bare(cause: Cause<E>) -> Self {
         Self { cause, aftermath: Box::default() }
     }

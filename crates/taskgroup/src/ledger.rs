@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// The books of one group.
-pub(crate) struct Ledger<T, E> {
+#[derive(Debug)]
+pub struct Ledger<T, E> {
     policy: Policy,
     /// How many followers and aborted labels are kept.
     bound: usize,
@@ -22,6 +23,7 @@ pub(crate) struct Ledger<T, E> {
     stream: Option<Stream<T, E>>,
 }
 
+#[derive(Debug)]
 struct Stream<T, E> {
     ready: VecDeque<Completed<T, E>>,
     reader: Option<Waker>,
@@ -29,15 +31,19 @@ struct Stream<T, E> {
 
 /// What the owner has to do after a record, once the lock is gone.
 #[must_use]
-pub(crate) struct After<E> {
-    pub(crate) cancel: bool,
-    pub(crate) wake: Option<Waker>,
+#[derive(Debug)]
+pub struct After<E> {
+    /// Cancel the others.
+    pub cancel: bool,
+    /// Wake the reader of the stream.
+    pub wake: Option<Waker>,
     /// A failure that found no room: dropped outside the lock, since its drop is foreign code.
-    pub(crate) surplus: Option<Failure<E>>,
+    pub surplus: Option<Failure<E>>,
 }
 
 impl<T, E> Ledger<T, E> {
-    pub(crate) fn new(policy: Policy, bound: usize, streaming: bool) -> Self {
+    /// Nothing recorded.
+    pub fn new(policy: Policy, bound: usize, streaming: bool) -> Self {
         Self {
             policy,
             bound,
@@ -49,7 +55,8 @@ impl<T, E> Ledger<T, E> {
         }
     }
 
-    pub(crate) fn record(&mut self, task: Label, outcome: Outcome<T, E>) -> After<E> {
+    /// Writes down how a task ended. The first failure of all becomes the cause, unless a cancellation is that already.
+    pub fn record(&mut self, task: Label, outcome: Outcome<T, E>) -> After<E> {
         let cancel = outcome.is_failure() && self.policy == Policy::FailFast;
         if let Some(stream) = &mut self.stream {
             stream.ready.push_back(Completed { task, outcome });
@@ -78,17 +85,17 @@ impl<T, E> Ledger<T, E> {
     }
 
     /// Names the cause of a cancellation, unless one stands.
-    pub(crate) fn blame(&mut self, cause: Cause<E>) {
+    pub fn blame(&mut self, cause: Cause<E>) {
         self.cause.get_or_insert(cause);
     }
 
     /// The failures of a supervised group so far, and how many more there were.
-    pub(crate) fn take_failures(&mut self) -> (Vec<Failure<E>>, usize) {
+    pub fn take_failures(&mut self) -> (Vec<Failure<E>>, usize) {
         (mem::take(&mut self.aftermath.followers), mem::take(&mut self.aftermath.omitted))
     }
 
     /// The next outcome of a streaming group; keeps the waker when there is none.
-    pub(crate) fn next(&mut self, waker: &Waker) -> Option<Completed<T, E>> {
+    pub fn next(&mut self, waker: &Waker) -> Option<Completed<T, E>> {
         let stream = self.stream.as_mut()?;
         let next = stream.ready.pop_front();
         if next.is_none() {
@@ -98,17 +105,17 @@ impl<T, E> Ledger<T, E> {
     }
 
     /// Who reads the stream, to be woken when the last task is gone.
-    pub(crate) fn reader(&mut self) -> Option<Waker> {
+    pub fn reader(&mut self) -> Option<Waker> {
         self.stream.as_mut()?.reader.take()
     }
 
     /// How many of `admitted` tasks gave a value, if `cancelled` did not.
-    pub(crate) fn valued(&self, admitted: u32, cancelled: usize) -> u32 {
+    pub fn valued(&self, admitted: u32, cancelled: usize) -> u32 {
         admitted.wrapping_sub(self.valueless).wrapping_sub(cancelled as u32)
     }
 
     /// The verdict once nobody lives: every value in spawn order, or the error.
-    pub(crate) fn settle(&mut self, cancelled: usize) -> Result<Vec<(u32, T)>, GroupError<E>> {
+    pub fn settle(&mut self, cancelled: usize) -> Result<Vec<(u32, T)>, GroupError<E>> {
         self.aftermath.cancelled = cancelled;
         let cut_short = self.aftermath.cancelled + self.aftermath.aborted_count != 0;
         let failed = matches!(self.cause, Some(Cause::Task(_)))

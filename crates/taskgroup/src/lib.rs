@@ -29,6 +29,7 @@
 //! # When not to use it
 //! For a handful of futures that live in one function, `tokio::join!` or `futures::try_join!` spawn nothing. Where each task
 //! needs a handle of its own, to be awaited or aborted alone, take tokio's `JoinSet`.
+#![doc = include_str!("../RULES.md")]
 #![forbid(unsafe_code)]
 
 #[cfg(not(loom))]
@@ -39,18 +40,17 @@ mod blocking;
 mod builder;
 #[cfg(not(loom))]
 mod child;
-#[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod group;
-#[cfg(not(loom))]
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod ledger;
 #[cfg(not(loom))]
 mod map;
-#[cfg(not(loom))]
 mod outcome;
 #[cfg(not(loom))]
 mod place;
+mod policy;
 mod refused;
 #[cfg(not(loom))]
 mod scope;
@@ -71,17 +71,16 @@ mod trace;
 mod waiters;
 
 #[cfg(not(loom))]
-pub use builder::{Builder, Policy};
-#[cfg(not(loom))]
+pub use builder::Builder;
 pub use error::{Aftermath, Cause, Failure, FailureKind, GroupError};
 #[cfg(not(loom))]
 pub use group::{TaskGroup, Wait};
 #[cfg(not(loom))]
 pub use map::map;
-#[cfg(not(loom))]
 pub use outcome::{Completed, Label, Outcome, Panic};
 #[cfg(not(loom))]
 pub use place::{AwaitPlace, Place};
+pub use policy::Policy;
 pub use refused::Refused;
 #[cfg(not(loom))]
 pub use scope::{Scope, Scoped, scope};
@@ -96,7 +95,12 @@ pub use tokio_util::sync::CancellationToken;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod core {
+    pub use crate::ledger::{After, Ledger};
     pub use crate::slots::{Slot, Slots};
     pub use crate::tally::{Seen, Tally, Who};
     pub use crate::waiters::{Ticket, Waiters};
 }
+
+#[cfg(all(doctest, not(loom)))]
+#[doc = include_str!("../README.md")]
+struct Readme;

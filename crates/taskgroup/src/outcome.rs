@@ -73,6 +73,7 @@ struct Caught {
 }
 
 impl Panic {
+    #[cfg(not(loom))]
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

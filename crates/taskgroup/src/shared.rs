@@ -17,7 +17,6 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use crate::admission::{Admission, Entry};
 use crate::child::{Inside, drop_quietly};
 use crate::ledger::Ledger;
 use crate::slots::Slots;
-use crate::sync::Mutex;
+use crate::sync::{AtomicUsize, Mutex, Ordering};
 use crate::tally::{Seen, Tally, Who};
 use crate::waiters::Waiters;
 use crate::{Cause, GroupError, Label, Outcome, Policy, Refused};
@@ -61,7 +60,6 @@ pub(crate) struct Shared<T, E> {
     // none of what each poll only reads.
     pub(crate) tally: Tally,
     _apart: [u64; 13],
-    forced: AtomicBool,
     cancelled: AtomicUsize,
     pub(crate) slots: Slots,
     pub(crate) waiters: Waiters,
@@ -155,7 +153,6 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         Self {
             tally: Tally::new(),
             _apart: [0; 13],
-            forced: AtomicBool::new(false),
             cancelled: AtomicUsize::new(0),
             slots: Slots::new(),
             waiters: Waiters::new(),
@@ -334,7 +331,7 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     pub(crate) fn abandon(self: &Arc<Self>) {
         self.tally.close();
         self.cancel(Cause::Cancelled);
-        self.force();
+        self.slots.close();
         self.below().into_iter().for_each(|child| child.cancel_from_above(true));
         self.end_timers();
     }
@@ -359,11 +356,11 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
                 self.keep(runtime.spawn(async move {
                     tokio::time::sleep(grace).await;
                     if let Some(group) = group.upgrade() {
-                        group.force();
+                        group.slots.close();
                     }
                 }));
             }
-            _ => self.force(),
+            _ => self.slots.close(),
         }
     }
 
@@ -376,20 +373,6 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     fn below(&self) -> Vec<Arc<dyn Link>> {
         let links: Vec<Weak<dyn Link>> = self.children.lock().links.values().cloned().collect();
         links.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn force(&self) {
-        // ORDERING: Release; pairs with the Acquire in `is_forced`, so that a task that is forced finds the cancellation too.
-        // A task that misses it parks, and finds the slots closed or is woken by their closing, which happens after.
-        if !self.forced.swap(true, Ordering::Release) {
-            self.slots.close();
-        }
-    }
-
-    /// Whether tasks are to be dropped at their next poll.
-    pub(crate) fn is_forced(&self) -> bool {
-        // ORDERING: Acquire; pairs with the Release in `force`.
-        self.forced.load(Ordering::Acquire)
     }
 
     /// The verdict, once nobody lives and nobody can come.
@@ -430,7 +413,7 @@ impl<T: Send + 'static, E: Send + 'static> Link for Shared<T, E> {
     fn cancel_from_above(self: Arc<Self>, dropped: bool) {
         self.cancel(Cause::Parent);
         if dropped {
-            self.force();
+            self.slots.close();
             self.below().into_iter().for_each(|child| child.cancel_from_above(true));
         }
     }

@@ -9,7 +9,7 @@
 use std::mem;
 use std::task::Waker;
 
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 const SHARDS: u32 = 4;
 const END: u32 = u32::MAX;
@@ -28,6 +28,7 @@ impl Slot {
 /// Wakers of parked tasks, spread over a few locks.
 #[derive(Debug)]
 pub struct Slots {
+    closed: AtomicBool,
     shards: [Mutex<Shard>; SHARDS as usize],
 }
 
@@ -55,7 +56,7 @@ impl Slots {
     /// No task parked.
     pub fn new() -> Self {
         let shard = |_| Mutex::new(Shard { entries: Vec::new(), vacant: END, closed: false });
-        Self { shards: std::array::from_fn(shard) }
+        Self { closed: AtomicBool::new(false), shards: std::array::from_fn(shard) }
     }
 
     /// Parks the task of that index; `None` when closed.
@@ -78,8 +79,21 @@ impl Slots {
         drop(taken);
     }
 
-    /// Wakes every parked task and accepts no more.
+    /// Whether tasks are to end at their next poll.
+    pub fn is_closed(&self) -> bool {
+        // ORDERING: Acquire; pairs with the Release in `close`, so that a task that is forced finds the cancellation too. One
+        // that reads `false` too late parks, and finds its shard closed or is woken by the closing.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Wakes every parked task and accepts no more. The second call does nothing.
     pub fn close(&self) {
+        // ORDERING: Release; pairs with the Acquire in `is_closed`. First the flag, then the wakers: whoever is woken has to
+        // find it set, which the lock of its shard sees to:
+        //   closer: closed = true; wake(task)    task: assert!(slots.is_closed())
+        if self.closed.swap(true, Ordering::Release) {
+            return;
+        }
         for shard in &self.shards {
             let entries = {
                 let mut shard = shard.lock();
