@@ -1,0 +1,115 @@
+//! How good are the schedules? Runs the orchestrator under virtual time over public sets of task graphs, and prints how
+//! much longer than the optimum, or than a lower bound, each rule of priority took.
+//!
+//! `cargo run --release -p tidegate-benches --features makespan --bin makespan -- [--stg DIR] [--wfinstances DIR] [--json]`
+//!
+//! `--stg` takes a folder as the Standard Task Graph set is laid out: `optimal.csv` with lines
+//! `graph,processors,makespan`, and the graphs. `--wfinstances` takes a folder of `WfCommons` instances, reduced to
+//! `{"tasks": [[name, [parents], seconds, …], …]}`.
+
+#![expect(clippy::print_stderr, reason = "a program that says what is wrong with its arguments")]
+
+mod instance;
+mod rule;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use instance::{Instance, stg, wfinstances};
+use rule::Rule;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let json = args.iter().any(|arg| arg == "--json");
+    let folder = |flag: &str| {
+        let at = args.iter().position(|arg| arg == flag)?;
+        args.get(at + 1).map(Path::new)
+    };
+    if folder("--stg").or(folder("--wfinstances")).is_none() {
+        eprintln!("usage: makespan [--stg DIR] [--wfinstances DIR] [--json]");
+        return ExitCode::from(2);
+    }
+    let mut kept = true;
+    let mut show = |set: &str,
+                    instances: std::io::Result<Vec<Instance>>,
+                    rules: &[Rule],
+                    target: Option<(Rule, f64)>| {
+        match instances {
+            Ok(instances) => kept &= report(set, &instances, rules, target, json),
+            Err(why) => {
+                eprintln!("makespan: {set}: {why}");
+                kept = false;
+            }
+        }
+    };
+    if let Some(folder) = folder("--stg") {
+        let rules = [Rule::CriticalPath, Rule::Noisy, Rule::Fifo, Rule::Weighted, Rule::Random];
+        show("stg", stg(folder), &rules, Some((Rule::CriticalPath, 0.7)));
+    }
+    if let Some(folder) = folder("--wfinstances") {
+        let rules = [Rule::CriticalPath, Rule::ByName, Rule::Fifo, Rule::Weighted, Rule::Random];
+        show("wfinstances", wfinstances(folder), &rules, None);
+    }
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the mean gap of each rule, by processors and over all; answers whether the promise was kept.
+fn report(
+    set: &str,
+    instances: &[Instance],
+    rules: &[Rule],
+    target: Option<(Rule, f64)>,
+    json: bool,
+) -> bool {
+    let mut kept = true;
+    for rule in rules {
+        let mut gaps: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (at, instance) in instances.iter().enumerate() {
+            let took = schedule::makespan(instance, *rule, at as u64);
+            gaps.entry(instance.processors)
+                .or_default()
+                .push(100.0 * (took / instance.bound - 1.0));
+        }
+        let all: Vec<f64> = gaps.values().flatten().copied().collect();
+        let gap = mean(&all);
+        let promise = target.filter(|(of, _)| of == rule).map(|(_, promise)| promise);
+        let met = promise.is_none_or(|promise| gap <= promise);
+        kept &= met;
+        if json {
+            let by: BTreeMap<String, f64> = gaps
+                .iter()
+                .map(|(processors, gaps)| (processors.to_string(), mean(gaps)))
+                .collect();
+            let line = serde_json::json!({
+                "set": set, "rule": rule.name(), "instances": all.len(), "gap_percent": gap,
+                "by_processors": by, "target": promise, "met": met,
+            });
+            print_line(&line.to_string());
+        } else {
+            let by =
+                gaps.iter().map(|(processors, gaps)| format!("P{processors} {:.2}", mean(gaps)));
+            let by = by.collect::<Vec<_>>().join(", ");
+            let promise = promise.map_or(String::new(), |promise| {
+                format!("  promised {promise:.2} %: {}", if met { "kept" } else { "MISSED" })
+            });
+            print_line(&format!(
+                "{set:<12} {:<28} {gap:6.2} %  ({} schedules; {by}){promise}",
+                rule.name(),
+                all.len()
+            ));
+        }
+    }
+    kept
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn print_line(line: &str) {
+    // A closed pipe (`| head`) is no reason to panic: the figures that were wanted have been read.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
