@@ -10,6 +10,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INVALID: u8 = 3;
 /// The run took longer than `limits.timeout`.
 pub(crate) const TIMED_OUT: u8 = 4;
+/// A broken invariant of ours.
+pub(crate) const INTERNAL: u8 = 70;
 /// The run's files cannot be written.
 pub(crate) const IO: u8 = 74;
 /// Ended by SIGHUP.

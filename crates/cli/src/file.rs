@@ -101,15 +101,6 @@ impl Default for Retry {
     }
 }
 
-impl Retry {
-    /// The pause after attempt `attempt`, counted from 1, has failed.
-    pub(crate) fn pause(&self, attempt: u32) -> Duration {
-        let factor = self.factor.powi(attempt.saturating_sub(1).min(1000).cast_signed());
-        let seconds = (self.backoff.as_secs_f64() * factor).min(self.max.as_secs_f64());
-        Duration::try_from_secs_f64(seconds).unwrap_or(self.max)
-    }
-}
-
 /// A piece of the file that may hold templates, and where it stands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {

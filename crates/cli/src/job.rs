@@ -112,7 +112,7 @@ impl Failure {
         }
     }
 
-    fn broken(message: impl Into<String>) -> Self {
+    pub(crate) fn broken(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Broken, message: message.into(), stderr: String::new() }
     }
 }

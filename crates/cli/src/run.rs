@@ -108,7 +108,7 @@ async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
     let signals = tokio::spawn(signals(job.stop.clone(), events.clone(), Arc::clone(&signal)));
     let mut late = false;
     let mut running = std::pin::pin!(engine::execute(Arc::clone(&job), events.clone()));
-    let mut summary = loop {
+    let summary = loop {
         tokio::select! {
             summary = &mut running => break summary,
             () = over(job.workflow.limits.timeout, started), if !late => {
@@ -122,8 +122,14 @@ async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
     if signal.is_some() || late {
         process::kill_strays();
     }
-    summary.seconds = started.elapsed().as_secs_f64();
-    summary.speed_up = summary.work_seconds / summary.seconds.max(1e-9);
+    let summary = match summary {
+        Ok(summary) => summary,
+        Err(error) => {
+            drop(events);
+            let _ = shower.await;
+            return fail(&format!("the engine: {error}"), exit::INTERNAL);
+        }
+    };
     let _ = events.send(Event::RunFinished(Box::new(summary.clone())));
     drop(events);
     let written = shower.await.unwrap_or(false);

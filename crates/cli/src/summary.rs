@@ -47,6 +47,7 @@ pub(crate) struct Line {
     pub(crate) attempts: u32,
     pub(crate) seconds: f64,
     pub(crate) error: Option<String>,
+    pub(crate) stdout_file: Option<String>,
     pub(crate) stderr_file: Option<String>,
 }
 

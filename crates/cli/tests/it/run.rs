@@ -29,7 +29,7 @@ tasks:
     assert_eq!(place.read("sum.txt"), "good 'day'\n0:a b\n1:c\"d\n2:$(touch pwned)");
     assert!(!place.path.join("pwned").exists());
     assert!(done.stdout.contains("5 ok"), "{}", done.stdout);
-    assert!(done.stdout.contains("list -> each"), "{}", done.stdout);
+    assert!(done.stdout.contains("list -> each["), "{}", done.stdout);
 }
 
 #[test]
