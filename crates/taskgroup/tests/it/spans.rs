@@ -16,7 +16,7 @@ struct Fields(String);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
+        write!(self.0, " {}={value:?}", field.name()).expect("a string takes it");
     }
 }
 
@@ -28,7 +28,7 @@ impl Subscriber for Log {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut fields = Fields(span.metadata().name().to_owned());
         span.record(&mut fields);
-        let mut log = self.0.lock().unwrap();
+        let mut log = self.0.lock().expect("nobody panics under it");
         log.0 += 1;
         log.1.push(fields.0);
         Id::from_u64(log.0)
@@ -39,15 +39,15 @@ impl Subscriber for Log {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, _: &Event<'_>) {
-        self.0.lock().unwrap().1.push("event".to_owned());
+        self.0.lock().expect("nobody panics under it").1.push("event".to_owned());
     }
 
     fn enter(&self, span: &Id) {
-        self.0.lock().unwrap().1.push(format!("enter {}", span.into_u64()));
+        self.0.lock().expect("nobody panics under it").1.push(format!("enter {}", span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
-        self.0.lock().unwrap().1.push(format!("exit {}", span.into_u64()));
+        self.0.lock().expect("nobody panics under it").1.push(format!("exit {}", span.into_u64()));
     }
 }
 
