@@ -1,0 +1,353 @@
+//! A worker process as its parent sees it: started, spoken to, ended. It decides nothing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio, read};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::death::Death;
+use super::error::StartError;
+use super::frame::{Frame, FrameError, Inbox, Kind};
+use super::hello::{Hello, Passport, VARIABLE};
+use super::limits::Limits;
+use super::tail::Tail;
+
+/// Small frames are joined up to this size before they are written.
+const JOIN: usize = 32 * 1024;
+
+/// Where a worker's stdout goes. It never carries the protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stdout {
+    /// With stderr into the tail that errors show.
+    #[default]
+    Captured,
+    /// Nowhere.
+    Discarded,
+    /// Where this process's stdout goes.
+    Inherited,
+}
+
+/// What every worker of a pool is started with.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) executable: Option<PathBuf>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) clear_env: bool,
+    pub(super) stdout: Stdout,
+    pub(super) limits: Limits,
+    pub(super) max_frame: usize,
+    pub(super) hello: Hello,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    Shared(Arc<Vec<u8>>),
+    Joined(Vec<u8>),
+}
+
+impl Outgoing {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Joined(bytes) => bytes,
+        }
+    }
+}
+
+/// What [`wait`](Child::wait) saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ready {
+    pub(super) socket: bool,
+    pub(super) stderr: bool,
+    pub(super) gone: bool,
+    pub(super) wake: bool,
+}
+
+/// A process that is killed, with its whole group, and reaped when this is dropped.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: std::process::Child,
+    group: Pid,
+    pidfd: OwnedFd,
+    socket: OwnedFd,
+    stderr: Option<OwnedFd>,
+    inbox: Inbox,
+    outbox: VecDeque<Outgoing>,
+    written: usize,
+    pub(super) tail: Tail,
+    pub(super) since: Instant,
+    pub(super) jobs: u64,
+    status: Option<ExitStatus>,
+    limits: Limits,
+}
+
+impl Child {
+    /// Starts a worker without waiting for its hello. Nothing here makes the standard library fork: in a large parent
+    /// that would cost milliseconds where this costs microseconds.
+    pub(super) fn spawn(spec: &Spec) -> io::Result<Self> {
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        ioctl_fionbio(&socket, true)?;
+        let (stderr, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        ioctl_fionbio(&stderr, true)?;
+        let theirs = std::fs::File::from(theirs);
+        let passport = Passport {
+            socket: theirs.metadata()?.ino(),
+            max_frame: spec.max_frame,
+            limits: spec.limits,
+        };
+        // The image that runs now, even when the file of that name was replaced or deleted.
+        let executable = spec.executable.clone().unwrap_or_else(|| "/proc/self/exe".into());
+        let mut command = Command::new(executable);
+        if let (None, Some(shown)) = (&spec.executable, std::env::args_os().next()) {
+            command.arg0(shown);
+        }
+        // A test executable that forgot `init` takes this for a filter and runs nothing.
+        command.arg("tidegate-worker");
+        if spec.clear_env {
+            command.env_clear();
+        }
+        command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+        command.env(VARIABLE, passport.to_string()).process_group(0);
+        command.stdin(theirs).stdout(match spec.stdout {
+            Stdout::Captured => Stdio::from(writer.try_clone()?),
+            Stdout::Discarded => Stdio::null(),
+            Stdout::Inherited => Stdio::inherit(),
+        });
+        let mut process = command.stderr(writer).spawn()?;
+        drop(command); // It holds our copies of the worker's ends.
+        let group = Pid::from_child(&process);
+        let pidfd = pidfd_open(group, PidfdFlags::empty()).inspect_err(|_| {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = process.wait();
+        })?;
+        Ok(Self {
+            process,
+            group,
+            pidfd,
+            socket,
+            stderr: Some(stderr),
+            inbox: Inbox::new(spec.max_frame),
+            outbox: VecDeque::new(),
+            written: 0,
+            tail: Tail::default(),
+            since: Instant::now(),
+            jobs: 0,
+            status: None,
+            limits: spec.limits,
+        })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until the worker says or writes something or ends, `wake` is written to, `spare` says something, or the
+    /// time comes.
+    pub(super) fn wait(
+        &self,
+        wake: &OwnedFd,
+        spare: Option<&Self>,
+        until: Option<Instant>,
+    ) -> io::Result<Ready> {
+        let mut wanted = PollFlags::IN;
+        wanted.set(PollFlags::OUT, !self.outbox.is_empty());
+        let mut fds = [
+            PollFd::new(&self.socket, wanted),
+            PollFd::new(wake, PollFlags::IN),
+            PollFd::new(&self.pidfd, PollFlags::IN),
+            PollFd::new(&self.pidfd, PollFlags::IN),
+            PollFd::new(&self.pidfd, PollFlags::IN),
+        ];
+        let mut len = 3;
+        if let Some(stderr) = &self.stderr {
+            fds[len] = PollFd::new(stderr, PollFlags::IN);
+            len += 1;
+        }
+        if let Some(spare) = spare {
+            fds[len] = PollFd::new(&spare.socket, PollFlags::IN);
+            len += 1;
+        }
+        sleep_until(&mut fds[..len], until)?;
+        let any = |at: usize| !fds[at].revents().is_empty();
+        Ok(Ready {
+            socket: fds[0].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            wake: any(1),
+            gone: any(2),
+            stderr: self.stderr.is_some() && any(3),
+        })
+    }
+
+    /// Takes a frame to be written by [`flush`](Self::flush).
+    pub(super) fn push(&mut self, bytes: &Arc<Vec<u8>>) {
+        match self.outbox.back_mut() {
+            Some(Outgoing::Joined(joined)) if joined.len() + bytes.len() <= JOIN => {
+                joined.extend_from_slice(bytes);
+            }
+            Some(_) if bytes.len() <= JOIN => {
+                self.outbox.push_back(Outgoing::Joined(bytes.to_vec()));
+            }
+            _ => self.outbox.push_back(Outgoing::Shared(Arc::clone(bytes))),
+        }
+    }
+
+    /// Writes what the socket takes. An error is left to whoever reads: a worker that cannot be written to has died.
+    pub(super) fn flush(&mut self) {
+        while let Some(front) = self.outbox.front() {
+            let bytes = front.bytes();
+            match send(&self.socket, &bytes[self.written..], SendFlags::NOSIGNAL) {
+                Ok(sent) if self.written + sent < bytes.len() => self.written += sent,
+                Ok(_) => {
+                    self.outbox.pop_front();
+                    self.written = 0;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    self.outbox.clear();
+                    self.written = 0;
+                }
+            }
+        }
+    }
+
+    /// Reads once; `false` at the end of what the worker will ever say.
+    pub(super) fn receive(&mut self) -> bool {
+        let room = rustix::buffer::spare_capacity(self.inbox.room());
+        match recv(&self.socket, room, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => false,
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => true,
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.inbox.next()
+    }
+
+    /// Why the end of the conversation is itself an error, if it is.
+    pub(super) fn cut_short(&self) -> Option<String> {
+        let partial = self.inbox.partial();
+        (0 < partial).then(|| format!("it ended {partial} bytes into a frame"))
+    }
+
+    /// Reads the hello as far as it has come: whether it is whole and right.
+    pub(super) fn greet(&mut self, ours: &Hello) -> Result<bool, StartError> {
+        let open = self.receive();
+        match self.next() {
+            Ok(Some(frame)) if frame.kind == Kind::Hello => {
+                ours.check(frame.payload()).map(|()| true)
+            }
+            Ok(Some(frame)) if frame.kind == Kind::Unfit => {
+                Err(StartError::Unfit(String::from_utf8_lossy(frame.payload()).into_owned()))
+            }
+            Ok(Some(_)) | Err(_) => Err(StartError::NoHello),
+            Ok(None) if open => Ok(false),
+            Ok(None) => {
+                let death = self.wait_gone(Duration::from_millis(500));
+                let death = death.unwrap_or_else(|| self.end());
+                Err(StartError::EndedEarly { death, stderr: self.tail.text() })
+            }
+        }
+    }
+
+    /// Reads what the worker wrote since.
+    pub(super) fn read_stderr(&mut self) {
+        let mut buffer = [0; 4096];
+        // Bounded, so that a worker that never stops writing cannot keep us here.
+        for _ in 0..16 {
+            let Some(stderr) = &self.stderr else { return };
+            match read(stderr, &mut buffer) {
+                Ok(0) => self.stderr = None,
+                Ok(len) => self.tail.push(&buffer[..len]),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => self.stderr = None,
+            }
+        }
+    }
+
+    /// How it died, if it does so by itself within that time.
+    pub(super) fn wait_gone(&mut self, most: Duration) -> Option<Death> {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let until = Instant::now() + most;
+        let _ = sleep_until(&mut fds, Some(until));
+        let gone = fds[0].revents().contains(PollFlags::IN);
+        gone.then(|| self.end())
+    }
+
+    /// Asks for an end once it has nothing to do, waits a little, then makes an end.
+    pub(super) fn retire(mut self) {
+        let _ = shutdown(&self.socket, Shutdown::Write);
+        let _ = self.wait_gone(Duration::from_millis(250));
+    }
+
+    /// Kills the worker and all that it started, at once, and does not wait.
+    pub(super) fn kill(&self) {
+        // The group's number stays taken until its leader is reaped, which only `end` does: no stranger is hit.
+        if self.status.is_none() {
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+    }
+
+    /// Ends and reaps it, whatever it is doing, and says how it died.
+    pub(super) fn end(&mut self) -> Death {
+        if self.status.is_none() {
+            self.kill();
+            self.status = self.process.wait().ok();
+            self.read_stderr();
+        }
+        let words = self.tail.text();
+        self.status.map_or(Death::Signal(0), |status| Death::of(status, &words, &self.limits))
+    }
+
+    /// Resident memory in bytes, by the kernel's count.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.id())).ok()?;
+        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits for any of `fds`; an interruption is a wake-up without events.
+pub(super) fn sleep_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let left = left.map(|left| Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    });
+    match poll(fds, left.as_ref()) {
+        Ok(_) => Ok(()),
+        Err(Errno::INTR) => {
+            fds.iter_mut().for_each(PollFd::clear_revents);
+            Ok(())
+        }
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Waits for a wake-up alone.
+pub(super) fn sleep(wake: &OwnedFd, most: Duration) {
+    let mut fds = [PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN)];
+    let _ = sleep_until(&mut fds, Some(Instant::now() + most));
+}

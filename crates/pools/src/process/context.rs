@@ -1,0 +1,48 @@
+//! What a function can ask while it runs.
+
+use std::cell::Cell;
+use std::fmt;
+use std::os::fd::OwnedFd;
+
+use rustix::net::{RecvFlags, recv};
+
+use super::frame::{self, HEADER, Kind};
+
+/// What a running function is given beside its input.
+pub struct Context<'w> {
+    socket: &'w OwnedFd,
+    job: u64,
+    cancelled: Cell<bool>,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+impl<'w> Context<'w> {
+    pub(super) fn new(socket: &'w OwnedFd, job: u64, cancelled: bool) -> Self {
+        Self { socket, job, cancelled: Cell::new(cancelled) }
+    }
+
+    /// The number of this job within its pool.
+    pub fn job(&self) -> u64 {
+        self.job
+    }
+
+    /// Whether nobody waits for the job any more: its timeout passed or its future was dropped. A job that returns now
+    /// keeps its worker; one that runs on past its grace is killed. Costs one system call.
+    pub fn is_cancelled(&self) -> bool {
+        if !self.cancelled.get() {
+            let mut header = [0; HEADER];
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            let told = match recv(self.socket, &mut header[..], flags) {
+                Ok((_, len)) => frame::peek(&header[..len]) == Some((Kind::Cancel, self.job)),
+                Err(_) => false,
+            };
+            self.cancelled.set(told);
+        }
+        self.cancelled.get()
+    }
+}

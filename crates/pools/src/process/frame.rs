@@ -1,0 +1,198 @@
+//! The frame: how bytes on the socket become messages. Pure, no I/O in here.
+//!
+//! ```text
+//! length of payload: u32 LE | kind: u8 | job: u64 LE | payload
+//! ```
+
+use std::fmt;
+
+/// Bytes before the payload.
+pub(super) const HEADER: usize = 13;
+/// What an [`Inbox`] reads at once when it knows of nothing larger.
+const CHUNK: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Worker: who I am, before anything else.
+    Hello = 1,
+    /// Worker: why I cannot serve, in place of the hello.
+    Unfit = 2,
+    /// Parent: run this.
+    Job = 3,
+    /// Parent: that job is no longer wanted.
+    Cancel = 4,
+    /// Worker: the function's output.
+    Done = 5,
+    /// Worker: the function's error.
+    Failed = 6,
+    /// Worker: the function panicked; the payload is its message.
+    Panicked = 7,
+    /// Worker: the job could not be run or answered; the payload is a `Refusal`.
+    Refused = 8,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Hello,
+            2 => Self::Unfit,
+            3 => Self::Job,
+            4 => Self::Cancel,
+            5 => Self::Done,
+            6 => Self::Failed,
+            7 => Self::Panicked,
+            8 => Self::Refused,
+            _ => return None,
+        })
+    }
+}
+
+/// One message. It owns the bytes that were read, so that a large payload is never copied.
+#[derive(PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) kind: Kind,
+    pub(super) job: u64,
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Frame {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of job {}, {} bytes", self.kind, self.job, self.payload().len())
+    }
+}
+
+/// Why the bytes are no frame; nothing after them can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrameError {
+    TooLarge { len: usize, max: usize },
+    UnknownKind(u8),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { len, max } => {
+                write!(f, "a frame of {len} bytes, where at most {max} are allowed")
+            }
+            Self::UnknownKind(byte) => write!(f, "a frame of the unknown kind {byte}"),
+        }
+    }
+}
+
+/// An empty frame, to which a payload is appended before [`seal`].
+pub(super) fn open(kind: Kind, job: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.push(kind as u8);
+    bytes.extend_from_slice(&job.to_le_bytes());
+    bytes
+}
+
+/// Writes the length of the payload into the header.
+pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    let len = u32::try_from(bytes.len() - HEADER).expect("a payload is bounded by max_frame");
+    bytes[..4].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
+
+/// Puts the number of the job into a frame that was made before its number was known.
+pub(super) fn address(bytes: &mut [u8], job: u64) {
+    bytes[5..HEADER].copy_from_slice(&job.to_le_bytes());
+}
+
+/// A whole frame around a payload.
+pub(super) fn frame(kind: Kind, job: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = open(kind, job);
+    bytes.extend_from_slice(payload);
+    seal(bytes)
+}
+
+/// Kind and job of the frame that starts here, when its header is whole.
+pub(super) fn peek(bytes: &[u8]) -> Option<(Kind, u64)> {
+    let header = bytes.get(..HEADER)?;
+    Some((Kind::from_byte(header[4])?, u64::from_le_bytes(header[5..].try_into().ok()?)))
+}
+
+/// Collects bytes and gives frames.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    taken: usize,
+    max: usize,
+}
+
+impl Inbox {
+    /// An inbox that refuses payloads above `max` bytes before it makes room for them.
+    pub(super) fn new(max: usize) -> Self {
+        Self { bytes: Vec::new(), taken: 0, max }
+    }
+
+    /// The buffer to append to, with room for the rest of the frame that has begun.
+    pub(super) fn room(&mut self) -> &mut Vec<u8> {
+        if 0 < self.taken {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        let have = self.bytes.len();
+        let whole = self.length(0).map_or(0, |len| len.min(self.max) + HEADER);
+        // A large frame gets exactly its room, so that the read ends where it ends and it can be handed on whole.
+        self.bytes.reserve_exact(if CHUNK < whole.saturating_sub(have) {
+            whole - have
+        } else {
+            CHUNK
+        });
+        &mut self.bytes
+    }
+
+    /// The next whole frame.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let Some(len) = self.length(self.taken) else { return Ok(None) };
+        if self.max < len {
+            return Err(FrameError::TooLarge { len, max: self.max });
+        }
+        let kind = self.bytes[self.taken + 4];
+        let Some((kind, job)) = peek(&self.bytes[self.taken..]) else {
+            return Err(FrameError::UnknownKind(kind));
+        };
+        let end = self.taken + HEADER + len;
+        if self.bytes.len() < end {
+            return Ok(None);
+        }
+        if self.taken == 0 && end == self.bytes.len() && CHUNK < end {
+            let bytes = std::mem::take(&mut self.bytes);
+            return Ok(Some(Frame { kind, job, bytes, start: HEADER }));
+        }
+        let bytes = self.bytes[self.taken + HEADER..end].to_vec();
+        self.taken = end;
+        if self.taken == self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+        Ok(Some(Frame { kind, job, bytes, start: 0 }))
+    }
+
+    /// Kind and job of the frame that comes next, whole or not.
+    pub(super) fn peek(&self) -> Option<(Kind, u64)> {
+        peek(&self.bytes[self.taken..])
+    }
+
+    /// How many bytes of a frame have come that is not whole.
+    pub(super) fn partial(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    fn length(&self, at: usize) -> Option<usize> {
+        let header = self.bytes.get(at..at + HEADER)?;
+        Some(u32::from_le_bytes(header[..4].try_into().ok()?) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Functions by name: what a caller names and a worker looks up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::codec::{self, EncodeError};
+use super::context::Context;
+use super::frame::{self, HEADER, Kind};
+use super::refusal::Refusal;
+
+/// A named function that worker processes can run, with the types of its input, output and error.
+///
+/// It is a small `Copy` value, best kept in a `const`; [`timeout`](Self::timeout) and the like give a changed copy, so
+/// that one call may differ from the rest.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate_pools::process::{Context, Function};
+///
+/// const LENGTH: Function<String, usize, String> = Function::new("length", length);
+///
+/// fn length(text: String, _: &Context<'_>) -> Result<usize, String> {
+///     if text.is_empty() { Err("nothing to measure".to_owned()) } else { Ok(text.len()) }
+/// }
+///
+/// let hurried = LENGTH.timeout(Duration::from_millis(50));
+/// assert_eq!(hurried.name(), "length");
+/// ```
+pub struct Function<I, O, E> {
+    name: &'static str,
+    body: fn(I, &Context<'_>) -> Result<O, E>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) idempotent: bool,
+}
+
+impl<I, O, E> Clone for Function<I, O, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, O, E> Copy for Function<I, O, E> {}
+
+impl<I, O, E> fmt::Debug for Function<I, O, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .field("grace", &self.grace)
+            .field("idempotent", &self.idempotent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I, O, E> Function<I, O, E> {
+    /// A function without timeout, without grace, not idempotent. The name is what parent and worker agree by.
+    pub const fn new(name: &'static str, body: fn(I, &Context<'_>) -> Result<O, E>) -> Self {
+        Self { name, body, timeout: None, grace: Duration::ZERO, idempotent: false }
+    }
+
+    /// The name it is registered by.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Ends a job this long after a worker got it, by killing the worker with all that it started. Time in the queue
+    /// does not count.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Between being told ([`Context::is_cancelled`]) and being killed, a job has this long to return; zero by default.
+    /// Whoever waits for the job does not wait for the grace.
+    #[must_use]
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Declares that running a job twice does no harm. Only then does a worker hold several jobs of a batch at once, and
+    /// jobs that were lost with a worker are run again.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+}
+
+type Runner = Box<dyn Fn(u64, &[u8], usize, &Context<'_>) -> Vec<u8>>;
+
+/// The functions that a worker of this program serves.
+#[derive(Default)]
+pub struct Functions {
+    runners: BTreeMap<&'static str, Runner>,
+    build: Option<String>,
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.runners.keys()).finish()
+    }
+}
+
+impl Functions {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These and one more.
+    ///
+    /// # Panics
+    /// When another function has the same name.
+    #[must_use]
+    pub fn with<I, O, E>(mut self, function: Function<I, O, E>) -> Self
+    where
+        I: DeserializeOwned + 'static,
+        O: Serialize + 'static,
+        E: Serialize + 'static,
+    {
+        let Function { name, body, .. } = function;
+        let runner: Runner =
+            Box::new(move |job, input, max, context| run(body, job, input, max, context));
+        let former = self.runners.insert(name, runner);
+        assert!(former.is_none(), "two functions are named `{name}`");
+        self
+    }
+
+    /// Names the build, in place of the identity of the executable file; for a worker that is another executable on
+    /// purpose. Parent and worker must name the same.
+    #[must_use]
+    pub fn build_id(mut self, build: impl Into<String>) -> Self {
+        self.build = Some(build.into());
+        self
+    }
+
+    pub(super) fn named_build(&self) -> Option<&str> {
+        self.build.as_deref()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.runners.keys().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Runs what the payload of a job frame asks for; gives the whole frame of the answer.
+    pub(super) fn answer(
+        &self,
+        job: u64,
+        payload: &[u8],
+        max: usize,
+        context: &Context<'_>,
+    ) -> Vec<u8> {
+        let Some((name, input)) = split_call(payload) else {
+            return refused(job, &Refusal::Input("the call has no name".to_owned()));
+        };
+        match self.runners.get(name) {
+            Some(runner) => runner(job, input, max, context),
+            None => refused(job, &Refusal::Unknown(name.to_owned())),
+        }
+    }
+}
+
+/// A job frame without its number: name, then input.
+pub(super) fn call<I: Serialize + ?Sized>(
+    name: &str,
+    max: usize,
+    input: &I,
+) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = frame::open(Kind::Job, 0);
+    let len = u16::try_from(name.len()).map_err(|_| EncodeError::TooLarge)?;
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(name.as_bytes());
+    codec::append(bytes, max.saturating_add(HEADER), input).map(frame::seal)
+}
+
+fn split_call(payload: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = payload.split_first_chunk::<2>()?;
+    let (name, input) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+    Some((std::str::from_utf8(name).ok()?, input))
+}
+
+fn run<I: DeserializeOwned, O: Serialize, E: Serialize>(
+    body: fn(I, &Context<'_>) -> Result<O, E>,
+    job: u64,
+    input: &[u8],
+    max: usize,
+    context: &Context<'_>,
+) -> Vec<u8> {
+    let input = match codec::decode(input) {
+        Ok(input) => input,
+        Err(why) => return refused(job, &Refusal::Input(why)),
+    };
+    // A panicking job leaves the process in the state in which a panicking thread leaves its program; what is shared
+    // between jobs is the function's own affair.
+    let (kind, encoded) = match catch_unwind(AssertUnwindSafe(|| body(input, context))) {
+        Ok(Ok(output)) => (Kind::Done, reply(Kind::Done, job, max, &output)),
+        Ok(Err(error)) => (Kind::Failed, reply(Kind::Failed, job, max, &error)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = text.unwrap_or("a panic without a message");
+            let shown = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
+            return frame::frame(Kind::Panicked, job, shown.as_bytes());
+        }
+    };
+    encoded.unwrap_or_else(|error| match error {
+        EncodeError::TooLarge => refused(job, &Refusal::TooLarge { max }),
+        EncodeError::Unfit(why) => refused(job, &Refusal::Output(format!("{kind:?}: {why}"))),
+    })
+}
+
+fn reply<T: Serialize>(
+    kind: Kind,
+    job: u64,
+    max: usize,
+    value: &T,
+) -> Result<Vec<u8>, EncodeError> {
+    codec::append(frame::open(kind, job), max.saturating_add(HEADER), value).map(frame::seal)
+}
+
+fn refused(job: u64, refusal: &Refusal) -> Vec<u8> {
+    let bytes = frame::open(Kind::Refused, job);
+    frame::seal(
+        codec::append(bytes, usize::MAX, refusal).expect("a refusal is strings and numbers"),
+    )
+}

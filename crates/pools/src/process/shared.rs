@@ -1,0 +1,378 @@
+//! What callers and slots share: the queue, and who waits for what.
+//!
+//! 1. One lock. Wake-ups, answers and drops of jobs happen after it.
+//! 2. A slot is in `idle` exactly while it sleeps for want of a job; whoever queues a job takes one out and wakes it.
+//! 3. A job is in `queue`, or with exactly one slot, or answered. Its sender is its only copy: it is answered once.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::io::{read, write};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use super::child::Spec;
+use super::death::Death;
+use super::error::{StartError, SubmitError};
+use super::frame::{self, Frame, HEADER};
+use super::quarantine::Quarantine;
+use super::refusal::Refusal;
+use super::starts::Starts;
+use super::stats::ProcessStats;
+
+/// What became of a job.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Done(Frame),
+    Failed(Frame),
+    Panicked(String),
+    TimedOut { after: Duration, stderr: String },
+    Died { death: Death, stderr: String },
+    Refused(Refusal),
+    Rejected(SubmitError),
+}
+
+/// A job on its way.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    pub(super) call: Arc<Vec<u8>>,
+    /// `None` once it is answered while its worker still runs it.
+    pub(super) reply: Option<oneshot::Sender<Outcome>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) idempotent: bool,
+    /// It was with a worker that died while holding several jobs; the next one holds it alone, so that the guilty one is found.
+    pub(super) alone: bool,
+    pub(super) queued: Instant,
+    pub(super) taken: Instant,
+    /// Its place in the queue, given back when a slot takes it.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    /// Whether nobody waits for the answer.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// Whether it may share a worker with other jobs of its kind.
+    pub(super) fn shares(&self) -> bool {
+        self.idempotent && !self.alone
+    }
+
+    /// The payload: name and input, without the number of the job.
+    fn payload(&self) -> &[u8] {
+        &self.call[HEADER..]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// What was taken in is still done.
+    Draining,
+    /// Nothing more is done.
+    Killing,
+}
+
+/// What a slot is to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    Job(Ticket),
+    Sleep,
+    Over,
+}
+
+/// What [`ready`](super::ProcessPool::ready) and [`shutdown`](super::ProcessPool::shutdown) wait for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pulse {
+    pub(super) slots: usize,
+    pub(super) alive: usize,
+    pub(super) broken: Option<StartError>,
+}
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) in_flight: usize,
+    pub(super) start_timeout: Duration,
+    pub(super) max_jobs: Option<u64>,
+    pub(super) max_age: Option<Duration>,
+    pub(super) max_resident: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) spec: Spec,
+    pub(super) settings: Settings,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) pulse: watch::Sender<Pulse>,
+    wakes: Vec<OwnedFd>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    phase: Phase,
+    queue: BTreeMap<u64, Ticket>,
+    next_id: u64,
+    idle: Vec<usize>,
+    running: Vec<Vec<u64>>,
+    alive: usize,
+    pub(super) starts: Starts,
+    pub(super) quarantine: Quarantine,
+    pub(super) stats: ProcessStats,
+}
+
+impl Shared {
+    pub(super) fn new(
+        spec: Spec,
+        settings: Settings,
+        places: usize,
+        quarantine: Quarantine,
+        wakes: Vec<OwnedFd>,
+    ) -> Self {
+        let state = State {
+            phase: Phase::Open,
+            queue: BTreeMap::new(),
+            next_id: 1,
+            idle: Vec::new(),
+            running: vec![Vec::new(); wakes.len()],
+            alive: 0,
+            starts: Starts::default(),
+            quarantine,
+            stats: ProcessStats::default(),
+        };
+        Self {
+            spec,
+            settings,
+            places: Arc::new(Semaphore::new(places)),
+            pulse: watch::Sender::new(Pulse { slots: wakes.len(), ..Pulse::default() }),
+            wakes,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Runs `change` under the lock; it must neither wake nor drop foreign values.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock())
+    }
+
+    pub(super) fn wake_of(&self, slot: usize) -> &OwnedFd {
+        &self.wakes[slot]
+    }
+
+    fn wake(&self, slot: usize) {
+        // It fails only when the counter is full, and then the slot wakes anyway.
+        let _ = write(&self.wakes[slot], &1_u64.to_ne_bytes());
+    }
+
+    fn wake_all(&self) {
+        (0..self.wakes.len()).for_each(|slot| self.wake(slot));
+    }
+
+    /// Takes back a wake-up that was seen.
+    pub(super) fn clear_wake(&self, slot: usize) {
+        let _ = read(&self.wakes[slot], &mut [0_u8; 8][..]);
+    }
+
+    /// Whether a call would be turned away at once.
+    pub(super) fn check(&self, payload: &[u8]) -> Result<(), SubmitError> {
+        self.with(|state| {
+            if state.phase != Phase::Open {
+                return Err(SubmitError::Closed);
+            }
+            if let (0, Some(error)) = (state.alive, state.starts.broken()) {
+                return Err(SubmitError::NoWorker(error.clone()));
+            }
+            if let Some(deaths) = state.quarantine.keeps_out(payload, Instant::now()) {
+                state.stats.poisoned += 1;
+                return Err(SubmitError::Poisoned(deaths));
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues a job whose number is not known yet; gives the number.
+    pub(super) fn submit(&self, mut call: Vec<u8>, ticket: Ticket) -> Result<u64, SubmitError> {
+        let mut slot = None;
+        let id = self.with(|state| {
+            if state.phase != Phase::Open {
+                return Err(SubmitError::Closed);
+            }
+            let id = state.next_id;
+            state.next_id += 1;
+            frame::address(&mut call, id);
+            state.queue.insert(id, Ticket { id, call: Arc::new(call), ..ticket });
+            state.stats.submitted += 1;
+            slot = state.idle.pop();
+            Ok(id)
+        })?;
+        if let Some(slot) = slot {
+            self.wake(slot);
+        }
+        Ok(id)
+    }
+
+    /// Nobody waits for that job any more.
+    pub(super) fn cancel(&self, id: u64) {
+        let (ticket, slot) = self.with(|state| {
+            let ticket = state.queue.remove(&id);
+            state.stats.cancelled += u64::from(ticket.is_some());
+            let slot = state.running.iter().position(|ids| ids.contains(&id));
+            (ticket, slot)
+        });
+        drop(ticket);
+        if let Some(slot) = slot {
+            self.wake(slot);
+        }
+    }
+
+    /// What that slot is to do next. One lock decides it: a slot is told to sleep only if whoever changes anything
+    /// later wakes it.
+    pub(super) fn take(&self, slot: usize) -> Next {
+        let mut next = self.with(|state| {
+            state.idle.retain(|&idle| idle != slot);
+            state.running[slot].clear();
+            if state.phase == Phase::Killing {
+                return Next::Over;
+            }
+            match state.queue.pop_first() {
+                Some((_, ticket)) => Next::Job(state.hand_over(slot, ticket)),
+                None if state.phase == Phase::Draining => Next::Over,
+                None => {
+                    state.idle.push(slot);
+                    Next::Sleep
+                }
+            }
+        });
+        if let Next::Job(ticket) = &mut next {
+            ticket.place = None;
+        }
+        next
+    }
+
+    /// One more job for a slot that has some, if the next one may share a worker.
+    pub(super) fn take_more(&self, slot: usize) -> Option<Ticket> {
+        let mut ticket = self.with(|state| {
+            let first = state.queue.first_entry().filter(|first| first.get().shares())?;
+            let ticket = first.remove();
+            Some(state.hand_over(slot, ticket))
+        })?;
+        ticket.place = None;
+        Some(ticket)
+    }
+
+    /// Puts jobs back to where they came from, for other workers.
+    pub(super) fn put_back(&self, tickets: Vec<Ticket>) {
+        self.with(|state| {
+            state.stats.requeued += tickets.len() as u64;
+            state.queue.extend(tickets.into_iter().map(|ticket| (ticket.id, ticket)));
+            for ids in &mut state.running {
+                ids.retain(|id| !state.queue.contains_key(id));
+            }
+        });
+        self.wake_all();
+    }
+
+    /// A job killed its worker.
+    pub(super) fn blame(&self, ticket: &Ticket) {
+        self.with(|state| state.quarantine.record(ticket.payload(), Instant::now()));
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.with(|state| state.phase)
+    }
+
+    /// Whether a slot has nothing more to do, ever.
+    pub(super) fn is_over(&self) -> bool {
+        self.with(|state| match state.phase {
+            Phase::Open => false,
+            Phase::Draining => state.queue.is_empty(),
+            Phase::Killing => true,
+        })
+    }
+
+    /// A worker said hello (+1) or is gone (-1).
+    pub(super) fn alive(&self, change: isize) {
+        let alive = self.with(|state| {
+            state.alive = state.alive.saturating_add_signed(change);
+            if 0 < change {
+                state.starts.succeeded();
+                state.stats.started += 1;
+            }
+            state.alive
+        });
+        self.pulse.send_modify(|pulse| {
+            pulse.alive = alive;
+            if 0 < change {
+                pulse.broken = None;
+            }
+        });
+    }
+
+    /// A worker did not start. Once that happened too often and no worker lives, no job waits for one.
+    pub(super) fn start_failed(&self, error: StartError, jitter: f64) {
+        let (turned_away, broken) = self.with(|state| {
+            state.starts.failed(Instant::now(), jitter, error);
+            state.stats.start_failures += 1;
+            match state.starts.broken() {
+                Some(broken) if state.alive == 0 => {
+                    let broken = broken.clone();
+                    (std::mem::take(&mut state.queue), Some(broken))
+                }
+                _ => (BTreeMap::new(), None),
+            }
+        });
+        let Some(broken) = broken else { return };
+        for mut ticket in turned_away.into_values() {
+            if let Some(reply) = ticket.reply.take() {
+                let _ = reply.send(Outcome::Rejected(SubmitError::NoWorker(broken.clone())));
+            }
+        }
+        self.pulse.send_modify(|pulse| pulse.broken = Some(broken));
+    }
+
+    /// Takes nothing more in.
+    pub(super) fn close(&self, phase: Phase) {
+        let dropped = self.with(|state| {
+            if state.phase != Phase::Killing {
+                state.phase = phase;
+            }
+            match phase {
+                Phase::Killing => std::mem::take(&mut state.queue),
+                _ => BTreeMap::new(),
+            }
+        });
+        drop(dropped);
+        self.places.close();
+        self.wake_all();
+    }
+
+    pub(super) fn stats(&self) -> ProcessStats {
+        self.with(|state| ProcessStats {
+            workers: state.alive,
+            idle: state.idle.len(),
+            queued: state.queue.len(),
+            running: state.running.iter().map(Vec::len).sum(),
+            ..state.stats.clone()
+        })
+    }
+}
+
+impl State {
+    fn hand_over(&mut self, slot: usize, mut ticket: Ticket) -> Ticket {
+        self.running[slot].push(ticket.id);
+        ticket.taken = Instant::now();
+        self.stats.wait.add(ticket.taken.saturating_duration_since(ticket.queued));
+        ticket
+    }
+
+    /// A job left its slot.
+    pub(super) fn answered(&mut self, slot: usize, ticket: &Ticket) {
+        self.running[slot].retain(|&id| id != ticket.id);
+        self.stats.run.add(ticket.taken.elapsed());
+    }
+}

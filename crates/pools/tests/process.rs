@@ -1,0 +1,42 @@
+//! The process pool, from outside. This binary has a `main` of its own, because it is its own worker.
+//!
+//! `cargo test -p tidegate-pools --test process [NAME]`; the long versions run when `TIDEGATE_NIGHTLY` is set.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+#[path = "process/cases.rs"]
+mod cases;
+#[cfg(target_os = "linux")]
+#[path = "process/deaths.rs"]
+mod deaths;
+#[cfg(target_os = "linux")]
+#[path = "process/functions.rs"]
+mod functions;
+#[cfg(target_os = "linux")]
+#[path = "process/kills.rs"]
+mod kills;
+#[cfg(target_os = "linux")]
+#[path = "process/lives.rs"]
+mod lives;
+#[cfg(target_os = "linux")]
+#[path = "process/starts.rs"]
+mod starts;
+#[cfg(target_os = "linux")]
+#[path = "process/support.rs"]
+mod support;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    support::forget_to_init_when_told();
+    let host = tidegate_pools::process::init(functions::all());
+    if std::env::var_os(lives::DELETE).is_some() {
+        lives::delete_and_run(&host);
+    }
+    if let Ok(path) = std::env::var(kills::PARENT) {
+        kills::be_a_parent(&host, &path);
+    }
+    let tests = [cases::TESTS, deaths::TESTS, starts::TESTS, lives::TESTS, kills::TESTS].concat();
+    support::run(&tests, &host)
+}

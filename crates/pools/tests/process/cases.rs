@@ -1,0 +1,212 @@
+//! What a pool does when nobody dies.
+
+use std::time::Duration;
+
+use serde_bytes::ByteBuf;
+use tidegate_pools::process::{Host, JobError, ProcessPool, Stdout, SubmitError};
+
+use super::functions::{BEHAVE, DOUBLE, ECHO, GROW, PID, POLITE, UNREGISTERED};
+use super::support::{Test, block_on, children, until, with_pool};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_job_returns_its_output_or_its_error", output_or_error),
+    ("a_batch_answers_in_the_order_of_its_inputs", batch_in_order),
+    ("what_a_job_prints_does_not_reach_the_protocol", prints),
+    ("a_job_that_reads_stdin_reads_nothing", stdin),
+    ("eight_large_payloads_in_flight_do_not_deadlock", large_payloads),
+    ("results_that_nobody_reads_hold_nobody_up", never_read),
+    ("an_input_or_output_above_the_frame_limit_is_an_error", too_large),
+    ("try_submit_refuses_when_the_queue_is_full", full),
+    ("a_function_that_is_not_registered_is_refused", unregistered),
+    ("a_closed_pool_refuses_and_a_second_shutdown_is_harmless", closed),
+    ("shutdown_finishes_what_was_taken_in", drains),
+    ("a_dropped_pool_answers_closed_and_leaves_no_process", dropped),
+];
+
+fn output_or_error(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            assert_eq!(pool.run(DOUBLE, &21).await, Ok(42));
+            let error = pool.run(DOUBLE, &u64::MAX).await;
+            assert_eq!(error, Err(JobError::Failed(format!("{} is too large", u64::MAX))));
+            let stats = pool.stats();
+            assert_eq!((stats.submitted, stats.done, stats.failed), (2, 1, 1));
+            assert_eq!((stats.run.count, stats.wait.count), (2, 2));
+        },
+    );
+}
+
+fn batch_in_order(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            for function in [DOUBLE, DOUBLE.idempotent()] {
+                let answers = pool.batch(function, 0..2000).await;
+                assert!(answers.into_iter().eq((0..2000).map(|n| Ok(2 * n))));
+            }
+        },
+    );
+}
+
+fn prints(host: &Host) {
+    for stdout in [Stdout::Captured, Stdout::Discarded] {
+        with_pool(
+            host,
+            |pool| pool.stdout(stdout).workers(1),
+            async |pool| {
+                for _ in 0..3 {
+                    assert_eq!(pool.run(BEHAVE, &"print".to_owned()).await, Ok(1));
+                    assert_eq!(pool.run(DOUBLE, &1).await, Ok(2));
+                }
+                assert_eq!(pool.stats().started, 1);
+            },
+        );
+    }
+}
+
+fn stdin(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            assert_eq!(pool.run(BEHAVE, &"read stdin".to_owned()).await, Ok(0));
+        },
+    );
+}
+
+fn large_payloads(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            let size = 64 << 20;
+            for function in [ECHO, ECHO.idempotent()] {
+                let mut jobs = Vec::new();
+                for n in 0..8 {
+                    let input = ByteBuf::from(vec![n; size]);
+                    jobs.push(pool.submit(function, &input).await.expect("there is room"));
+                }
+                for (n, job) in (0..).zip(jobs) {
+                    let output = job.await.expect("an echo");
+                    assert!(output == vec![n; size], "an echo is what was said");
+                }
+            }
+        },
+    );
+}
+
+fn never_read(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            let input = ByteBuf::from(vec![7; 1 << 20]);
+            let mut unread = Vec::new();
+            for _ in 0..32 {
+                unread.push(pool.submit(ECHO, &input).await.expect("there is room"));
+            }
+            assert_eq!(pool.run(DOUBLE, &1).await, Ok(2));
+            until(Duration::from_secs(20), "all are done", || {
+                (pool.stats().done == 33).then_some(())
+            });
+            drop(unread);
+            assert_eq!(pool.run(DOUBLE, &2).await, Ok(4));
+        },
+    );
+}
+
+fn too_large(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.max_frame_bytes(10_000).workers(1),
+        async |pool| {
+            let input = ByteBuf::from(vec![0; 10_000]);
+            let error = pool.run(ECHO, &input).await;
+            assert_eq!(error, Err(JobError::Rejected(SubmitError::TooLarge(10_000))));
+            assert_eq!(pool.run(GROW, &10_000).await, Err(JobError::OutputTooLarge(10_000)));
+            assert!(pool.run(GROW, &9_000).await.is_ok());
+            assert_eq!(pool.stats().started, 1, "neither costs a worker");
+        },
+    );
+}
+
+fn full(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1).queue(2),
+        async |pool| {
+            let polite = POLITE.grace(Duration::from_secs(5));
+            let running = pool.submit(polite, &10_000).await.expect("there is room");
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            let first = pool.try_submit(DOUBLE, &1).expect("one place");
+            let second = pool.try_submit(DOUBLE, &2).expect("another");
+            assert!(matches!(pool.try_submit(DOUBLE, &3), Err(SubmitError::Full)));
+            drop(first);
+            let third = pool.try_submit(DOUBLE, &3).expect("the place of the dropped one");
+            drop(running);
+            assert_eq!((second.await, third.await), (Ok(4), Ok(6)));
+            assert_eq!(pool.stats().started, 1, "the polite one kept its worker");
+            assert_eq!(pool.stats().cancelled, 2);
+        },
+    );
+}
+
+fn unregistered(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            let error = pool.run(UNREGISTERED, &()).await;
+            let name = "unregistered".to_owned();
+            assert_eq!(error, Err(JobError::Rejected(SubmitError::Unknown(name))));
+        },
+    );
+}
+
+fn closed(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            pool.shutdown().await;
+            let error = pool.run(DOUBLE, &1).await;
+            assert_eq!(error, Err(JobError::Rejected(SubmitError::Closed)));
+            pool.shutdown().await;
+            pool.kill().await;
+        },
+    );
+}
+
+fn drains(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            let mut jobs = Vec::new();
+            for n in 0..100 {
+                jobs.push(pool.submit(DOUBLE, &n).await.expect("there is room"));
+            }
+            pool.shutdown().await;
+            for (n, job) in (0..).zip(jobs) {
+                assert_eq!(job.await, Ok(2 * n));
+            }
+        },
+    );
+}
+
+fn dropped(host: &Host) {
+    block_on(async {
+        let pool = ProcessPool::builder(host).workers(1).build().expect("a pool");
+        let pid = pool.run(PID, &()).await.expect("a worker");
+        assert_eq!(children(), [pid]);
+        let running = pool.submit(POLITE, &60_000).await.expect("there is room");
+        let queued = pool.submit(DOUBLE, &1).await.expect("there is room");
+        drop(pool);
+        assert_eq!(running.await, Err(JobError::Closed));
+        assert_eq!(queued.await, Err(JobError::Closed));
+    });
+    until(Duration::from_secs(5), "no process", || children().is_empty().then_some(()));
+}

@@ -1,0 +1,189 @@
+//! What the workers of these tests can do.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use serde_bytes::ByteBuf;
+use tidegate_pools::process::{Context, Function, Functions};
+
+pub(crate) const DOUBLE: Function<u64, u64, String> = Function::new("double", double);
+pub(crate) const ECHO: Function<ByteBuf, ByteBuf, ()> = Function::new("echo", echo);
+pub(crate) const BEHAVE: Function<String, u32, String> = Function::new("behave", behave);
+pub(crate) const FAMILY: Function<String, (), ()> = Function::new("family", family);
+pub(crate) const POLITE: Function<u64, String, ()> = Function::new("polite", polite);
+pub(crate) const GROW: Function<usize, ByteBuf, ()> = Function::new("grow", grow);
+pub(crate) const NAP: Function<u64, (), ()> = Function::new("nap", nap);
+pub(crate) const PID: Function<(), u32, ()> = Function::new("pid", |(), _| Ok(std::process::id()));
+pub(crate) const UNREGISTERED: Function<(), (), ()> = Function::new("unregistered", |(), _| Ok(()));
+pub(crate) const HOARD: Function<usize, u32, ()> = Function::new("hoard", hoard);
+
+pub(crate) fn all() -> Functions {
+    let functions = Functions::new()
+        .with(DOUBLE)
+        .with(ECHO)
+        .with(BEHAVE)
+        .with(FAMILY)
+        .with(POLITE)
+        .with(GROW)
+        .with(NAP)
+        .with(PID)
+        .with(HOARD);
+    match std::env::var("TEST_BUILD") {
+        Ok(build) => functions.build_id(build),
+        Err(_) => functions,
+    }
+}
+
+fn double(n: u64, _: &Context<'_>) -> Result<u64, String> {
+    n.checked_mul(2).ok_or_else(|| format!("{n} is too large"))
+}
+
+fn echo(bytes: ByteBuf, _: &Context<'_>) -> Result<ByteBuf, ()> {
+    Ok(bytes)
+}
+
+fn grow(len: usize, _: &Context<'_>) -> Result<ByteBuf, ()> {
+    Ok(ByteBuf::from(vec![1; len]))
+}
+
+/// Does nothing for so many microseconds, and costs nothing meanwhile.
+fn nap(us: u64, _: &Context<'_>) -> Result<(), ()> {
+    std::thread::park_timeout(Duration::from_micros(us));
+    Ok(())
+}
+
+/// Leaks so much and says who it is.
+fn hoard(len: usize, _: &Context<'_>) -> Result<u32, ()> {
+    std::mem::forget(vec![1_u8; len]);
+    Ok(std::process::id())
+}
+
+/// Waits to be cancelled, at most so many milliseconds, and leaves word.
+fn polite(most_ms: u64, context: &Context<'_>) -> Result<String, ()> {
+    let until = Instant::now() + Duration::from_millis(most_ms);
+    while Instant::now() < until {
+        if context.is_cancelled() {
+            return Ok("told".to_owned());
+        }
+        std::thread::yield_now();
+    }
+    Ok("not told".to_owned())
+}
+
+/// Starts a process of its own, writes both numbers to the file, ignores SIGTERM and never returns.
+#[expect(clippy::zombie_processes, reason = "a job that does not look after its children")]
+fn family(path: String, _: &Context<'_>) -> Result<(), ()> {
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, ignored).expect("a handler");
+    let child = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().expect("sleep");
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("the file is there");
+    let line = format!("{} {}\n", std::process::id(), child.id());
+    file.write_all(line.as_bytes()).expect("the file is writable");
+    spin()
+}
+
+fn spin() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "what a job prints is the subject")]
+fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
+    eprintln!("about to {how}");
+    match how.as_str() {
+        "panic" => panic!("on purpose"),
+        "abort" => std::process::abort(),
+        "segfault" => segfault(),
+        "exit 0" => std::process::exit(0),
+        "exit 7" => std::process::exit(7),
+        "overflow" => Ok(overflow(1)),
+        "allocate" => {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+            }
+        }
+        "spin" => spin(),
+        "sleep" => loop {
+            std::thread::park();
+        },
+        "print" => {
+            for _ in 0..1000 {
+                println!("\u{1}\0\0\0 not a frame, whatever it looks like");
+                eprintln!("nor this");
+            }
+            Ok(1)
+        }
+        "flood" => {
+            let mut out = std::io::stdout().lock();
+            for _ in 0..1000 {
+                out.write_all(&[b'x'; 4096]).expect("stdout is read");
+            }
+            drop(out);
+            eprintln!("the last word");
+            std::process::exit(3)
+        }
+        "half a frame" => {
+            write_to_socket(&[200, 0, 0, 0, 5, 1]);
+            std::process::exit(0)
+        }
+        "large frame" => {
+            write_to_socket(&[255, 255, 255, 255, 5, 1, 0, 0, 0, 0, 0, 0, 0]);
+            spin()
+        }
+        "unknown frame" => {
+            write_to_socket(&[0, 0, 0, 0, 77, 1, 0, 0, 0, 0, 0, 0, 0]);
+            spin()
+        }
+        "wrong number" => {
+            write_to_socket(&[0, 0, 0, 0, 5, 255, 255, 0, 0, 0, 0, 0, 0]);
+            spin()
+        }
+        "close the socket" => {
+            rustix::net::shutdown(socket(), rustix::net::Shutdown::Write).expect("a socket");
+            spin()
+        }
+        "list tests" => {
+            let me = std::env::current_exe().expect("procfs");
+            let output = Command::new(me).arg("--list").output().map_err(|e| e.to_string())?;
+            let listed = String::from_utf8_lossy(&output.stdout).contains("is_no_worker: test");
+            Ok(u32::from(listed))
+        }
+        "read stdin" => {
+            let mut text = String::new();
+            std::io::stdin().read_line(&mut text).map_err(|e| e.to_string()).map(|n| n as u32)
+        }
+        other => Err(format!("no way to {other}")),
+    }
+}
+
+#[expect(unsafe_code, reason = "a segmentation fault is the subject")]
+fn segfault() -> ! {
+    // SAFETY: none; the page at 8 is never mapped, and this process is here to die of it.
+    unsafe { std::ptr::without_provenance_mut::<u64>(8).write_volatile(1) };
+    spin()
+}
+
+#[expect(unconditional_recursion, reason = "a stack overflow is the subject")]
+fn overflow(n: u32) -> u32 {
+    let block = std::hint::black_box([n; 1024]);
+    overflow(block[7]).wrapping_add(block[9])
+}
+
+/// Another descriptor of the socket to the parent, found by trying.
+fn socket() -> std::os::fd::OwnedFd {
+    let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd of our own");
+    (3..20)
+        .filter_map(|number| pidfd_getfd(&me, number, PidfdGetfdFlags::empty()).ok())
+        .find(|fd| rustix::net::getpeername(fd).is_ok())
+        .expect("a worker has a socket")
+}
+
+fn write_to_socket(bytes: &[u8]) {
+    rustix::io::write(socket(), bytes).expect("the parent reads");
+}

@@ -1,0 +1,117 @@
+//! A small test harness, and what the tests look at.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tidegate_pools::process::{Host, ProcessPool, ProcessPoolBuilder};
+
+/// A test: its name states a rule.
+pub(crate) type Test = (&'static str, fn(&Host));
+
+/// Runs the tests whose name contains the first argument, one after another.
+pub(crate) fn run(tests: &[Test], host: &Host) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        tests.iter().for_each(|(name, _)| say(&format!("{name}: test")));
+        return ExitCode::SUCCESS;
+    }
+    let filter = args.iter().find(|arg| !arg.starts_with('-')).cloned().unwrap_or_default();
+    let chosen: Vec<&Test> = tests.iter().filter(|(name, _)| name.contains(&filter)).collect();
+    let mut failed = 0;
+    for (name, test) in &chosen {
+        let start = Instant::now();
+        let passed = catch_unwind(AssertUnwindSafe(|| test(host))).is_ok();
+        failed += usize::from(!passed);
+        let verdict = if passed { "ok" } else { "FAILED" };
+        say(&format!("test {name} ... {verdict} ({:.2?})", start.elapsed()));
+    }
+    say(&format!("{} passed, {failed} failed", chosen.len() - failed));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Whether the long versions are wanted.
+pub(crate) fn nightly() -> bool {
+    std::env::var_os("TIDEGATE_NIGHTLY").is_some()
+}
+
+/// In the test of a program that forgot `init`, such a program.
+pub(crate) fn forget_to_init_when_told() {
+    match std::env::var("TEST_FORGET").as_deref() {
+        Ok("end") => {
+            let _ = writeln!(std::io::stderr(), "an ordinary program");
+            std::process::exit(4);
+        }
+        Ok("stay") => loop {
+            std::thread::park();
+        },
+        _ => {}
+    }
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Runs `test` with a pool, and then expects that nothing is left of it: no process, no descriptor.
+pub(crate) fn with_pool(
+    host: &Host,
+    set: impl FnOnce(ProcessPoolBuilder) -> ProcessPoolBuilder,
+    test: impl AsyncFnOnce(&ProcessPool),
+) {
+    let before = descriptors();
+    block_on(async {
+        let pool = set(ProcessPool::builder(host).workers(2)).build().expect("a pool");
+        test(&pool).await;
+        pool.shutdown().await;
+        assert_eq!(pool.stats().workers, 0);
+    });
+    assert_eq!(children(), [], "processes are left");
+    assert_eq!(descriptors(), before, "descriptors are left");
+}
+
+/// The open descriptors of this process.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("procfs").count()
+}
+
+/// State and parent of a process.
+fn stat(pid: &str) -> Option<(char, u32)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+/// The children of this process, dead and unreaped ones included.
+pub(crate) fn children() -> Vec<u32> {
+    let me = std::process::id();
+    let all = std::fs::read_dir("/proc").expect("procfs").flatten();
+    all.filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| stat(name).is_some_and(|(_, parent)| parent == me))
+        .filter_map(|name| name.parse().ok())
+        .collect()
+}
+
+/// Whether a process runs; a zombie, whoever has to reap it, does not.
+pub(crate) fn runs(pid: u32) -> bool {
+    stat(&pid.to_string()).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// Looks again and again until `look` sees something.
+pub(crate) fn until<T>(most: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + most;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < end, "not within {most:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
