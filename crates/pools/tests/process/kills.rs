@@ -26,7 +26,7 @@ fn random(below: u64) -> u64 {
 }
 
 fn random_kills(host: &Host) {
-    let (jobs, kills) = if nightly() { (100_000, 10_000) } else { (1_500, 150) };
+    let (jobs, kills) = if nightly() { (100_000, 10_000) } else { (400, 40) };
     let (over, killed_all) = (AtomicBool::new(false), AtomicBool::new(false));
     with_pool(
         host,
@@ -39,7 +39,7 @@ fn random_kills(host: &Host) {
                     while killed < kills && !over.load(Ordering::Relaxed) {
                         // Every kill waits until the pool has recovered from some of the others, and a little.
                         if pool.stats().workers < 3 {
-                            std::thread::yield_now();
+                            std::thread::park_timeout(Duration::from_micros(200));
                             continue;
                         }
                         let found = children();
