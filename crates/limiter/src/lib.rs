@@ -39,6 +39,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod law;
 mod limiter;
 mod meter;

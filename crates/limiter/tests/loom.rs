@@ -105,13 +105,19 @@ fn dropping_a_heavy_head_admits_the_light_one_behind_it() {
 #[test]
 fn after_a_shrink_nobody_is_admitted_until_the_use_is_under_the_limit() {
     explore(3, || {
-        let semaphore = Arc::new(Semaphore::new(2));
-        let (one, two) = (
-            Arc::clone(&semaphore).try_acquire_owned().expect("two are free"),
-            Arc::clone(&semaphore).try_acquire_owned().expect("one is free"),
-        );
-        let mut waits = semaphore.acquire();
+        // Permits that were waited for: only those are handed over.
+        let semaphore = Arc::new(Semaphore::new(0));
+        let mut asked = [(); 2].map(|()| Arc::clone(&semaphore).acquire_owned());
+        assert!(asked.iter_mut().all(|acquire| poll(acquire).is_pending()));
+        semaphore.resize(2);
+        let [one, two] = asked.each_mut().map(|acquire| match poll(acquire) {
+            Poll::Ready(Ok(permit)) => permit,
+            other => panic!("two are admitted: {other:?}"),
+        });
+        // Another stands behind the one that matters, for the last in the queue is never handed anything.
+        let (mut waits, mut behind) = (semaphore.acquire(), semaphore.acquire());
         assert!(poll(&mut waits).is_pending());
+        assert!(poll(&mut behind).is_pending());
         let releases = thread::spawn(move || drop(one));
         semaphore.resize(1);
         // From here on the limit is 1. If the waiter was admitted before, both are in use and stay so; if not, one more must
@@ -120,10 +126,10 @@ fn after_a_shrink_nobody_is_admitted_until_the_use_is_under_the_limit() {
         releases.join().expect("no panic");
         assert_eq!(semaphore.queue().granted_unpolled, admitted_before);
         assert_eq!(semaphore.in_use(), 1 + admitted_before);
-        drop(two);
+        drop((two, asked));
         assert!(poll(&mut waits).is_ready());
         semaphore.resize(0);
-        drop(waits);
+        drop((waits, behind));
         assert_at_rest(&semaphore);
     });
 }
@@ -169,8 +175,8 @@ fn resize_beside_cancel_admits_the_one_behind() {
     });
 }
 
-/// Guards: `word.has(CLOSED)` in `join` (without it a request that saw the word before the close joins a queue that nobody
-/// will ever wake), and clearing QUEUED in `close`.
+/// Guards: `word.has(CLOSED)` in `join` (without it a request joins a closed queue, or is admitted), and clearing QUEUED in
+/// `close`.
 #[test]
 fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
     explore(3, || {
@@ -190,7 +196,7 @@ fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
         releases.join().expect("no panic");
         waits.join().expect("no panic");
         assert_at_rest(&semaphore);
-        assert!(semaphore.try_acquire().is_err());
+        assert_eq!(block_on(semaphore.acquire()).unwrap_err(), AcquireError::Closed);
     });
 }
 
