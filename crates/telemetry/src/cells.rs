@@ -20,11 +20,11 @@ use crate::sync::{
 };
 
 /// First cell of a histogram: odd while its thread writes.
-const SEQUENCE: u32 = 0;
+const SEQUENCE: usize = 0;
 /// Second cell: the sum of observations, as the bits of a float.
-const SUM: u32 = 1;
+const SUM: usize = 1;
 /// From here on: one cell a bucket.
-pub(crate) const BUCKETS: u32 = 2;
+pub(crate) const BUCKETS: usize = 2;
 
 /// The cells of one thread, allocated in chunks as they are touched.
 #[derive(Debug)]
@@ -62,20 +62,22 @@ impl Cells {
 
     /// Records one observation in a histogram whose cells only this thread writes.
     #[inline]
-    pub(crate) fn record(&self, start: u32, bucket: u32, value: f64) {
-        let sequence = self.at(start + SEQUENCE);
+    pub(crate) fn record(&self, start: u32, bucket: usize, value: f64) {
+        let run = self.run(start);
+        let sequence = &run[SEQUENCE];
         // ORDERING: Relaxed; nobody else writes it (invariant 1).
         let before = sequence.load(Ordering::Relaxed);
         sequence.store(before.wrapping_add(1), Ordering::Relaxed);
-        self.write(start, bucket, value);
+        write(run, bucket, value);
         // ORDERING: Release; pairs with the first Acquire in `snapshot`:
         //   writer: bucket = 1; sequence = 2     reader: if sequence == 2 { assert_eq!(bucket, 1) }
         sequence.store(before.wrapping_add(2), Ordering::Release);
     }
 
     /// Records one observation in the set that many threads write: the odd sequence is their lock.
-    pub(crate) fn record_shared(&self, start: u32, bucket: u32, value: f64) {
-        let sequence = self.at(start + SEQUENCE);
+    pub(crate) fn record_shared(&self, start: u32, bucket: usize, value: f64) {
+        let run = self.run(start);
+        let sequence = &run[SEQUENCE];
         loop {
             // ORDERING: Relaxed; the exchange below decides.
             let before = sequence.load(Ordering::Relaxed);
@@ -85,7 +87,7 @@ impl Cells {
                     .compare_exchange(before, before + 1, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok();
             if taken {
-                self.write(start, bucket, value);
+                write(run, bucket, value);
                 // ORDERING: Release; pairs with the Acquire above and with the first Acquire in `snapshot`.
                 sequence.store(before.wrapping_add(2), Ordering::Release);
                 return;
@@ -94,35 +96,23 @@ impl Cells {
         }
     }
 
-    /// Adds one observation; the sequence is odd.
-    #[inline]
-    fn write(&self, start: u32, bucket: u32, value: f64) {
-        // ORDERING: Release fence; pairs with the Acquire fence in `snapshot`. Without it this could fail:
-        //   writer: sequence = 1; sum = 5.0      reader: if sum == 5.0 { assert_ne!(sequence, 0) }
-        fence(Ordering::Release);
-        let sum = self.at(start + SUM);
-        let count = self.at(start + BUCKETS + bucket);
-        // ORDERING: Relaxed, all four; only the holder of the odd sequence writes, and the sequence orders them.
-        sum.store(
-            (f64::from_bits(sum.load(Ordering::Relaxed)) + value).to_bits(),
-            Ordering::Relaxed,
-        );
-        count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
-    }
-
     /// Adds what this thread observed to `counts` and returns its sum: every observation wholly or not at all.
     pub(crate) fn snapshot(&self, start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f64 {
-        let Some(sequence) = self.peek(start + SEQUENCE) else { return 0.0 };
+        let Some(run) = self.chunk(start).map(|chunk| &chunk[start as usize % CHUNK..]) else {
+            return 0.0;
+        };
+        let sequence = &run[SEQUENCE];
         let mut tries = 0_u32;
         loop {
             // ORDERING: Acquire; pairs with the Release stores that end a write.
             let before = sequence.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
                 // ORDERING: Relaxed, all; the two readings of the sequence say whether they belong together.
-                let sum = f64::from_bits(self.get(start + SUM));
-                (start + BUCKETS..)
+                let sum = f64::from_bits(run[SUM].load(Ordering::Relaxed));
+                run[BUCKETS..]
+                    .iter()
                     .zip(scratch.iter_mut())
-                    .for_each(|(index, count)| *count = self.get(index));
+                    .for_each(|(cell, n)| *n = cell.load(Ordering::Relaxed));
                 // ORDERING: Acquire fence; pairs with the Release fence in `write`: had we read anything newer than
                 // `before`, we would now see a newer sequence.
                 fence(Ordering::Acquire);
@@ -155,16 +145,38 @@ impl Cells {
 
     #[inline]
     fn at(&self, index: u32) -> &AtomicU64 {
-        let index = index as usize;
-        let chunk = self.chunks[index / CHUNK % CHUNKS].get_or_init(new_chunk);
-        &chunk[index % CHUNK]
+        &self.run(index)[0]
+    }
+
+    /// The cells from `start` to the end of its chunk, which a histogram never passes.
+    #[inline]
+    fn run(&self, start: u32) -> &[AtomicU64] {
+        let start = start as usize;
+        let chunk = self.chunks[start / CHUNK % CHUNKS].get_or_init(new_chunk);
+        &chunk[start % CHUNK..]
+    }
+
+    #[inline]
+    fn chunk(&self, index: u32) -> Option<&[AtomicU64; CHUNK]> {
+        self.chunks[index as usize / CHUNK % CHUNKS].get().map(|chunk| &**chunk)
     }
 
     #[inline]
     fn peek(&self, index: u32) -> Option<&AtomicU64> {
-        let index = index as usize;
-        self.chunks[index / CHUNK % CHUNKS].get().map(|chunk| &chunk[index % CHUNK])
+        self.chunk(index).map(|chunk| &chunk[index as usize % CHUNK])
     }
+}
+
+/// Adds one observation to the cells of a histogram; their sequence is odd.
+#[inline]
+fn write(run: &[AtomicU64], bucket: usize, value: f64) {
+    // ORDERING: Release fence; pairs with the Acquire fence in `snapshot`. Without it this could fail:
+    //   writer: sequence = 1; sum = 5.0      reader: if sum == 5.0 { assert_ne!(sequence, 0) }
+    fence(Ordering::Release);
+    let (sum, count) = (&run[SUM], &run[BUCKETS + bucket]);
+    // ORDERING: Relaxed, all four; only the holder of the odd sequence writes, and the sequence orders them.
+    sum.store((f64::from_bits(sum.load(Ordering::Relaxed)) + value).to_bits(), Ordering::Relaxed);
+    count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
 }
 
 #[cold]

@@ -51,7 +51,7 @@ impl Labels {
             let skip = usize::from(i > 0) + name.len() + 2;
             let Some(at_value) = rest.get(skip..) else { return false };
             let after = if self.plain {
-                at_value.strip_prefix(value.as_bytes())
+                strip(at_value, value.as_bytes())
             } else {
                 strip_escaped(at_value, value)
             };
@@ -106,6 +106,21 @@ pub(crate) fn write_escaped(out: &mut Vec<u8>, value: &str) {
             None => out.push(c),
         }
     }
+}
+
+/// What follows `value`, if `text` begins with it; word by word, which beats a call for values as short as labels are.
+#[inline]
+fn strip<'t>(text: &'t [u8], value: &[u8]) -> Option<&'t [u8]> {
+    let (head, rest) = text.split_at_checked(value.len())?;
+    let same = match (value.last_chunk::<8>(), head.last_chunk::<8>()) {
+        (Some(tail), Some(end)) => {
+            // The last word overlaps the one before it.
+            tail == end
+                && value.as_chunks::<8>().0.iter().zip(head.as_chunks::<8>().0).all(|(a, b)| a == b)
+        }
+        _ => value.iter().zip(head).all(|(a, b)| a == b),
+    };
+    same.then_some(rest)
 }
 
 /// What follows the escaped form of `value`, if `text` begins with it.

@@ -88,7 +88,7 @@ pub(crate) fn total(index: u32) -> u64 {
 
 /// Records an observation of a histogram.
 #[inline]
-pub(crate) fn record(start: u32, bucket: u32, value: f64) {
+pub(crate) fn record(start: u32, bucket: usize, value: f64) {
     match mine() {
         Some(cells) => cells.record(start, bucket, value),
         None => SHARED.record_shared(start, bucket, value),
@@ -103,5 +103,5 @@ pub(crate) fn observed(start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f
 
 /// How many cells a histogram with so many buckets needs.
 pub(crate) fn histogram_width(buckets: usize) -> u32 {
-    BUCKETS + buckets as u32
+    (BUCKETS + buckets) as u32
 }
