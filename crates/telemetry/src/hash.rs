@@ -28,19 +28,16 @@ impl Hasher {
         let len = bytes.len();
         let mut hash = hash ^ (len as u64);
         if len >= 8 {
-            for word in bytes[..len - 1].chunks_exact(8) {
-                hash = fold(hash ^ u64_at(word, 0), self.key);
+            // Two words at a time, of which the last may overlap those before.
+            let mut rest = bytes;
+            while rest.len() > 16 {
+                hash = fold(hash ^ u64_at(rest, 0), self.key ^ u64_at(rest, 8));
+                rest = &rest[16..];
             }
-            fold(hash ^ u64_at(bytes, len - 8), self.key)
-        } else if len >= 4 {
-            let low = u64::from(u32_at(bytes, 0));
-            let high = u64::from(u32_at(bytes, len - 4));
-            fold(hash ^ (low | high << 32), self.key)
-        } else if len > 0 {
-            let (a, b, c) = (bytes[0], bytes[len / 2], bytes[len - 1]);
-            fold(hash ^ u64::from(u32::from_le_bytes([a, b, c, 0])), self.key)
+            let first = if rest.len() >= 8 { u64_at(rest, 0) } else { 0 };
+            fold(hash ^ first, self.key ^ u64_at(bytes, len - 8))
         } else {
-            fold(hash, self.key)
+            fold(hash ^ short(bytes), self.key)
         }
     }
 }
@@ -49,6 +46,19 @@ impl Hasher {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
+}
+
+/// Up to seven bytes in one word: with the same length, the same word means the same bytes.
+#[inline]
+pub(crate) fn short(bytes: &[u8]) -> u64 {
+    let len = bytes.len();
+    if len >= 4 {
+        u64::from(u32_at(bytes, 0)) | u64::from(u32_at(bytes, len - 4)) << 32
+    } else if len > 0 {
+        u64::from(u32::from_le_bytes([bytes[0], bytes[len / 2], bytes[len - 1], 0]))
+    } else {
+        0
+    }
 }
 
 #[inline]

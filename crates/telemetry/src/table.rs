@@ -22,7 +22,9 @@ pub(crate) struct Table<M> {
     /// A power of two of entries; 0 is empty.
     index: Box<[AtomicU32]>,
     chunks: Box<[OnceLock<Chunk<M>>]>,
-    chunk: usize,
+    /// A chunk holds two to the power of this many series: a shift finds it, where a division would cost as much as
+    /// the rest of the look-up.
+    shift: u32,
     len: AtomicUsize,
     superseded: AtomicBool,
 }
@@ -32,12 +34,12 @@ impl<M> Table<M> {
     pub(crate) fn new(generation: u64, capacity: usize) -> Self {
         let entries = (capacity * 4 / 3 + 1).next_power_of_two().max(4);
         let capacity = entries * 3 / 4;
-        let chunk = capacity.min(CHUNK);
+        let chunk = entries.min(CHUNK);
         Self {
             generation,
             index: (0..entries).map(|_| AtomicU32::new(0)).collect(),
             chunks: (0..capacity.div_ceil(chunk)).map(|_| OnceLock::new()).collect(),
-            chunk,
+            shift: chunk.ilog2(),
             len: AtomicUsize::new(0),
             superseded: AtomicBool::new(false),
         }
@@ -82,9 +84,9 @@ impl<M> Table<M> {
     pub(crate) fn add(&self, hash: u64, series: Arc<Series<M>>) {
         // ORDERING: Relaxed; only adders write it, and they take turns.
         let position = self.len.load(Ordering::Relaxed);
-        let new_chunk = || (0..self.chunk).map(|_| OnceLock::new()).collect();
-        let chunk = self.chunks[position / self.chunk].get_or_init(new_chunk);
-        assert!(chunk[position % self.chunk].set(series).is_ok(), "a position is filled once");
+        let new_chunk = || (0..1_usize << self.shift).map(|_| OnceLock::new()).collect();
+        let chunk = self.chunks[position >> self.shift].get_or_init(new_chunk);
+        assert!(chunk[self.within(position)].set(series).is_ok(), "a position is filled once");
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
         // ORDERING: Relaxed; as `len`.
@@ -114,7 +116,13 @@ impl<M> Table<M> {
 
     #[inline]
     fn get(&self, position: usize) -> Option<&Arc<Series<M>>> {
-        self.chunks[position / self.chunk].get()?[position % self.chunk].get()
+        self.chunks[position >> self.shift].get()?[self.within(position)].get()
+    }
+
+    /// The place within its chunk.
+    #[inline]
+    fn within(&self, position: usize) -> usize {
+        position & ((1 << self.shift) - 1)
     }
 }
 
