@@ -197,24 +197,13 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    #[cfg(not(loom))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            free: Mutex::new(Vec::new()),
-            sets: [const { OnceLock::new() }; SLOTS],
-            high: AtomicUsize::new(0),
-            returned: AtomicUsize::new(0),
-        }
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new() -> Self {
-        Self {
-            free: Mutex::new(Vec::new()),
-            sets: [const { OnceLock::new() }; SLOTS],
-            high: AtomicUsize::new(0),
-            returned: AtomicUsize::new(0),
-        }
+    /// From parts at zero, which a model cannot make in a constant.
+    pub(crate) const fn new(
+        free: Mutex<Vec<usize>>,
+        high: AtomicUsize,
+        returned: AtomicUsize,
+    ) -> Self {
+        Self { free, sets: [const { OnceLock::new() }; SLOTS], high, returned }
     }
 
     /// A slot for the calling thread, unless all are owned.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::exemplar::{self, ExemplarError};
 use crate::series::{CounterCell, Handle, Series};
 
 /// A number that only grows; clones count together.
@@ -39,6 +40,18 @@ impl Counter {
     #[inline]
     pub fn inc_by(&self, n: u64) {
         self.series.value.add(n);
+    }
+
+    /// Adds `n`, and shows `labels` (a trace id, say) beside the count in OpenMetrics until the next exemplar.
+    ///
+    /// Takes a lock: for the sampled few, not for every count.
+    ///
+    /// # Errors
+    ///
+    /// A label name cannot be used or comes twice, a value has a quote, or the labels are too long. `n` is added all the same.
+    pub fn inc_with_exemplar(&self, n: u64, labels: &[(&str, &str)]) -> Result<(), ExemplarError> {
+        self.inc_by(n);
+        exemplar::keep(self.series.value.index(), labels, n as f64)
     }
 
     /// The count so far; what this thread counted, and what others did before they told this thread, is in it.

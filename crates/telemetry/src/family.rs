@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::callback::Callback;
+use crate::exemplar;
 use crate::format::Format;
 use crate::histogram::{Buffers, HistogramCells};
 use crate::kind::Kind;
@@ -124,6 +125,9 @@ impl Family {
             Data::Counter(store) => store.each(|series| {
                 self.open(to, &series.labels);
                 write_u64_line(to.out, series.value.get());
+                if to.format == Format::OpenMetrics {
+                    exemplar::write(to.out, series.value.index());
+                }
                 self.write_created(to, series);
             }),
             Data::Gauge(store) => store.each(|series| {
@@ -164,12 +168,15 @@ impl Family {
         let heads = self.heads.histogram.as_ref().expect("a histogram has the heads of one");
         let sum = series.value.read(&mut to.buffers);
         let mut count = 0_u64;
-        for (bound, n) in heads.bounds.iter().zip(&to.buffers.counts) {
+        for (bucket, (bound, n)) in heads.bounds.iter().zip(&to.buffers.counts).enumerate() {
             count = count.saturating_add(*n);
             to.out.extend_from_slice(&heads.bucket);
             to.out.extend_from_slice(series.labels.inner());
             to.out.extend_from_slice(bound);
             write_u64_line(to.out, count);
+            if to.format == Format::OpenMetrics {
+                exemplar::write(to.out, series.value.cell(bucket));
+            }
         }
         // OpenMetrics has neither where observations may be negative: its sum is a counter.
         if to.format == Format::OpenMetrics && (heads.negative || sum.is_nan() || sum < 0.0) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
+use crate::exemplar::{self, ExemplarError};
 use crate::local;
 use crate::series::{Handle, Series, Storage};
 use crate::snapshot::HistogramSnapshot;
@@ -42,6 +43,36 @@ impl Histogram {
     #[inline]
     pub fn observe(&self, value: f64) {
         self.series.value.observe(value);
+    }
+
+    /// Counts `value`, and shows `labels` (a trace id, say) beside its bucket in OpenMetrics until the bucket's next
+    /// exemplar.
+    ///
+    /// Takes a lock: for the sampled few, not for every observation. A value that is not finite has no exemplar.
+    ///
+    /// ```
+    /// # use tidegate_telemetry::{Format, Registry};
+    /// # let registry = Registry::new();
+    /// let seconds = registry.histogram("wait_seconds", "Time waited.", [1.0])?;
+    /// seconds.observe_with_exemplar(0.5, &[("trace_id", "4bf92f35")]).expect("the labels are short");
+    /// assert!(registry.render(Format::OpenMetrics).contains("le=\"1.0\"} 1 # {trace_id=\"4bf92f35\"} 0.5 "));
+    /// # Ok::<(), tidegate_telemetry::RegisterError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A label name cannot be used or comes twice, a value has a quote, or the labels are too long. The value is counted all the same.
+    pub fn observe_with_exemplar(
+        &self,
+        value: f64,
+        labels: &[(&str, &str)],
+    ) -> Result<(), ExemplarError> {
+        self.observe(value);
+        if !value.is_finite() {
+            return Ok(());
+        }
+        let cells = &self.series.value;
+        exemplar::keep(cells.cell(cells.spec.bucket(value)), labels, value)
     }
 
     /// Counts a duration, in seconds.
@@ -164,6 +195,11 @@ impl HistogramCells {
             // ORDERING: Relaxed; a count.
             self.spec.invalid.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The cell of a bucket, by which its exemplar is kept.
+    pub(crate) fn cell(&self, bucket: usize) -> u32 {
+        local::bucket_cell(self.start, bucket)
     }
 
     /// Puts the count of each bucket into `counts` and returns the sum.

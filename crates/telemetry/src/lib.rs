@@ -6,6 +6,8 @@
 //! | count what happens | [`Counter`], [`CounterVec`] |
 //! | show how much there is | [`Gauge`], [`GaugeVec`] |
 //! | distributions, quantiles | [`Histogram`], [`HistogramVec`], [`HistogramSnapshot::quantile`] |
+//! | a trace beside a bucket | [`Histogram::observe_with_exemplar`] |
+//! | memory, CPU, file descriptors of the process | [`register_process_metrics`] |
 //! | a value computed when it is read | [`Definition::gauge_fn`], [`Definition::counter_fn`] |
 //! | to read a metric back, to steer by it | [`Registry::value`], [`Registry::snapshot`] |
 //! | the text that a server scrapes | [`Registry::render`], [`Registry::encode`] |
@@ -32,6 +34,7 @@ mod cells;
 mod counter;
 mod definition;
 mod error;
+mod exemplar;
 mod family;
 mod format;
 mod gauge;
@@ -44,6 +47,7 @@ mod labels;
 mod local;
 mod name;
 mod number;
+mod process;
 mod registry;
 mod report;
 mod series;
@@ -57,10 +61,12 @@ pub use buckets::Buckets;
 pub use counter::Counter;
 pub use definition::Definition;
 pub use error::RegisterError;
+pub use exemplar::ExemplarError;
 pub use format::Format;
 pub use gauge::{Gauge, Tracked};
 pub use histogram::{Histogram, Timer};
 pub use kind::Kind;
+pub use process::register_process_metrics;
 pub use registry::{Builder, Registry};
 pub use snapshot::{FamilySnapshot, HistogramSnapshot, SeriesSnapshot, Snapshot, Value};
 pub use vec::{CounterVec, GaugeVec, HistogramVec};

@@ -6,9 +6,10 @@
 use std::cell::{Cell, OnceCell};
 
 use crate::cells::{BUCKETS, Cells, Indices, Slots};
-use crate::sync::Mutex;
+use crate::exemplar;
+use crate::sync::{AtomicUsize, Mutex};
 
-static SLOTS: Slots = Slots::new();
+static SLOTS: Slots = Slots::new(Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
 static SHARED: Cells = Cells::new();
 static INDICES: Mutex<Indices> = Mutex::new(Indices::new());
 
@@ -67,6 +68,7 @@ pub(crate) fn allocate(width: u32) -> Option<u32> {
 
 /// Returns cells to which no handle is left.
 pub(crate) fn release(start: u32, width: u32) {
+    exemplar::forget(start, width);
     SLOTS.sets().chain([&SHARED]).for_each(|cells| cells.clear(start, width));
     INDICES.lock().expect("nothing panics while the lock is held").release(start, width);
 }
@@ -99,6 +101,11 @@ pub(crate) fn record(start: u32, bucket: usize, value: f64) {
 pub(crate) fn observed(start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f64 {
     counts.fill(0);
     SLOTS.sets().chain([&SHARED]).map(|cells| cells.snapshot(start, scratch, counts)).sum()
+}
+
+/// The cell of a bucket of the histogram that begins at `start`.
+pub(crate) fn bucket_cell(start: u32, bucket: usize) -> u32 {
+    start + (BUCKETS + bucket) as u32
 }
 
 /// How many cells a histogram with so many buckets needs.

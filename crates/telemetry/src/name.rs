@@ -89,7 +89,7 @@ fn is_metric_name(name: &str) -> bool {
 }
 
 /// Names that begin with `_` are reserved by OpenMetrics, those that begin with `__` by Prometheus.
-fn is_label_name(name: &str) -> bool {
+pub(crate) fn is_label_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
 }

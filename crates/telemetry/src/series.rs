@@ -124,6 +124,10 @@ impl Storage for CounterCell {
 }
 
 impl CounterCell {
+    pub(crate) fn index(&self) -> u32 {
+        self.0
+    }
+
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         local::add(self.0, n);

@@ -1,5 +1,11 @@
 //! Public behaviour of the crate.
 
+#[path = "../support/random.rs"]
+mod random;
+#[path = "../support/strict.rs"]
+mod strict;
+
+mod anything;
 #[cfg(feature = "http")]
 mod http;
 mod reading;

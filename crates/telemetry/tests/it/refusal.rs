@@ -137,3 +137,20 @@ fn an_unregistered_name_is_free_again() {
     assert!(!registry.unregister("telemetry_overflow_total"));
     assert!(registry.counter("telemetry_overflow_total", "x").is_err());
 }
+
+#[test]
+fn bad_exemplars_are_refused_and_the_value_is_counted() {
+    let registry = Registry::new();
+    let jobs = registry.counter("jobs_total", "x").unwrap();
+    let wait = registry.histogram("wait", "x", [1.0]).unwrap();
+    let long = "é".repeat(127);
+    for labels in [&[("1", "x")][..], &[("a", "x"), ("a", "y")], &[("a", "\"")], &[("ab", &long)]] {
+        assert!(jobs.inc_with_exemplar(1, labels).is_err(), "{labels:?}");
+        assert!(wait.observe_with_exemplar(1.0, labels).is_err(), "{labels:?}");
+    }
+    assert!(jobs.inc_with_exemplar(1, &[("a", &long)]).is_ok());
+    assert_eq!((jobs.value(), wait.snapshot().count()), (5, 4));
+    let text = registry.render(tidegate_telemetry::Format::OpenMetrics);
+    assert_eq!(text.matches(" # {").count(), 1, "{text}");
+    assert!(!registry.render(tidegate_telemetry::Format::Text).contains(" # {"));
+}

@@ -1,6 +1,7 @@
 //! Counts from many threads.
 
 use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tidegate_telemetry::{Counter, Histogram, Registry};
@@ -76,4 +77,38 @@ fn destructors_of_thread_locals_can_count() {
         thread::spawn(count).join().unwrap();
     }
     assert_eq!((counter.value(), wait.snapshot().count()), (5, 2));
+}
+
+#[test]
+fn no_snapshot_has_half_an_observation() {
+    let snapshots = match std::env::var_os("TIDEGATE_NIGHTLY") {
+        Some(_) => 10_000_000_u64,
+        None if cfg!(debug_assertions) => 100_000,
+        None => 1_000_000,
+    };
+    let registry = Registry::new();
+    let wait = registry.histogram("wait", "x", [1.0, 2.0]).unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for value in [0.5, 1.5] {
+            let (wait, stop) = (&wait, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    wait.observe(value);
+                }
+            });
+        }
+        let mut last = 0;
+        for _ in 0..snapshots {
+            let seen = wait.snapshot();
+            let counts = seen.counts();
+            let sum = counts[0] as f64 * 0.5 + counts[1] as f64 * 1.5;
+            if seen.sum() != sum || seen.count() < last {
+                stop.store(true, Ordering::Relaxed);
+                panic!("{seen:?} after {last}");
+            }
+            last = seen.count();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }
