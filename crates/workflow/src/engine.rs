@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, EventKind, Outcome};
 use crate::graph::Graph;
-use crate::machine::{Action, AgentId, Attempt, End, Machine, RunId, TaskRef};
+use crate::machine::{Action, AgentId, Attempt, ById, End, Machine, RunId, TaskRef};
 use crate::metrics::Metrics;
 use crate::run::{Finished, Run, SubmitError, Waiting};
 use crate::task::{Output, Task, TaskError};
@@ -112,7 +112,7 @@ pub(crate) struct Engine {
     machine: Machine,
     agents: HashMap<Arc<str>, AgentId>,
     agent_limits: AgentLimits,
-    runs: HashMap<RunId, Live>,
+    runs: ById<Live>,
     commands: mpsc::UnboundedSender<Command>,
     group: Spawner<(), Infallible>,
     shared: Arc<Shared>,
@@ -136,7 +136,7 @@ impl Engine {
             machine: Machine::new(limit),
             agents: HashMap::new(),
             agent_limits,
-            runs: HashMap::new(),
+            runs: ById::default(),
             commands,
             group,
             shared,

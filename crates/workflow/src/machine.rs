@@ -20,15 +20,17 @@
 //! 4. Every task of a run ends as `Done` exactly once, and the run is told as done after its last task.
 //! 5. Nothing of a run is kept once it is done.
 
+mod by_id;
 mod ready;
 mod run;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
+pub(crate) use by_id::ById;
 use ready::Ready;
 pub(crate) use run::{Need, NodeSpec};
 use run::{Run, State};
@@ -131,7 +133,7 @@ pub(crate) struct Machine {
     limit: usize,
     running: usize,
     agents: Vec<Agent>,
-    runs: HashMap<RunId, Run>,
+    runs: ById<Run>,
     timers: BinaryHeap<Reverse<(Duration, TaskRef, Due)>>,
     next_ready: u64,
 }
@@ -143,7 +145,7 @@ impl Machine {
             limit,
             running: 0,
             agents: Vec::new(),
-            runs: HashMap::new(),
+            runs: ById::default(),
             timers: BinaryHeap::new(),
             next_ready: 0,
         }
