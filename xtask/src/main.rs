@@ -1,5 +1,6 @@
 //! The project's own commands, `cargo xtask COMMAND`: one place that knows how everything is checked and measured.
 
+mod instructions;
 mod laws;
 mod need;
 mod peers;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
   nightly                                 the same tests with their random cases at full count
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
+  instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
        [--only NAME] [--details]          over time into target/laws";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => stages::test(rest),
         ["nightly", rest @ ..] => stages::nightly(rest),
         ["peers", rest @ ..] => peers::peers(rest),
+        ["instructions", rest @ ..] => instructions::instructions(rest),
         ["laws", rest @ ..] => laws::laws(rest),
         ["--help" | "-h" | "help"] => {
             shell::say(USAGE);

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::instructions;
 use crate::need::{self, Need};
 use crate::shell::{self, cargo};
 
@@ -13,7 +14,7 @@ struct Stage {
     run: fn() -> Result<(), String>,
 }
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     Stage {
         name: "format",
         needs: &[],
@@ -23,6 +24,11 @@ const STAGES: [Stage; 6] = [
     Stage { name: "docs", needs: &[], run: docs },
     Stage { name: "tests", needs: &[], run: tests },
     Stage { name: "loom", needs: &[], run: loom },
+    Stage {
+        name: "instructions",
+        needs: &[Need::Valgrind],
+        run: || instructions::instructions(&[]),
+    },
     Stage { name: "examples", needs: &[], run: examples },
 ];
 

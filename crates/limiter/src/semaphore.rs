@@ -381,8 +381,8 @@ impl Semaphore {
         let mut shared = self.shared.lock();
         shared.queue.close(|waker| wakes.push(waker));
         // ORDERING: Release; pairs with the Acquire loads of `take` and `is_closed`: who finds it closed sees what the
-        // closer wrote before. QUEUED goes in the same step: nobody waits any more (invariants 1 and 5).
-        self.update(Ordering::AcqRel, |word| Some(word.with(CLOSED).without(QUEUED)));
+        // closer wrote before. Settling clears QUEUED, for nobody waits any more (invariants 1 and 5).
+        self.update(Ordering::AcqRel, |word| Some(word.with(CLOSED)));
         self.settle(&mut shared, &mut wakes);
         drop(shared);
         wakes.wake();

@@ -100,8 +100,8 @@ fn dropping_a_heavy_head_admits_the_light_one_behind_it() {
     });
 }
 
-/// Guards: `in_use ≤ limit` in `hand_over` and `fits` in `settle` (without them a release after the shrink admits a waiter
-/// while the use is not under the new limit), and the settling in `change_limit` (without it growing wakes nobody).
+/// Guards: `in_use ≤ limit` in `hand_over` (without it a release after the shrink admits a waiter while the use is not under
+/// the new limit).
 #[test]
 fn after_a_shrink_nobody_is_admitted_until_the_use_is_under_the_limit() {
     explore(3, || {
@@ -155,8 +155,8 @@ fn growing_beside_a_release_admits_both_waiters() {
     });
 }
 
-/// Guards: the lock around both `cancel` and `refuse_heavier`, and the settling after them (a limit that shrinks below the
-/// head while the head leaves must admit whoever is behind, exactly once).
+/// Guards: the settling in `settle_after_change` and the refusal by `QUEUED` in `take` (a limit that shrinks below the head
+/// while the head leaves must admit whoever is behind, exactly once).
 #[test]
 fn resize_beside_cancel_admits_the_one_behind() {
     explore(3, || {
@@ -175,8 +175,7 @@ fn resize_beside_cancel_admits_the_one_behind() {
     });
 }
 
-/// Guards: `word.has(CLOSED)` in `join` (without it a request joins a closed queue, or is admitted), and clearing QUEUED in
-/// `close`.
+/// Guards: `word.has(CLOSED)` in `join` (without it a request is admitted after the close).
 #[test]
 fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
     explore(3, || {
@@ -222,7 +221,7 @@ fn try_acquire_never_takes_what_a_waiter_is_owed() {
     });
 }
 
-/// Guards: setting WATCHED by a CAS in `Idle::poll`, and looking at it in `give` (without either, nobody is told).
+/// Guards: `WATCHED` in `give` (without it nobody is told).
 #[test]
 fn whoever_waits_for_idleness_is_told_by_the_last_release() {
     explore(3, || {
