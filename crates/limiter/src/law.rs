@@ -73,9 +73,12 @@ impl<L: Law + ?Sized> Law for Box<L> {
 /// has passed and any was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// How long to look away after the limit changed, counted from the first work item that began under the new limit.
-    /// Work items that began under another limit are left out in any case, if this is not zero.
+    /// How long to look away after the limit changed, counted from when the first work item that began under the new limit
+    /// did so. Zero looks at everything at once.
     pub settle: Duration,
+    /// Whether work items that began under another limit are left out for good. That makes what is left appear too short:
+    /// of what began late, only the short has ended.
+    pub only_fresh: bool,
     /// How many latencies are enough.
     pub count: usize,
     /// The shortest time.
@@ -86,12 +89,17 @@ pub struct Window {
 
 impl Window {
     /// Every work item is a sample of its own.
-    pub const EACH: Self =
-        Self { settle: Duration::ZERO, count: 1, at_least: Duration::ZERO, at_most: Duration::MAX };
+    pub const EACH: Self = Self::every(Duration::ZERO, 1);
 
     /// A sample every `interval`, with at least `count` latencies.
     pub const fn every(interval: Duration, count: usize) -> Self {
-        Self { settle: Duration::ZERO, count, at_least: interval, at_most: Duration::MAX }
+        Self {
+            settle: Duration::ZERO,
+            only_fresh: false,
+            count,
+            at_least: interval,
+            at_most: Duration::MAX,
+        }
     }
 }
 

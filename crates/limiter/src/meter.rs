@@ -120,21 +120,22 @@ impl Meter {
         *self = Self { since, settles_from, kept, ..Self::new(at, window) };
     }
 
-    /// Whether it began under this limit, and late enough.
+    /// Whether it ended late enough, and began under this limit if that matters.
     fn counts(&mut self, item: &Ended) -> bool {
         if self.window.settle.is_zero() {
             return true;
         }
         let began = item.at.saturating_sub(item.latency);
-        if began < self.since {
-            return false;
+        if self.settles_from.is_none() && self.since <= began {
+            self.settles_from = Some(began);
         }
-        let from = *self.settles_from.get_or_insert(began);
-        if item.at.saturating_sub(from) < self.window.settle {
+        let is_settled = self
+            .settles_from
+            .is_some_and(|from| self.window.settle <= item.at.saturating_sub(from));
+        if !is_settled {
             self.opened = item.at;
-            return false;
         }
-        true
+        is_settled && (!self.window.only_fresh || self.since <= began)
     }
 
     fn measure(&mut self, item: &Ended) {

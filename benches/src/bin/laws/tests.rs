@@ -57,3 +57,38 @@ fn the_shared_backend_does_most_at_its_best_limit() {
     let rate = |n: f64| n / scenario.slowdown(0.0, n);
     assert!(rate(40.0) < rate(44.0) && rate(48.0) < rate(44.0));
 }
+
+/// The published eight, two runs each: mean power, the same where there is a queue, and the worst.
+fn powers(contender: &Contender) -> (f64, f64, f64) {
+    let texts = [
+        STEP,
+        include_str!("../../../scenarios/2-lognormal.txt"),
+        include_str!("../../../scenarios/3-bimodal.txt"),
+        include_str!("../../../scenarios/4-slower-service.txt"),
+        include_str!("../../../scenarios/5-load.txt"),
+        include_str!("../../../scenarios/7-slow.txt"),
+        include_str!("../../../scenarios/8-fixed.txt"),
+        include_str!("../../../scenarios/6-usl.txt"),
+    ];
+    let power = |text: &&str| {
+        let scenario = parse(text);
+        let run = |start| Score::of(&scenario, &simulation::run(&scenario, contender, start)).power;
+        f64::midpoint(run(0), run(1))
+    };
+    let powers: Vec<f64> = texts.iter().map(power).collect();
+    let mean = |powers: &[f64]| powers.iter().sum::<f64>() / powers.len() as f64;
+    let worst = powers.iter().copied().fold(f64::INFINITY, f64::min);
+    (mean(&powers), mean(&powers[..7]), worst)
+}
+
+#[test]
+fn knee_keeps_its_promise_from_latency_alone() {
+    let (mean, _, worst) = powers(&Contender::KNEE);
+    assert!(0.80 <= mean && 0.60 <= worst, "mean power {mean:.3}, worst {worst:.3}");
+}
+
+#[test]
+fn knee_keeps_its_promise_where_the_wait_is_told() {
+    let (_, queues, _) = powers(&Contender::KNEE_WAIT);
+    assert!(0.89 <= queues, "mean power with a queue {queues:.3}");
+}

@@ -89,6 +89,7 @@ impl Law for EnvoyGradient {
             // Samples that began before the probe are left out; nothing is waited for.
             Some(_) => Window {
                 settle: Duration::from_nanos(1),
+                only_fresh: true,
                 count: 50,
                 at_least: Duration::ZERO,
                 at_most: Duration::MAX,

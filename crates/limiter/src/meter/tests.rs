@@ -15,7 +15,7 @@ fn item(at: u64, latency: u64) -> Ended {
 }
 
 fn settling(settle: u64, count: usize) -> Window {
-    Window { settle: ms(settle), count, at_least: Duration::ZERO, at_most: Duration::MAX }
+    Window { settle: ms(settle), ..Window::every(Duration::ZERO, count) }
 }
 
 #[test]
@@ -38,9 +38,12 @@ fn a_window_that_lasts_too_long_ends_with_what_it_has() {
 }
 
 #[test]
-fn what_began_under_another_limit_is_left_out() {
-    let mut meter = Meter::new(ms(0), settling(1, 1));
-    meter.restart(ms(100), settling(1, 1), true);
+fn what_began_under_another_limit_is_left_out_if_the_law_says_so() {
+    let fresh = Window { only_fresh: true, ..settling(1, 1) };
+    let mut meter = Meter::new(ms(0), fresh);
+    meter.restart(ms(100), fresh, true);
+    assert_eq!(meter.ended(&item(104, 3)).map(|_| ()), Some(()), "began at 101");
+    meter.restart(ms(100), fresh, true);
     assert_eq!(meter.ended(&item(105, 6)), None, "began at 99");
     assert_eq!(meter.ended(&item(105, 5)).and_then(|s| s.latency).map(|l| l.mean), Some(ms(5)));
 }
