@@ -59,8 +59,9 @@ pub(crate) struct Shared<T, E> {
     // Written at each spawn and each end, as is the count of the `Arc` right before it: one cache line for the two, and
     // none of what each poll only reads.
     pub(crate) tally: Tally,
-    _apart: [u64; 13],
+    /// Written by each task that is cancelled, and hence here.
     cancelled: AtomicUsize,
+    _apart: [u64; 13],
     pub(crate) slots: Slots,
     pub(crate) waiters: Waiters,
     pub(crate) ledger: Mutex<Ledger<T, E>>,
