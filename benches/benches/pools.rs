@@ -1,5 +1,91 @@
-//! Groups of `tidegate-pools`.
+//! The pools beside `spawn_blocking` and rayon with a oneshot channel.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use tidegate_benches::Suite;
+use tidegate_pools::{CpuPool, Priority};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
 fn main() {
-    let suite = tidegate_benches::Suite::from_args("pools");
+    let mut suite = Suite::from_args("pools");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(2)
+        .build()
+        .expect("a runtime");
+    let pool =
+        CpuPool::builder().threads(2).queue(1 << 20).build().expect("threads can be started");
+    let rayon =
+        rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads can be started");
+    let jobs = if suite.is_quick() { 10_000 } else { 100_000 };
+
+    suite
+        .group("pools/cpu/empty_jobs")
+        .ours(|n| ours(&runtime, &pool, n))
+        .peer("spawn_blocking", |n| spawn_blocking(&runtime, n))
+        .peer("rayon", |n| rayon_oneshot(&runtime, &rayon, n))
+        .at_most_of("spawn_blocking", 0.8)
+        .at_most_of("rayon", 1.0)
+        .operations(jobs)
+        .run();
+    suite
+        .group("pools/cpu/there_and_back")
+        .ours(|n| (0..n).map(|_| ours(&runtime, &pool, 1)).sum())
+        .peer("spawn_blocking", |n| (0..n).map(|_| spawn_blocking(&runtime, 1)).sum())
+        .peer("rayon", |n| (0..n).map(|_| rayon_oneshot(&runtime, &rayon, 1)).sum())
+        .at_most_of("spawn_blocking", 1.1)
+        .at_most_of("rayon", 1.25)
+        .run();
     suite.finish();
+}
+
+fn ours(runtime: &Runtime, pool: &CpuPool, n: u64) -> Duration {
+    runtime.block_on(async {
+        let start = Instant::now();
+        let mut jobs = Vec::with_capacity(n as usize);
+        for at in 0..n {
+            jobs.push(
+                pool.submit(Priority::Normal, move || black_box(at))
+                    .await
+                    .expect("the pool is open"),
+            );
+        }
+        for job in jobs {
+            black_box(job.await.expect("it does not panic"));
+        }
+        start.elapsed()
+    })
+}
+
+fn spawn_blocking(runtime: &Runtime, n: u64) -> Duration {
+    runtime.block_on(async {
+        let start = Instant::now();
+        let mut jobs = Vec::with_capacity(n as usize);
+        for at in 0..n {
+            jobs.push(tokio::task::spawn_blocking(move || black_box(at)));
+        }
+        for job in jobs {
+            black_box(job.await.expect("it does not panic"));
+        }
+        start.elapsed()
+    })
+}
+
+fn rayon_oneshot(runtime: &Runtime, pool: &rayon::ThreadPool, n: u64) -> Duration {
+    runtime.block_on(async {
+        let start = Instant::now();
+        let mut jobs = Vec::with_capacity(n as usize);
+        for at in 0..n {
+            let (sender, receiver) = oneshot::channel();
+            pool.spawn(move || {
+                let _ = sender.send(black_box(at));
+            });
+            jobs.push(receiver);
+        }
+        for job in jobs {
+            black_box(job.await.expect("it does not panic"));
+        }
+        start.elapsed()
+    })
 }

@@ -1,0 +1,227 @@
+//! Threads for calls that wait in the kernel: as many as are needed, up to a limit, gone when idle.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::job::{Job, Stop, SubmitError, Work};
+use crate::lanes::{Lanes, Priority};
+
+/// Runs calls that wait in the kernel, each on a thread of its own while it lasts.
+///
+/// A thread is started when a call finds none idle, up to a limit; past it calls wait in a bounded queue, first in, first
+/// out. A thread that has been idle for the idle time ends. A call cannot be ended from outside: one whose handle was dropped
+/// goes on and holds its thread, so that a pool full of such calls refuses instead of hanging its callers.
+///
+/// Dropping the pool cancels what has not started, and waits for nothing.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tidegate_pools::BlockingPool;
+///
+/// let pool = BlockingPool::builder().threads(4).build();
+/// let manifest = pool.submit(|| std::fs::read_to_string("Cargo.toml"))?.await??;
+/// assert!(manifest.contains("[package]"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct BlockingPool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    settings: BlockingPoolBuilder,
+}
+
+struct State {
+    queue: Lanes<Work>,
+    threads: usize,
+    idle: usize,
+    started: u64,
+    closed: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("waiting", &self.queue.len())
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`BlockingPool`] to be.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct BlockingPoolBuilder {
+    threads: usize,
+    queue: usize,
+    idle: Duration,
+    name: String,
+}
+
+impl BlockingPoolBuilder {
+    /// The most threads; 0 counts as 1. 64 unless set.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// How many calls may wait for a thread; 1024 unless set.
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls;
+        self
+    }
+
+    /// How long a thread stays without work; 10 s unless set.
+    pub fn idle(mut self, time: Duration) -> Self {
+        self.idle = time;
+        self
+    }
+
+    /// How the threads are called; `blocking` unless set.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The pool. No thread is started before the first call.
+    pub fn build(self) -> BlockingPool {
+        let state = State { queue: Lanes::new(), threads: 0, idle: 0, started: 0, closed: false };
+        BlockingPool {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                work: Condvar::new(),
+                settings: self,
+            }),
+        }
+    }
+}
+
+impl BlockingPool {
+    /// Settings to start from.
+    pub fn builder() -> BlockingPoolBuilder {
+        BlockingPoolBuilder {
+            threads: 64,
+            queue: 1024,
+            idle: Duration::from_secs(10),
+            name: "blocking".to_owned(),
+        }
+    }
+
+    /// Starts a call, or queues it while all threads are busy. Never waits.
+    ///
+    /// # Errors
+    /// [`SubmitError::Full`] when every thread is busy and the queue is full.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Job<T>, SubmitError> {
+        let (job, work) = Job::new(|_: &Stop| call());
+        let mut state = self.shared.lock();
+        let free = state.idle > state.queue.len();
+        let grow = !free && state.threads < self.shared.settings.threads;
+        if !free && !grow && state.queue.len() >= self.shared.settings.queue {
+            return Err(SubmitError::Full { waiting: state.queue.len() });
+        }
+        state.queue.push(Priority::Normal, work);
+        if grow {
+            state.threads += 1;
+            state.started += 1;
+            let number = state.started;
+            drop(state);
+            self.grow(number)?;
+        } else {
+            drop(state);
+            self.shared.work.notify_one();
+        }
+        Ok(job)
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.shared.lock().threads
+    }
+
+    /// How many threads wait for work.
+    pub fn idle(&self) -> usize {
+        self.shared.lock().idle
+    }
+
+    /// How many calls wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().queue.len()
+    }
+
+    /// Starts the thread that was counted. If the system refuses it, the call waits for another; without any, it is refused.
+    fn grow(&self, number: u64) -> Result<(), SubmitError> {
+        if self.spawn(number).is_ok() {
+            return Ok(());
+        }
+        let mut state = self.shared.lock();
+        state.threads -= 1;
+        if state.threads > 0 {
+            return Ok(());
+        }
+        let unrun = state.queue.drain();
+        drop(state);
+        Err(SubmitError::Full { waiting: unrun.len() })
+    }
+
+    fn spawn(&self, number: u64) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name(format!("{}-{number}", self.shared.settings.name));
+        thread.spawn(move || shared.work_until_idle()).map(drop)
+    }
+}
+
+impl Drop for BlockingPool {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let unrun = state.queue.drain();
+        drop(state);
+        self.shared.work.notify_all();
+        // Their drops are foreign code: after the lock.
+        drop(unrun);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work_until_idle(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.queue.pop() {
+                drop(state);
+                work();
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (woken, waited) = self
+                .work
+                .wait_timeout(state, self.settings.idle)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            // A call may have come at the very moment: the queue decides.
+            if waited.timed_out() && state.queue.len() == 0 {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}

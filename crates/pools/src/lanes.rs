@@ -1,0 +1,102 @@
+//! The queue of a pool: one lane for each priority, and ageing so that no lane starves.
+
+use std::collections::VecDeque;
+
+/// How urgent a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// When there is nothing else to do.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before the usual.
+    High,
+    /// Before everything.
+    Critical,
+}
+
+impl Priority {
+    /// All of them, the least urgent first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
+}
+
+/// Every so many jobs the one that has waited the longest is next, whatever its priority. A job therefore starts after at
+/// most `AGEING × (jobs that came before it and still wait + 1)` starts.
+pub(crate) const AGEING: u32 = 16;
+
+/// Jobs by priority, each lane first in, first out.
+#[derive(Debug)]
+pub(crate) struct Lanes<T> {
+    lanes: [VecDeque<(u64, T)>; 4],
+    arrivals: u64,
+    taken: u32,
+    len: usize,
+}
+
+impl<T> Lanes<T> {
+    pub(crate) fn new() -> Self {
+        Self { lanes: [const { VecDeque::new() }; 4], arrivals: 0, taken: 0, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, priority: Priority, job: T) {
+        self.lanes[priority as usize].push_back((self.arrivals, job));
+        self.arrivals += 1;
+        self.len += 1;
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let urgent = self.lanes.iter().rposition(|lane| !lane.is_empty())?;
+        self.taken = (self.taken + 1) % AGEING;
+        let lane = if self.taken == 0 { self.oldest().unwrap_or(urgent) } else { urgent };
+        self.len -= 1;
+        self.lanes[lane].pop_front().map(|(_, job)| job)
+    }
+
+    /// Takes everything, the most urgent first.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.len = 0;
+        self.lanes.iter_mut().rev().flat_map(|lane| lane.drain(..)).map(|(_, job)| job).collect()
+    }
+
+    fn oldest(&self) -> Option<usize> {
+        let fronts =
+            self.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.front()?.0, at)));
+        fronts.min().map(|(_, at)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urgent_jobs_come_first_and_equals_in_order() {
+        let mut lanes = Lanes::new();
+        for (priority, job) in [
+            (Priority::Low, 'd'),
+            (Priority::Normal, 'b'),
+            (Priority::Critical, 'a'),
+            (Priority::Normal, 'c'),
+        ] {
+            lanes.push(priority, job);
+        }
+        assert_eq!(String::from_iter(std::iter::from_fn(|| lanes.pop())), "abcd");
+        assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn a_low_job_under_a_flood_of_critical_ones_is_next_within_the_stated_bound() {
+        let mut lanes = Lanes::new();
+        lanes.push(Priority::Low, "low");
+        let turn = (1..).find(|_| {
+            lanes.push(Priority::Critical, "critical");
+            lanes.pop() == Some("low")
+        });
+        assert!(turn.is_some_and(|turn| turn <= AGEING), "{turn:?}");
+    }
+}

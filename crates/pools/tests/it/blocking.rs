@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use tidegate_pools::{BlockingPool, JobError, SubmitError};
+
+use crate::gate;
+
+#[tokio::test]
+async fn threads_grow_with_demand_up_to_the_limit_and_then_calls_wait_and_then_are_refused() {
+    let pool = BlockingPool::builder().threads(2).queue(1).build();
+    let (open_a, started_a, a) = gate();
+    let (open_b, started_b, b) = gate();
+    let a = pool.submit(a).expect("a thread is started");
+    let b = pool.submit(b).expect("another");
+    started_a.recv().expect("it starts");
+    started_b.recv().expect("it starts");
+    assert_eq!(pool.threads(), 2);
+    let queued = pool.submit(|| 3).expect("one may wait");
+    assert_eq!(pool.submit(|| 4).expect_err("no second one"), SubmitError::Full { waiting: 1 });
+    drop((open_a, open_b));
+    a.await.expect("it ends");
+    b.await.expect("it ends");
+    assert_eq!(queued.await, Ok(3));
+    assert_eq!(pool.threads(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_thread_is_used_again_and_ends_after_its_idle_time() {
+    let pool = BlockingPool::builder().threads(8).idle(Duration::from_millis(1)).build();
+    assert_eq!(pool.submit(|| 1).expect("a thread is started").await, Ok(1));
+    // No clock is asserted: the thread ends some time after a millisecond, and this waits for it as long as it takes.
+    while pool.threads() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(pool.submit(|| 2).expect("a new one is started").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_panic_reaches_its_own_call() {
+    let pool = BlockingPool::builder().threads(1).build();
+    let bad = pool.submit(|| panic!("no disk")).expect("a thread is started");
+    assert_eq!(bad.await, Err::<(), _>(JobError::Panicked { message: "no disk".to_owned() }));
+    assert_eq!(pool.submit(|| 1).expect("it lives on").await, Ok(1));
+}
+
+#[tokio::test]
+async fn dropping_the_pool_cancels_what_has_not_started() {
+    let pool = BlockingPool::builder().threads(1).build();
+    let (open, started, job) = gate();
+    let running = pool.submit(job).expect("a thread is started");
+    started.recv().expect("it starts");
+    let waiting = pool.submit(|| 1).expect("there is room");
+    drop(pool);
+    assert_eq!(waiting.await, Err(JobError::Cancelled));
+    drop(open);
+    assert_eq!(running.await, Ok(()));
+}

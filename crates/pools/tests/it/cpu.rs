@@ -1,0 +1,125 @@
+use std::sync::{Arc, Mutex};
+
+use tidegate_pools::{CpuPool, JobError, Priority, SubmitError};
+
+use crate::gate;
+
+fn pool(queue: usize) -> CpuPool {
+    CpuPool::builder().threads(1).queue(queue).build().expect("a thread can be started")
+}
+
+#[tokio::test]
+async fn an_urgent_job_overtakes_those_that_wait() {
+    let pool = pool(16);
+    let (open, started, job) = gate();
+    let first = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let jobs: Vec<_> = [Priority::Low, Priority::Normal, Priority::Critical, Priority::High]
+        .into_iter()
+        .map(|priority| {
+            let order = Arc::clone(&order);
+            pool.try_submit(priority, move || order.lock().unwrap().push(priority))
+                .expect("there is room")
+        })
+        .collect();
+    drop(open);
+    first.await.expect("it ends");
+    for job in jobs {
+        job.await.expect("it ends");
+    }
+    assert_eq!(
+        *order.lock().unwrap(),
+        [Priority::Critical, Priority::High, Priority::Normal, Priority::Low]
+    );
+}
+
+#[tokio::test]
+async fn a_panic_reaches_its_own_job_and_the_thread_lives_on() {
+    let pool = pool(4);
+    let bad = pool
+        .submit(Priority::Normal, || -> u8 { panic!("no more {}", "memory") })
+        .await
+        .expect("open");
+    assert_eq!(bad.await, Err(JobError::Panicked { message: "no more memory".to_owned() }));
+    let good = pool.submit(Priority::Normal, || 7).await.expect("open");
+    assert_eq!(good.await, Ok(7));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_or_makes_wait_and_nothing_is_lost() {
+    let pool = pool(1);
+    let (open, started, job) = gate();
+    let running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let queued = pool.try_submit(Priority::Normal, || 1).expect("one may wait");
+    let refused = pool.try_submit(Priority::Critical, || 2).expect_err("no second one");
+    assert_eq!(refused, SubmitError::Full { waiting: 1 });
+    let mut waiting = Box::pin(pool.submit(Priority::Normal, || 3));
+    assert!(futures_poll(waiting.as_mut()).is_none(), "it waits for room");
+    drop(open);
+    running.await.expect("it ends");
+    assert_eq!(queued.await, Ok(1));
+    assert_eq!(waiting.await.expect("open").await, Ok(3));
+}
+
+#[tokio::test]
+async fn a_job_whose_handle_is_dropped_before_it_starts_never_runs() {
+    let pool = pool(4);
+    let (open, started, job) = gate();
+    let running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let (ran, has_run) = std::sync::mpsc::channel();
+    drop(pool.try_submit(Priority::Normal, move || ran.send(())).expect("there is room"));
+    drop(open);
+    running.await.expect("it ends");
+    pool.shutdown().await;
+    assert!(has_run.recv().is_err(), "it was dropped unrun");
+}
+
+#[tokio::test]
+async fn a_running_job_whose_handle_is_dropped_is_told_to_stop() {
+    let pool = pool(4);
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (stopped, has_stopped) = tokio::sync::oneshot::channel();
+    let job = pool.submit_stoppable(Priority::Normal, move |stop| {
+        started.send(()).expect("the test waits");
+        while !stop.is_requested() {
+            std::thread::yield_now();
+        }
+        stopped.send(()).expect("the test waits");
+    });
+    let job = job.await.expect("open");
+    has_started.await.expect("it starts");
+    drop(job);
+    has_stopped.await.expect("it was told");
+}
+
+#[tokio::test]
+async fn shutdown_runs_what_waits_and_drop_cancels_it() {
+    let orderly = pool(4);
+    let jobs = [(); 3].map(|()| orderly.try_submit(Priority::Normal, || 1).expect("there is room"));
+    orderly.shutdown().await;
+    for job in jobs {
+        assert_eq!(job.await, Ok(1));
+    }
+
+    let abrupt = pool(4);
+    let (open, started, job) = gate();
+    let running = abrupt.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let waiting = abrupt.try_submit(Priority::Normal, || 1).expect("there is room");
+    drop(abrupt);
+    assert_eq!(waiting.await, Err(JobError::Cancelled));
+    drop(open);
+    assert_eq!(running.await, Ok(()), "what runs ends on its own");
+}
+
+/// Polls once.
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut cx) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}

@@ -1,0 +1,18 @@
+//! The public behaviour of the pools.
+
+mod blocking;
+mod cpu;
+
+use std::sync::mpsc;
+
+/// A job that runs until the sender is dropped or used, and a receiver that learns when it has started.
+fn gate() -> (mpsc::Sender<()>, mpsc::Receiver<()>, impl FnOnce() + Send + 'static) {
+    let (open, wait) = mpsc::channel::<()>();
+    let (started, has_started) = mpsc::channel();
+    let job = move || {
+        started.send(()).expect("the test waits for it");
+        // An error means that the test is over.
+        let _ = wait.recv();
+    };
+    (open, has_started, job)
+}
