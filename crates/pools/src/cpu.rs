@@ -116,7 +116,7 @@ impl CpuPoolBuilder {
 impl CpuPool {
     /// Settings to start from.
     pub fn builder() -> CpuPoolBuilder {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let threads = crate::machine::processors();
         CpuPoolBuilder { threads, queue: 1024, name: "cpu".to_owned() }
     }
 

@@ -5,6 +5,10 @@
 //! | compute on every core, urgent work first, without stopping the runtime | [`CpuPool`] |
 //! | make calls that wait in the kernel | [`BlockingPool`] |
 //! | end a computation that overruns, survive one that crashes, limit its memory (Linux) | `process::ProcessPool` |
+//! | send each kind of work to the right one of them | [`Offload`] |
+//! | answer many small requests by few large calls | [`Batcher`] |
+//! | feed background workers and read results as they come | [`WorkerPool`] |
+//! | know how many threads can compute at once here | [`processors`] |
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -21,14 +25,22 @@
 //! `tokio::task::spawn_blocking` is there already; it has neither priorities nor a bound on its queue.
 #![forbid(unsafe_code)]
 
+mod batcher;
 mod blocking;
 mod cpu;
 mod job;
 mod lanes;
+mod machine;
+mod offload;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub mod process;
+mod workers;
 
+pub use batcher::{BatchError, Batcher, BatcherBuilder, BatcherStats};
 pub use blocking::{BlockingPool, BlockingPoolBuilder};
 pub use cpu::{CpuPool, CpuPoolBuilder};
 pub use job::{Job, JobError, Stop, SubmitError};
 pub use lanes::Priority;
+pub use machine::processors;
+pub use offload::{Kind, Offload, OffloadError};
+pub use workers::{Finished, WorkerPool, WorkerStats};

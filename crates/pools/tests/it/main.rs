@@ -1,7 +1,10 @@
 //! The public behaviour of the pools.
 
+mod batcher;
 mod blocking;
 mod cpu;
+mod offload;
+mod workers;
 
 use std::sync::mpsc;
 
