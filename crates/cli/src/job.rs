@@ -142,8 +142,8 @@ impl Job {
         let folder = folder.unwrap_or(Path::new("."));
         let about = context! {
             name => workflow.name.clone(),
-            file => file.display().to_string(),
-            dir => folder.display().to_string(),
+            file => absolute(file).display().to_string(),
+            dir => absolute(folder).display().to_string(),
         };
         let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.clone()));
         let inputs = Value::from_pairs(inputs);
@@ -175,7 +175,7 @@ impl Job {
             inputs => self.inputs.clone(),
             env => self.seen_env.clone(),
             tasks => tasks,
-            run => context! { id => self.dir.id.clone(), dir => self.dir.path.display().to_string() },
+            run => context! { id => self.dir.id.clone(), dir => absolute(&self.dir.path).display().to_string() },
             workflow => self.about.clone(),
         };
         match item {
@@ -249,7 +249,7 @@ impl Job {
         item: Option<&Item>,
         attempt: u32,
     ) -> Result<Files, Failure> {
-        let folder = self.dir.task(&task.id, item.map(|item| item.index));
+        let folder = absolute(&self.dir.task(&task.id, item.map(|item| item.index)));
         let files = Files {
             stdout: folder.join(format!("{attempt}.stdout")),
             stderr: folder.join(format!("{attempt}.stderr")),
@@ -305,7 +305,6 @@ impl Job {
                     .map_err(|error| misrendered(text, &error))?;
                 let path = folder.join(format!("{attempt}.sh"));
                 run_dir::fed(&path, script.as_bytes()).map_err(unwritable)?;
-                let path = std::path::absolute(path).map_err(unwritable)?;
                 let args = shell.iter().skip(1).map(OsString::from).chain([path.into()]);
                 (shell.first().map_or("sh", String::as_str).into(), args.collect())
             }
@@ -349,6 +348,11 @@ impl Job {
             timeout: task.timeout,
         })
     }
+}
+
+/// A path that means the same in a command with a `cwd` of its own.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn environment(over: &[(String, String)]) -> Value {

@@ -159,6 +159,27 @@ tasks:
 }
 
 #[test]
+fn paths_in_templates_hold_in_any_folder() {
+    let place = Place::with(
+        "cwd",
+        r#"
+tasks:
+  make: {run: "mkdir -p sub; echo hello"}
+  read:
+    needs: make
+    cwd: sub
+    run: |
+      cat {{ tasks.make.stdout_file }} > read.txt
+      test -f {{ workflow.dir }}/flow.yaml
+      test -d {{ run.dir }}/tasks
+"#,
+    );
+    let done = place.run(&["run", "./flow.yaml"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(place.read("sub/read.txt"), "hello\n");
+}
+
+#[test]
 fn an_empty_list_of_items_is_a_task_done() {
     let place = Place::with(
         "empty",
