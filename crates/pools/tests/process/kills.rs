@@ -26,7 +26,7 @@ fn random(below: u64) -> u64 {
 }
 
 fn random_kills(host: &Host) {
-    let (jobs, kills) = if nightly() { (100_000, 10_000) } else { (400, 40) };
+    let (jobs, kills) = if nightly() { (100_000, 10_000) } else { (1_500, 150) };
     let (over, killed_all) = (AtomicBool::new(false), AtomicBool::new(false));
     with_pool(
         host,
@@ -49,13 +49,16 @@ fn random_kills(host: &Host) {
                         }
                         std::thread::park_timeout(Duration::from_micros(random(4_000)));
                     }
+                    // ORDERING: Relaxed; the count itself comes by the join.
+                    killed_all.store(true, Ordering::Relaxed);
                     killed
                 });
                 let answers = scope.spawn(|| {
                     block_on(async {
                         let mut answers: HashMap<&str, u64> = HashMap::new();
                         let mut sent = 0;
-                        // ORDERING: Relaxed; a round more or less does not matter. Jobs go on until all kills are done, so that kills meet jobs.
+                        // Jobs go on until all kills are done, so that kills meet jobs.
+                        // ORDERING: Relaxed; a round more or less does not matter.
                         while sent < jobs || !killed_all.load(Ordering::Relaxed) {
                             let mut batch = Vec::new();
                             for _ in 0..100 {
