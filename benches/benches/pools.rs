@@ -1,5 +1,8 @@
 //! The pools beside `spawn_blocking` and rayon with a oneshot channel.
 
+#[path = "pools/cpu.rs"]
+mod cpu;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -37,6 +40,7 @@ fn main() {
         .at_most_of("spawn_blocking", 1.1)
         .at_most_of("rayon", 1.25)
         .run();
+    cpu::groups(&mut suite, &runtime, &pool, &rayon);
     suite.finish();
 }
 

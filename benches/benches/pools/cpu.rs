@@ -1,0 +1,142 @@
+//! An urgent job behind a backlog, computations side by side, and batches.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tidegate_benches::Suite;
+use tidegate_pools::{Batcher, CpuPool, Priority};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+pub(crate) fn groups(
+    suite: &mut Suite,
+    runtime: &Runtime,
+    pool: &CpuPool,
+    rayon: &rayon::ThreadPool,
+) {
+    urgent(suite, runtime, pool, rayon);
+    suite
+        .group("pools/cpu/fib32_x16")
+        .ours(|n| (0..n).map(|_| runtime.block_on(fibs_ours(pool))).sum())
+        .peer("two threads", |n| (0..n).map(|_| fibs_threads()).sum())
+        .peer("one after another", |n| (0..n).map(|_| fibs_in_turn()).sum())
+        .at_most_of("two threads", 1.03)
+        .operations(1)
+        .run();
+    batches(suite);
+}
+
+/// How long an urgent job takes that comes behind 500 of a millisecond: the slowest of all rounds is the figure.
+fn urgent(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &rayon::ThreadPool) {
+    let id = "pools/cpu/urgent_behind_500_slowest";
+    if !suite.wants(id) {
+        return;
+    }
+    let rounds = if suite.is_quick() { 3 } else { 20 };
+    let ours = (0..rounds).map(|_| runtime.block_on(urgent_ours(pool))).fold(0.0, f64::max);
+    let peer = (0..rounds.min(3)).map(|_| runtime.block_on(urgent_rayon(rayon)));
+    let peer = peer.fold(0.0, f64::max);
+    suite.figure(id, "ms").ours(&[ours]).peer("rayon", &[peer]).at_most_value(2.0).report();
+}
+
+async fn urgent_ours(pool: &CpuPool) -> f64 {
+    let mut backlog = Vec::new();
+    for _ in 0..500 {
+        backlog.push(pool.submit(Priority::Normal, spin_1_ms).await.expect("the pool is open"));
+    }
+    let start = Instant::now();
+    let urgent = pool.submit(Priority::Critical, || ()).await.expect("the pool is open");
+    urgent.await.expect("it does not panic");
+    let took = start.elapsed();
+    join_all(backlog).await;
+    took.as_secs_f64() * 1e3
+}
+
+async fn urgent_rayon(pool: &rayon::ThreadPool) -> f64 {
+    let mut backlog = Vec::new();
+    for _ in 0..500 {
+        let (sender, done) = oneshot::channel();
+        pool.spawn(move || {
+            spin_1_ms();
+            let _ = sender.send(());
+        });
+        backlog.push(done);
+    }
+    let start = Instant::now();
+    let (sender, urgent) = oneshot::channel();
+    pool.spawn(move || {
+        let _ = sender.send(());
+    });
+    urgent.await.expect("it does not panic");
+    let took = start.elapsed();
+    join_all(backlog).await;
+    took.as_secs_f64() * 1e3
+}
+
+fn spin_1_ms() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1) {
+        std::hint::spin_loop();
+    }
+}
+
+async fn fibs_ours(pool: &CpuPool) -> Duration {
+    let start = Instant::now();
+    let mut jobs = Vec::new();
+    for _ in 0..16 {
+        let job = pool.submit(Priority::Normal, || fib(black_box(32))).await;
+        jobs.push(job.expect("the pool is open"));
+    }
+    for job in jobs {
+        black_box(job.await.expect("it does not panic"));
+    }
+    start.elapsed()
+}
+
+fn fibs_threads() -> Duration {
+    let start = Instant::now();
+    let eight = || (0..8).map(|_| fib(black_box(32))).for_each(|n| _ = black_box(n));
+    thread::scope(|scope| {
+        scope.spawn(eight);
+        scope.spawn(eight);
+    });
+    start.elapsed()
+}
+
+fn fibs_in_turn() -> Duration {
+    let start = Instant::now();
+    (0..16).map(|_| fib(black_box(32))).for_each(|n| _ = black_box(n));
+    start.elapsed()
+}
+
+fn fib(n: u64) -> u64 {
+    if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+}
+
+/// 64 callers with items of their own, a thousand items a batch: at most 1,000 ns an item is a million items a second.
+fn batches(suite: &mut Suite) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let items = if suite.is_quick() { 64_000 } else { 640_000 };
+    suite
+        .group("pools/batcher/items")
+        .ours(|n| {
+            runtime.block_on(async {
+                let builder =
+                    Batcher::builder().max_items(1000).max_delay(Duration::from_millis(1));
+                let batcher = builder.start(|batch: Vec<u64>| async move { batch });
+                let start = Instant::now();
+                let callers = (0..64).map(|_| batcher.all(0..n / 64));
+                assert!(join_all(callers).await.iter().all(|all| all.iter().all(Result::is_ok)));
+                start.elapsed()
+            })
+        })
+        .operations(items)
+        .at_most_ns(1000.0)
+        .run();
+}
