@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::job::{Job, Stop, SubmitError, Work};
+use crate::job::{Job, SubmitError, Work};
 use crate::lanes::{Lanes, Priority};
 
 /// Runs calls that wait in the kernel, each on a thread of its own while it lasts.
@@ -122,7 +122,7 @@ impl BlockingPool {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Job<T>, SubmitError> {
-        let (job, work) = Job::new(|_: &Stop| call());
+        let (job, work) = Job::new(call, None);
         let mut state = self.shared.lock();
         let free = state.idle > state.queue.len();
         let grow = !free && state.threads < self.shared.settings.threads;

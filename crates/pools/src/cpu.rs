@@ -2,17 +2,23 @@
 //!
 //! Invariants:
 //! 1. A job holds one place of the queue from its submission until a thread takes it; places are bounded.
-//! 2. A thread sleeps only if the queue is empty; whoever queues a job wakes one that sleeps.
+//! 2. A thread sleeps only if the queue is empty; whoever queues a job wakes one that sleeps, unless enough are on their way:
+//!    woken but not up yet, or spinning. Whoever was on its way looks at the queue under the lock before it sleeps.
 //! 3. Jobs run without the lock, and what they panic with stays in their own result.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use crate::job::{Job, Stop, SubmitError, Work};
 use crate::lanes::{Lanes, Priority};
+
+/// How long a thread without work looks for more before it sleeps; about what waking it would cost.
+const SPIN: Duration = Duration::from_micros(20);
 
 /// Runs computations on a fixed number of threads, the urgent ones first.
 ///
@@ -43,12 +49,18 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     places: Semaphore,
+    /// A job was queued since this was cleared.
+    hint: AtomicBool,
     capacity: usize,
 }
 
 struct State {
     lanes: Lanes<Work>,
     sleeping: usize,
+    /// Notices given to sleeping threads that have not woken up yet.
+    notices: usize,
+    /// Whether a thread looks for work without sleeping: one at most.
+    spinning: bool,
     running: usize,
     closed: bool,
 }
@@ -96,11 +108,19 @@ impl CpuPoolBuilder {
     /// # Errors
     /// When the system refuses a thread; those that were started end.
     pub fn build(self) -> io::Result<CpuPool> {
-        let state = State { lanes: Lanes::new(), sleeping: 0, running: 0, closed: false };
+        let state = State {
+            lanes: Lanes::new(),
+            sleeping: 0,
+            notices: 0,
+            spinning: false,
+            running: 0,
+            closed: false,
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
             places: Semaphore::new(self.queue),
+            hint: AtomicBool::new(false),
             capacity: self.queue,
         });
         let mut pool = CpuPool { shared, threads: Vec::with_capacity(self.threads) };
@@ -132,7 +152,8 @@ impl CpuPool {
         priority: Priority,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Job<T>, SubmitError> {
-        self.submit_stoppable(priority, |_| work()).await
+        self.place().await?;
+        self.queue(priority, Job::new(work, None))
     }
 
     /// As [`submit`](Self::submit), for a job that looks whether it shall stop.
@@ -147,9 +168,10 @@ impl CpuPool {
         priority: Priority,
         work: impl FnOnce(&Stop) -> T + Send + 'static,
     ) -> Result<Job<T>, SubmitError> {
-        let place = self.shared.places.acquire().await.map_err(|_| SubmitError::Closed)?;
-        place.forget();
-        self.queue(priority, work)
+        self.place().await?;
+        let stop = Stop::default();
+        let told = stop.clone();
+        self.queue(priority, Job::new(move || work(&told), Some(stop)))
     }
 
     /// Queues a job if there is room.
@@ -168,7 +190,7 @@ impl CpuPool {
                 return Err(SubmitError::Full { waiting: self.waiting() });
             }
         }
-        self.queue(priority, |_: &Stop| work())
+        self.queue(priority, Job::new(work, None))
     }
 
     /// How many jobs wait in the queue.
@@ -208,19 +230,29 @@ impl CpuPool {
         let _ = joined.await;
     }
 
+    /// Waits for a place of the queue, and takes it.
+    async fn place(&self) -> Result<(), SubmitError> {
+        let place = self.shared.places.acquire().await.map_err(|_| SubmitError::Closed)?;
+        place.forget();
+        Ok(())
+    }
+
     /// Called with a place of the queue taken (invariant 1).
-    fn queue<T: Send + 'static>(
+    fn queue<T>(
         &self,
         priority: Priority,
-        work: impl FnOnce(&Stop) -> T + Send + 'static,
+        (job, work): (Job<T>, Work),
     ) -> Result<Job<T>, SubmitError> {
-        let (job, work) = Job::new(work);
         let mut state = self.shared.lock();
         if state.closed {
+            // The job's drop is foreign code: after the lock.
+            drop(state);
             return Err(SubmitError::Closed);
         }
         state.lanes.push(priority, work);
-        let wake = state.sleeping > 0;
+        // ORDERING: Relaxed; a hint to whoever spins, who takes the lock before believing it.
+        self.shared.hint.store(true, Ordering::Relaxed);
+        let wake = state.wake_one();
         drop(state);
         if wake {
             self.shared.work.notify_one();
@@ -257,18 +289,65 @@ impl Shared {
         loop {
             if let Some(work) = state.lanes.pop() {
                 state.running += 1;
+                // Whoever spun may have come for the first of several jobs.
+                let wake = state.wake_one();
                 drop(state);
+                if wake {
+                    self.work.notify_one();
+                }
                 self.places.add_permits(1);
                 work();
                 state = self.lock();
                 state.running -= 1;
             } else if state.closed {
                 return;
+            } else if !state.spinning {
+                state.spinning = true;
+                // ORDERING: Relaxed; a hint, written under the lock as in `queue`.
+                self.hint.store(false, Ordering::Relaxed);
+                drop(state);
+                let came = self.spin();
+                state = self.lock();
+                state.spinning = false;
+                if !came && state.lanes.len() == 0 && !state.closed {
+                    state = self.sleep(state);
+                }
             } else {
-                state.sleeping += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.sleeping -= 1;
+                state = self.sleep(state);
             }
         }
+    }
+
+    /// Looks for a job for a moment, since a wake-up costs more than the moment. Says whether one may have come.
+    fn spin(&self) -> bool {
+        let since = Instant::now();
+        while since.elapsed() < SPIN {
+            // ORDERING: Relaxed; see `queue`.
+            if self.hint.load(Ordering::Relaxed) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    fn sleep<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.sleeping += 1;
+        let mut state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.sleeping -= 1;
+        // Woken by itself it takes another's notice, and then the next job wakes one too many, never one too few.
+        state.notices = state.notices.saturating_sub(1);
+        state
+    }
+}
+
+impl State {
+    /// Whether to wake a thread that sleeps: when there are more jobs than threads on their way to one. Called under the lock,
+    /// the notice given after it.
+    fn wake_one(&mut self) -> bool {
+        let coming = self.notices + usize::from(self.spinning);
+        let wake = self.lanes.len() > coming && self.sleeping > self.notices;
+        self.notices += usize::from(wake);
+        wake
     }
 }

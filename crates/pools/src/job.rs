@@ -39,20 +39,21 @@ impl Stop {
 #[must_use = "a job whose handle is dropped is cancelled"]
 pub struct Job<T> {
     result: oneshot::Receiver<Result<T, JobError>>,
-    stop: Stop,
+    stop: Option<Stop>,
 }
 
 impl<T: Send + 'static> Job<T> {
     /// The job's handle, and what runs it. The work skips itself if the handle is gone by then.
-    pub(crate) fn new(work: impl FnOnce(&Stop) -> T + Send + 'static) -> (Self, Work) {
+    pub(crate) fn new(
+        work: impl FnOnce() -> T + Send + 'static,
+        stop: Option<Stop>,
+    ) -> (Self, Work) {
         let (sender, result) = oneshot::channel();
-        let stop = Stop::default();
-        let told = stop.clone();
         let run = move || {
             if sender.is_closed() {
                 return;
             }
-            let result = catch_unwind(AssertUnwindSafe(|| work(&told)));
+            let result = catch_unwind(AssertUnwindSafe(work));
             let result = result.map_err(|panic| JobError::Panicked { message: message(&*panic) });
             // A result that nobody wants is dropped here, on the pool's thread; its drop may panic as well.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(sender.send(result))));
@@ -73,7 +74,9 @@ impl<T> Future for Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        self.stop.request();
+        if let Some(stop) = &self.stop {
+            stop.request();
+        }
     }
 }
 

@@ -123,3 +123,30 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::task::Poll::Pending => None,
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_job_is_left_lying_while_threads_sleep() {
+    for threads in [1, 2, 4] {
+        let pool = Arc::new(CpuPool::builder().threads(threads).queue(3).build().expect("threads"));
+        let clients: Vec<_> = (0..6_u64)
+            .map(|client| {
+                let pool = Arc::clone(&pool);
+                tokio::spawn(async move {
+                    let mut sum = 0;
+                    for n in 0..1000 {
+                        if n % 50 == client {
+                            // Past the moment that an idle thread looks for work: now it sleeps.
+                            tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+                        }
+                        sum +=
+                            pool.submit(Priority::Normal, move || n).await.unwrap().await.unwrap();
+                    }
+                    sum
+                })
+            })
+            .collect();
+        for client in clients {
+            assert_eq!(client.await.unwrap(), 499_500);
+        }
+    }
+}
