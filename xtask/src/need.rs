@@ -1,5 +1,6 @@
 //! What a stage needs beyond the Rust toolchain: how to find it, and how to install it.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -41,9 +42,15 @@ impl Need {
     }
 }
 
-/// The Python that the tests call, from the environment that [`Need::Python`] makes.
-pub(crate) fn python_path() -> PathBuf {
-    shell::root().join("target/python/bin/python")
+/// A `PATH` on which `python3` is the one that [`Need::Python`] provides.
+pub(crate) fn path_with_python() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(python_folder()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+fn python_folder() -> PathBuf {
+    shell::root().join("target/python/bin")
 }
 
 fn python() -> Result<(), String> {
@@ -73,7 +80,7 @@ fn python() -> Result<(), String> {
         "-r",
         "xtask/python-requirements.txt",
     ];
-    shell::run(&mut shell::command(&python_path().to_string_lossy(), &pip))?;
+    shell::run(&mut shell::command(&python_folder().join("python3").to_string_lossy(), &pip))?;
     std::fs::write(&stamp, wanted).map_err(|why| format!("{}: {why}", stamp.display()))
 }
 

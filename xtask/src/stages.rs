@@ -14,7 +14,11 @@ struct Stage {
     run: fn() -> Result<(), String>,
 }
 
-const STAGES: [Stage; 7] = [
+/// The example programs, each of which ends by itself.
+const PROGRAMS: [(&str, &str); 2] =
+    [("tidegate-pools", "process_timeout"), ("tidegate-workflow", "adaptive")];
+
+const STAGES: [Stage; 8] = [
     Stage {
         name: "format",
         needs: &[],
@@ -29,6 +33,7 @@ const STAGES: [Stage; 7] = [
         needs: &[Need::Valgrind],
         run: || instructions::instructions(&[]),
     },
+    Stage { name: "prometheus", needs: &[Need::Prometheus, Need::Python], run: prometheus },
     Stage { name: "examples", needs: &[], run: examples },
 ];
 
@@ -161,7 +166,43 @@ fn loom() -> Result<(), String> {
     })
 }
 
+/// What promtool, Python's parsers and a Prometheus server make of our metrics.
+fn prometheus() -> Result<(), String> {
+    let test = [
+        "test",
+        "--locked",
+        "--package",
+        "tidegate-telemetry",
+        "--features",
+        "http",
+        "--test",
+        "prometheus",
+    ];
+    shell::run(cargo(&test).env("PATH", need::path_with_python()))
+}
+
+/// The workflow files are sound, the one that the README runs leaves its report, and the programs come to their end.
 fn examples() -> Result<(), String> {
-    let _ = need::python_path;
-    Ok(())
+    shell::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "tidegate-cli"]))?;
+    let tidegate = "target/debug/tidegate";
+    let audit = "examples/dependency-audit.yaml";
+    let report = shell::root().join("target/dependency-audit/report.html");
+    // An old report must not pass for a new one; there may be none.
+    let _ = std::fs::remove_file(&report);
+    shell::run(&mut shell::command(tidegate, &["validate", audit]))?;
+    shell::run(&mut shell::command(tidegate, &["run", "--quiet", audit]))?;
+    if !report.is_file() {
+        return Err(format!("{audit} left no {}", report.display()));
+    }
+    PROGRAMS.iter().try_for_each(|(package, example)| {
+        shell::run(&mut cargo(&[
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            package,
+            "--example",
+            example,
+        ]))
+    })
 }
