@@ -21,8 +21,9 @@ fn the_same_start_gives_the_same_run() {
 fn the_oracle_loses_only_what_chance_takes() {
     let scenario = parse(STEP);
     let score = Score::of(&scenario, &simulation::run(&scenario, &Contender::ORACLE, 0));
-    assert!(0.94 < score.power && score.power <= 1.0, "{score:?}");
-    assert_eq!((score.falls, score.rises), (vec![0.0], vec![0.0]));
+    assert!(0.92 < score.power && score.power <= 1.0, "{score:?}");
+    // It looks at each tick of 50 ms.
+    assert!(score.falls[0] < 0.051 && score.rises[0] < 0.051, "{score:?}");
 }
 
 #[test]
