@@ -159,7 +159,7 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
         let name = self.name.clone();
         let blocking = Box::new(Blocking::new(
             move |spawner| match name {
-                None => span((), index).within(|| work(spawner)),
+                None => Name::within(&span((), index), || work(spawner)),
                 Some(name) => span(name, index).within(|| work(spawner)),
             },
             self.clone(),

@@ -6,17 +6,19 @@
 //! curl http://127.0.0.1:9097/metrics      # while it runs
 //! ```
 //!
-//! The work is real, if small: every task counts the primes below a number, on the pool of blocking threads. Requests
+//! The work is real, if small: every task counts the primes below a number, on a pool of threads for computations. Requests
 //! arrive faster than the base limit can serve them; the queue grows past the watermark, and the limit follows.
 
 #![expect(clippy::print_stdout, reason = "an example that tells what it does")]
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_workflow::pools::{CpuPool, Priority};
 use tidegate_workflow::telemetry::Registry;
 use tidegate_workflow::telemetry::http::Server;
-use tidegate_workflow::{Config, EventKind, Next, Orchestrator, RegistrySource};
+use tidegate_workflow::{Config, EventKind, Next, Orchestrator, RegistrySource, TaskError};
 
 const REQUESTS: u64 = 120;
 
@@ -65,8 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
+    let pool = Arc::new(CpuPool::builder().build()?);
     for request in 1..=REQUESTS {
-        let (queue, primes) = (queue.clone(), primes.clone());
+        let (queue, primes, pool) = (queue.clone(), primes.clone(), Arc::clone(&pool));
         queue.inc();
         orchestrator.go("count_primes", move |token| async move {
             queue.dec();
@@ -74,9 +77,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 return Ok(());
             }
             let below = 20_000 + 500 * request;
-            let found = tokio::task::spawn_blocking(move || count_primes(below)).await?;
+            let job = pool.submit(Priority::Normal, move || count_primes(below)).await?;
+            let found = job.await?;
             primes.inc_by(found);
-            Ok::<(), tokio::task::JoinError>(())
+            Ok::<(), TaskError>(())
         })?;
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::offload::Pools;
 use crate::run::Run;
 use crate::task::Output;
 
@@ -16,6 +17,7 @@ pub struct Context {
     pub(crate) inputs: Arc<[(Arc<str>, Option<Output>)]>,
     pub(crate) token: CancellationToken,
     pub(crate) run: Run,
+    pub(crate) pools: Arc<Pools>,
 }
 
 impl fmt::Debug for Context {

@@ -20,6 +20,7 @@ use crate::event::{Event, EventKind, Outcome};
 use crate::graph::Graph;
 use crate::machine::{Action, AgentId, Attempt, ById, End, Machine, RunId, TaskRef};
 use crate::metrics::Metrics;
+use crate::offload::Pools;
 use crate::run::{Finished, Run, SubmitError, Waiting};
 use crate::task::{Output, Task, TaskError};
 use live::Live;
@@ -117,6 +118,7 @@ pub(crate) struct Engine {
     group: Spawner<(), Infallible>,
     shared: Arc<Shared>,
     metrics: Metrics,
+    pools: Arc<Pools>,
     fail_fast: bool,
     clock: Instant,
 }
@@ -141,6 +143,7 @@ impl Engine {
             group,
             shared,
             metrics,
+            pools: Arc::default(),
             fail_fast,
             clock: Instant::now(),
         }
@@ -172,9 +175,7 @@ impl Engine {
                 self.perform_all(&mut actions);
             }
             self.perform_all(&mut actions);
-            let (running, ready) = self.machine.load();
-            self.metrics.running.set(running as f64);
-            self.metrics.ready.set(ready as f64);
+            self.publish_load();
         }
     }
 
@@ -361,7 +362,8 @@ impl Engine {
     fn start_attempt(&mut self, task: TaskRef, attempt: u32, now: Duration) {
         let Some(live) = self.runs.get_mut(&task.run) else { return };
         let run = Run { id: task.run, commands: self.commands.clone() };
-        let (context, body, grace) = live.attempt_started(task.node, attempt, run, now);
+        let pools = Arc::clone(&self.pools);
+        let (context, body, grace) = live.attempt_started(task.node, attempt, run, pools, now);
         let entry = &live.tasks[task.node as usize];
         let (id, agent) = (Arc::clone(&entry.task.id), Arc::clone(&entry.task.agent));
         let work = attempt::attempt(task, context, body, grace, self.commands.clone());
@@ -411,7 +413,15 @@ impl Engine {
                 drop_contained(finished);
             }
         }
+        // Before anybody learns that the run is over, so that the figures agree with it.
+        self.publish_load();
         self.shared.live.send_modify(|live| *live -= 1);
+    }
+
+    fn publish_load(&self) {
+        let (running, ready) = self.machine.load();
+        self.metrics.running.set(running as f64);
+        self.metrics.ready.set(ready as f64);
     }
 
     fn why(&self, task: TaskRef, now: Duration) -> Option<Waiting> {

@@ -5,6 +5,7 @@
 //! | run single tasks under one limit | [`Orchestrator::go`], [`wait`](Orchestrator::wait), [`shutdown`](Orchestrator::shutdown) |
 //! | run tasks that need each other | [`Graph`], [`Task::needs`], [`Orchestrator::run`] |
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
+//! | compute, or make calls that block | [`Task::offloaded`] |
 //! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
@@ -24,6 +25,7 @@ mod event;
 mod graph;
 mod machine;
 mod metrics;
+mod offload;
 mod orchestrator;
 mod report;
 mod retry;
@@ -43,6 +45,9 @@ pub use task::{DEFAULT_AGENT, Task, TaskError};
 
 #[doc(no_inline)]
 pub use tidegate_limiter::{Law, ThresholdConfig as Config, ThresholdConfigError as ConfigError};
+/// The pools crate, for the kinds of [`Task::offloaded`].
+#[doc(no_inline)]
+pub use tidegate_pools as pools;
 /// The metrics crate, for the registry that [`Builder::registry`] takes.
 #[doc(no_inline)]
 pub use tidegate_telemetry as telemetry;

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_pools::Kind;
+
 use crate::context::Context;
 use crate::retry::Retry;
 
@@ -90,6 +92,37 @@ impl Task {
             retry: Retry::NEVER,
             body: Arc::new(body),
         }
+    }
+
+    /// A task whose work is a plain function, run where its kind belongs: computations on the orchestrator's CPU pool, calls
+    /// that wait in the kernel on its blocking pool. Otherwise as [`new`](Self::new).
+    ///
+    /// A time-out or a cancellation cannot end a function that has started: its slot is free once the grace period is over,
+    /// its thread when it returns. Long functions look at [`Context::token`] now and then.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::pools::{Kind, Priority};
+    /// use tidegate_workflow::{Task, TaskError};
+    ///
+    /// let sum = Task::offloaded("sum", Kind::Cpu(Priority::Normal), |_| Ok::<_, TaskError>((1..=1000_u64).sum::<u64>()));
+    /// let read = Task::offloaded("read", Kind::Blocking, |_| std::fs::read_to_string("Cargo.toml"));
+    /// # assert_eq!((sum.id(), read.id()), ("sum", "read"));
+    /// ```
+    pub fn offloaded<F, T, E>(id: impl Into<Arc<str>>, kind: Kind, work: F) -> Self
+    where
+        F: Fn(Context) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + Sync + 'static,
+        E: Into<TaskError> + Send + 'static,
+    {
+        let work = Arc::new(work);
+        Self::new(id, move |context: Context| {
+            let work = Arc::clone(&work);
+            async move {
+                let pools = context.pools.get()?;
+                pools.run(kind, move || work(context)).await?.map_err(Into::into)
+            }
+        })
     }
 
     /// Its id.

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::event::Outcome;
 use crate::graph::Places;
 use crate::machine::{AgentId, Need, NodeSpec};
+use crate::offload::Pools;
 use crate::report::{Report, TaskReport};
 use crate::run::{Finished, Run};
 use crate::task::{Body, Output, Task};
@@ -95,6 +96,7 @@ impl Live {
         node: u32,
         attempt: u32,
         run: Run,
+        pools: Arc<Pools>,
         now: Duration,
     ) -> (Context, Body, Duration) {
         self.running += 1;
@@ -113,7 +115,8 @@ impl Live {
         entry.attempt_started = now;
         let token = CancellationToken::new();
         entry.token = Some(token.clone());
-        let context = Context { id: Arc::clone(&entry.task.id), attempt, inputs, token, run };
+        let context =
+            Context { id: Arc::clone(&entry.task.id), attempt, inputs, token, run, pools };
         (context, Arc::clone(&entry.task.body), entry.task.grace)
     }
 

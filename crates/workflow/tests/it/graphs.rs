@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tidegate_workflow::pools::{Kind, Priority};
 use tidegate_workflow::{
-    AddError, Context, Graph, Orchestrator, Outcome, Retry, StartError, Task, TaskError,
+    AddError, Context, EventKind, Graph, Next, Orchestrator, Outcome, Retry, StartError, Task,
+    TaskError,
 };
 
 use crate::{echo, failing, until_stopped};
@@ -137,10 +139,19 @@ async fn an_output_whose_drop_panics_takes_nothing_down() {
             panic!("in drop");
         }
     }
-    let orchestrator = orchestrator(1);
+    let orchestrator = orchestrator(2);
+    let mut events = orchestrator.events();
     let mut graph = Graph::new();
     graph.add(Task::new("bomb", async |_| Ok::<_, TaskError>(Bomb))).expect("no cycle");
-    drop(orchestrator.start(graph).expect("every need is there"));
+    graph.add(until_stopped("hold")).expect("no cycle");
+    let running = orchestrator.start(graph).expect("every need is there");
+    while let Some(Next::Event(event)) = events.next().await {
+        if matches!(event.kind, EventKind::TaskEnded { .. }) {
+            break;
+        }
+    }
+    // Nobody takes the outputs any more: the engine drops them.
+    drop(running);
     orchestrator.wait().await.expect("no task of `go` has failed");
     let mut next = Graph::new();
     next.add(echo("a")).expect("no cycle");
@@ -185,4 +196,20 @@ async fn a_failing_task_of_a_fail_fast_graph_stops_the_rest() {
 async fn an_empty_graph_is_over_at_once() {
     let report = orchestrator(1).run(Graph::new()).await.expect("nothing is missing").report;
     assert!(report.tasks.is_empty() && report.is_success());
+}
+
+#[tokio::test]
+async fn synchronous_work_runs_on_the_pool_of_its_kind_and_its_panic_is_its_own() {
+    let name = |_| Ok::<_, TaskError>(std::thread::current().name().unwrap_or_default().to_owned());
+    let orchestrator = orchestrator(4);
+    let mut graph = Graph::new();
+    graph.add(Task::offloaded("compute", Kind::Cpu(Priority::High), name)).expect("no cycle");
+    graph.add(Task::offloaded("wait", Kind::Blocking, name)).expect("no cycle");
+    let panics = |_| -> Result<(), TaskError> { panic!("out of memory") };
+    graph.add(Task::offloaded("panic", Kind::Blocking, panics)).expect("no cycle");
+    let finished = orchestrator.run(graph).await.expect("every need is there");
+    assert!(finished.output::<String>("compute").expect("it succeeded").starts_with("cpu-"));
+    assert!(finished.output::<String>("wait").expect("it succeeded").starts_with("blocking-"));
+    let failed = Outcome::Failed { error: "the job panicked: out of memory".to_owned() };
+    assert_eq!(finished.report.tasks[2].outcome, failed);
 }

@@ -40,6 +40,7 @@ async fn failures_count_by_task_and_the_first_is_what_wait_returns() {
         Some(1.0)
     );
     assert_eq!(registry.value("orchestrator_concurrency_limit"), Some(1.0));
+    assert_eq!(registry.value("orchestrator_inflight_tasks"), Some(0.0));
 }
 
 #[tokio::test]
