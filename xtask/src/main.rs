@@ -1,7 +1,7 @@
 //! The project's own commands, `cargo xtask COMMAND`: one place that knows how everything is checked and measured.
 
 mod instructions;
-mod laws;
+mod measure;
 mod need;
 mod peers;
 mod shell;
@@ -20,7 +20,9 @@ usage: cargo xtask COMMAND
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
-       [--only NAME] [--details]          over time into target/laws";
+       [--only NAME] [--details]          over time into target/laws
+  makespan [--stg DIR] [--wfinstances DIR]   how far the scheduler's order is from the best known, over public task graphs
+           [--json]                          in virtual time; above 0.7 % on STG fails";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +32,8 @@ fn main() -> ExitCode {
         ["nightly", rest @ ..] => stages::nightly(rest),
         ["peers", rest @ ..] => peers::peers(rest),
         ["instructions", rest @ ..] => instructions::instructions(rest),
-        ["laws", rest @ ..] => laws::laws(rest),
+        ["laws", rest @ ..] => measure::measure("laws", "limiter", rest),
+        ["makespan", rest @ ..] => measure::measure("makespan", "makespan", rest),
         ["--help" | "-h" | "help"] => {
             shell::say(USAGE);
             Ok(())

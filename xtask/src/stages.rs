@@ -124,7 +124,18 @@ fn docs() -> Result<(), String> {
 
 fn tests() -> Result<(), String> {
     shell::run(&mut tests_command())?;
-    shell::run(&mut cargo(&["test", "--locked", "--package", "tidegate-benches"]))
+    // The simulator of control laws has tests, and stands on the limiter.
+    shell::run(&mut cargo(&[
+        "test",
+        "--locked",
+        "--package",
+        "tidegate-benches",
+        "--features",
+        "limiter",
+        "--lib",
+        "--bin",
+        "laws",
+    ]))
 }
 
 /// Every feature of ours is on; the benches stay apart, because their features pull in every peer.
