@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::job::{Job, SubmitError, Work};
 use crate::lanes::{Lanes, Priority};
+use crate::stats::{Counts, PoolStats};
 
 /// Runs calls that wait in the kernel, each on a thread of its own while it lasts.
 ///
@@ -39,7 +40,8 @@ struct Shared {
 }
 
 struct State {
-    queue: Lanes<Work>,
+    queue: Lanes<(Instant, Work)>,
+    counts: Counts,
     threads: usize,
     idle: usize,
     started: u64,
@@ -92,7 +94,14 @@ impl BlockingPoolBuilder {
 
     /// The pool. No thread is started before the first call.
     pub fn build(self) -> BlockingPool {
-        let state = State { queue: Lanes::new(), threads: 0, idle: 0, started: 0, closed: false };
+        let state = State {
+            queue: Lanes::new(),
+            counts: Counts::default(),
+            threads: 0,
+            idle: 0,
+            started: 0,
+            closed: false,
+        };
         BlockingPool {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
@@ -129,7 +138,7 @@ impl BlockingPool {
         if !free && !grow && state.queue.len() >= self.shared.settings.queue {
             return Err(SubmitError::Full { waiting: state.queue.len() });
         }
-        state.queue.push(Priority::Normal, work);
+        state.queue.push(Priority::Normal, (Instant::now(), work));
         if grow {
             state.threads += 1;
             state.started += 1;
@@ -141,6 +150,12 @@ impl BlockingPool {
             self.shared.work.notify_one();
         }
         Ok(job)
+    }
+
+    /// What the pool does and has done.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.shared.lock();
+        state.counts.stats(state.threads, state.queue.len())
     }
 
     /// How many threads there are.
@@ -201,10 +216,14 @@ impl Shared {
     fn work_until_idle(&self) {
         let mut state = self.lock();
         loop {
-            if let Some(work) = state.queue.pop() {
+            if let Some((queued, work)) = state.queue.pop() {
+                let started = Instant::now();
+                state.counts.start(queued, started);
                 drop(state);
                 work();
+                let ended = Instant::now();
                 state = self.lock();
+                state.counts.end(started, ended);
                 continue;
             }
             if state.closed {

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::job::{Job, Stop, SubmitError, Work};
 use crate::lanes::{Lanes, Priority};
+use crate::stats::{Counts, PoolStats};
 
 /// How long a thread without work looks for more before it sleeps; about what waking it would cost.
 const SPIN: Duration = Duration::from_micros(20);
@@ -55,13 +56,13 @@ struct Shared {
 }
 
 struct State {
-    lanes: Lanes<Work>,
+    lanes: Lanes<(Instant, Work)>,
+    counts: Counts,
     sleeping: usize,
     /// Notices given to sleeping threads that have not woken up yet.
     notices: usize,
     /// Whether a thread looks for work without sleeping: one at most.
     spinning: bool,
-    running: usize,
     closed: bool,
 }
 
@@ -69,7 +70,7 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("waiting", &self.lanes.len())
-            .field("running", &self.running)
+            .field("running", &self.counts.running())
             .finish_non_exhaustive()
     }
 }
@@ -113,7 +114,7 @@ impl CpuPoolBuilder {
             sleeping: 0,
             notices: 0,
             spinning: false,
-            running: 0,
+            counts: Counts::default(),
             closed: false,
         };
         let shared = Arc::new(Shared {
@@ -200,7 +201,13 @@ impl CpuPool {
 
     /// How many jobs run.
     pub fn running(&self) -> usize {
-        self.shared.lock().running
+        self.shared.lock().counts.running()
+    }
+
+    /// What the pool does and has done.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.shared.lock();
+        state.counts.stats(self.threads.len(), state.lanes.len())
     }
 
     /// How many threads there are.
@@ -243,13 +250,14 @@ impl CpuPool {
         priority: Priority,
         (job, work): (Job<T>, Work),
     ) -> Result<Job<T>, SubmitError> {
+        let queued = Instant::now();
         let mut state = self.shared.lock();
         if state.closed {
             // The job's drop is foreign code: after the lock.
             drop(state);
             return Err(SubmitError::Closed);
         }
-        state.lanes.push(priority, work);
+        state.lanes.push(priority, (queued, work));
         // ORDERING: Relaxed; a hint to whoever spins, who takes the lock before believing it.
         self.shared.hint.store(true, Ordering::Relaxed);
         let wake = state.wake_one();
@@ -287,8 +295,9 @@ impl Shared {
     fn work_until_closed(&self) {
         let mut state = self.lock();
         loop {
-            if let Some(work) = state.lanes.pop() {
-                state.running += 1;
+            if let Some((queued, work)) = state.lanes.pop() {
+                let started = Instant::now();
+                state.counts.start(queued, started);
                 // Whoever spun may have come for the first of several jobs.
                 let wake = state.wake_one();
                 drop(state);
@@ -297,8 +306,9 @@ impl Shared {
                 }
                 self.places.add_permits(1);
                 work();
+                let ended = Instant::now();
                 state = self.lock();
-                state.running -= 1;
+                state.counts.end(started, ended);
             } else if state.closed {
                 return;
             } else if !state.spinning {

@@ -34,6 +34,7 @@ mod machine;
 mod offload;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub mod process;
+mod stats;
 mod workers;
 
 pub use batcher::{BatchError, Batcher, BatcherBuilder, BatcherStats};
@@ -43,4 +44,5 @@ pub use job::{Job, JobError, Stop, SubmitError};
 pub use lanes::Priority;
 pub use machine::processors;
 pub use offload::{Kind, Offload, OffloadError};
+pub use stats::PoolStats;
 pub use workers::{Finished, WorkerPool, WorkerStats};

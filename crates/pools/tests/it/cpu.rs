@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tidegate_pools::{CpuPool, JobError, Priority, SubmitError};
 
@@ -136,7 +137,7 @@ async fn no_job_is_left_lying_while_threads_sleep() {
                     for n in 0..1000 {
                         if n % 50 == client {
                             // Past the moment that an idle thread looks for work: now it sleeps.
-                            tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+                            tokio::time::sleep(Duration::from_micros(200)).await;
                         }
                         sum +=
                             pool.submit(Priority::Normal, move || n).await.unwrap().await.unwrap();
@@ -149,4 +150,27 @@ async fn no_job_is_left_lying_while_threads_sleep() {
             assert_eq!(client.await.unwrap(), 499_500);
         }
     }
+}
+
+#[tokio::test]
+async fn stats_say_what_waits_what_runs_and_how_long_jobs_waited_and_ran() {
+    let pool = pool(4);
+    let (open, started, job) = gate();
+    let first = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let second = pool.try_submit(Priority::Low, || ()).expect("there is room");
+    let stats = pool.stats();
+    let counts = (stats.threads, stats.waiting, stats.running, stats.started, stats.ended);
+    assert_eq!(counts, (1, 1, 1, 1, 0));
+    let held = Duration::from_millis(5);
+    std::thread::sleep(held);
+    drop(open);
+    first.await.expect("it ends");
+    second.await.expect("it ends");
+    let third = pool.submit(Priority::Normal, || ()).await.expect("open");
+    third.await.expect("it ends");
+    let stats = pool.stats();
+    // The third job's end is counted after its result is out; the one before it, surely.
+    assert!(stats.started == 3 && stats.ended >= 2 && stats.waiting == 0, "{stats:?}");
+    assert!(stats.waited >= held && stats.ran >= held, "{stats:?}");
 }
