@@ -7,8 +7,8 @@
 //! | a service in which one failure is nobody else's | [`Policy::Supervise`] |
 //! | each outcome as it comes, and nothing kept | [`Builder::stream`] |
 //! | only so many at a time | [`Builder::limit`], [`try_spawn`](Spawner::try_spawn), [`place`](Spawner::place) |
-//! | the same for each item of an iterator | [`map`] |
-//! | tasks that share data which comes back at the end | [`scope`] |
+//! | the same for each item of an iterator | [`map()`] |
+//! | tasks that share data which comes back at the end | [`scope()`] |
 //! | blocking work that is told of the cancellation | [`spawn_blocking`](Spawner::spawn_blocking) |
 //! | an end in time | [`Builder::deadline`], [`Builder::grace`] |
 //! | spawn from inside a task, or see the cancellation there | [`spawn_with`](Spawner::spawn_with) |
