@@ -1,9 +1,8 @@
 //! The requests that wait, in the order in which they came: a plain value without lock, clock or task.
 //!
-//! A doubly linked list in two vectors, linked by index, so that leaving from the middle costs O(1) without `unsafe`. The
-//! links have a vector of their own: those of 100,000 neighbours fit into a core's second cache, and leaving in random
-//! order then misses it for the request's own slot alone. A request owns its slot from [`Queue::push`] until it collects the decision with [`Queue::poll`] or leaves with
-//! [`Queue::cancel`]; in between, the slot moves through these states:
+//! A doubly linked list in two vectors, the links apart from the slots, linked by index, so that leaving from the middle costs
+//! O(1) without `unsafe`. A request owns its slot from [`Queue::push`] until it collects the decision with [`Queue::poll`] or
+//! leaves with [`Queue::cancel`]; in between, the slot moves through these states:
 //!
 //! ```text
 //!            push             grant_head                poll → Granted
