@@ -21,6 +21,8 @@ usage: cargo xtask COMMAND
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
        [--only NAME] [--details]          over time into target/laws
+  metg [--rounds N] [--full] [--json] [FILTER]   how short tasks may be before half, and a tenth, of the machine is lost,
+                                          beside a JoinSet loop; and how near tasks that wait come to the ideal
   makespan [--stg DIR] [--wfinstances DIR]   how far the scheduler's order is from the best known, over public task graphs
            [--json]                          in virtual time; above 0.7 % on STG fails";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["peers", rest @ ..] => peers::peers(rest),
         ["instructions", rest @ ..] => instructions::instructions(rest),
         ["laws", rest @ ..] => measure::measure("laws", "limiter", rest),
+        ["metg", rest @ ..] => measure::measure("metg", "workflow", rest),
         ["makespan", rest @ ..] => measure::measure("makespan", "makespan", rest),
         ["--help" | "-h" | "help"] => {
             shell::say(USAGE);
