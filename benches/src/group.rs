@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::{Row, Suite};
 
+/// Rounds that a group has in any case.
+const FEWEST: usize = 7;
+/// Slices that a calibrating run may take with everything around what it measures.
+const PATIENCE: u32 = 4;
+
 type Contender<'c> = Box<dyn FnMut(u64) -> Duration + 'c>;
 
 /// Turns an operation into a contender that times `n` runs of it.
@@ -34,6 +39,7 @@ pub struct Group<'s> {
     contenders: Vec<(String, Contender<'s>)>,
     promises: Promises,
     operations: Option<u64>,
+    items: u64,
 }
 
 impl fmt::Debug for Group<'_> {
@@ -53,6 +59,7 @@ impl<'s> Group<'s> {
             contenders: Vec::new(),
             promises: Promises::default(),
             operations: None,
+            items: 1,
         }
     }
 
@@ -91,7 +98,14 @@ impl<'s> Group<'s> {
         self
     }
 
-    /// Runs the rounds and prints the row.
+    /// Says that an operation handles so many items (series, say); the figures are per item.
+    pub fn items(mut self, items: u64) -> Self {
+        self.items = items;
+        self
+    }
+
+    /// Runs the rounds and prints the row. A group that has used up its time ends after fewer rounds, with seven at
+    /// least.
     ///
     /// # Panics
     /// When the group has no contender, or a promise names a peer that does not stand in it.
@@ -99,8 +113,8 @@ impl<'s> Group<'s> {
         if !self.suite.wants(&self.id) {
             return;
         }
-        let (rounds, slice) = if self.suite.quick { (9, 5) } else { (41, 25) };
-        let slice = Duration::from_millis(slice);
+        let (rounds, slice, budget) = if self.suite.quick { (9, 5, 2) } else { (41, 25, 12) };
+        let (slice, budget) = (Duration::from_millis(slice), Duration::from_secs(budget));
         let fixed = self.operations;
         let operations: Vec<u64> = self
             .contenders
@@ -109,11 +123,16 @@ impl<'s> Group<'s> {
             .collect();
         let count = self.contenders.len();
         let mut rounds_ns = vec![Vec::with_capacity(rounds); count];
+        let begun = Instant::now();
         for round in 0..rounds {
+            if round >= FEWEST && begun.elapsed() > budget {
+                break;
+            }
             for turn in 0..count {
                 let at = (round + turn) % count;
                 let took = (self.contenders[at].1)(operations[at]);
-                rounds_ns[at].push(took.as_secs_f64() * 1e9 / operations[at] as f64);
+                let done = operations[at] as f64 * self.items as f64;
+                rounds_ns[at].push(took.as_secs_f64() * 1e9 / done);
             }
         }
         let names = self.contenders.iter().map(|(name, _)| name.clone());
@@ -179,12 +198,14 @@ impl<'s> Figure<'s> {
     }
 }
 
-/// Finds how many operations fill `slice`, by doubling.
+/// Finds how many operations fill `slice`, by doubling; a contender that spends its time outside of what it measures is
+/// not driven further than [`PATIENCE`] slices of that.
 fn calibrate(run: &mut Contender<'_>, slice: Duration) -> u64 {
     let mut n = 1;
     loop {
+        let begun = Instant::now();
         let took = run(n);
-        if slice <= took {
+        if slice <= took || slice * PATIENCE <= begun.elapsed() {
             return n;
         }
         let wanted = slice.as_secs_f64() / took.as_secs_f64().max(1e-9);
@@ -253,6 +274,24 @@ mod tests {
         ];
         let row = row("demo".to_owned(), "ns", rounds, &promises);
         assert_eq!((row.ratio, row.met, row.best_peer.as_str()), (0.5, true, "peer"));
+    }
+
+    #[test]
+    fn a_contender_that_measures_little_of_what_it_does_is_not_driven_on_without_end() {
+        let mut slow: Contender<'_> = Box::new(|n| {
+            std::thread::sleep(Duration::from_micros(100 * n));
+            Duration::from_nanos(n)
+        });
+        let begun = Instant::now();
+        calibrate(&mut slow, Duration::from_millis(1));
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn figures_of_a_group_are_per_item() {
+        let mut suite = Suite::quick("demo");
+        suite.group("demo/items").ours(|n| Duration::from_millis(5 * n)).items(1_000).run();
+        assert!((suite.rows()[0].ours_ns - 5_000.0).abs() < 1e-6);
     }
 
     #[test]

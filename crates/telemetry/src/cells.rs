@@ -40,16 +40,23 @@ impl Cells {
     /// Adds to a counter whose cells only this thread writes.
     #[inline]
     pub(crate) fn add(&self, index: u32, n: u64) {
-        let cell = self.at(index);
+        let Some(cell) = self.peek(index) else { return self.add_first(index, n) };
         // ORDERING: Relaxed, both; invariant 1 makes the pair exclusive, and a reader wants no other memory with it.
         cell.store(cell.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
+    }
+
+    /// [`add`](Self::add) where the chunk may be missing; apart and last in its caller, so that the usual way is a leaf.
+    #[cold]
+    #[inline(never)]
+    fn add_first(&self, index: u32, n: u64) {
+        self.run(index);
+        self.add(index, n);
     }
 
     /// Adds to a counter in the set that many threads write.
     pub(crate) fn add_shared(&self, index: u32, n: u64) {
         // ORDERING: Relaxed; as `add`, and invariant 4 makes it atomic.
-        let _ = self
-            .at(index)
+        let _ = self.run(index)[0]
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |v| Some(v.saturating_add(n)));
     }
 
@@ -63,7 +70,8 @@ impl Cells {
     /// Records one observation in a histogram whose cells only this thread writes.
     #[inline]
     pub(crate) fn record(&self, start: u32, bucket: usize, value: f64) {
-        let run = self.run(start);
+        let Some(chunk) = self.chunk(start) else { return self.record_first(start, bucket, value) };
+        let run = &chunk[start as usize % CHUNK..];
         let sequence = &run[SEQUENCE];
         // ORDERING: Relaxed; nobody else writes it (invariant 1).
         let before = sequence.load(Ordering::Relaxed);
@@ -72,6 +80,14 @@ impl Cells {
         // ORDERING: Release; pairs with the first Acquire in `snapshot`:
         //   writer: bucket = 1; sequence = 2     reader: if sequence == 2 { assert_eq!(bucket, 1) }
         sequence.store(before.wrapping_add(2), Ordering::Release);
+    }
+
+    /// [`record`](Self::record) where the chunk may be missing.
+    #[cold]
+    #[inline(never)]
+    fn record_first(&self, start: u32, bucket: usize, value: f64) {
+        self.run(start);
+        self.record(start, bucket, value);
     }
 
     /// Records one observation in the set that many threads write: the odd sequence is their lock.
@@ -143,13 +159,7 @@ impl Cells {
         }
     }
 
-    #[inline]
-    fn at(&self, index: u32) -> &AtomicU64 {
-        &self.run(index)[0]
-    }
-
     /// The cells from `start` to the end of its chunk, which a histogram never passes.
-    #[inline]
     fn run(&self, start: u32) -> &[AtomicU64] {
         let start = start as usize;
         let chunk = self.chunks[start / CHUNK % CHUNKS].get_or_init(new_chunk);
@@ -174,9 +184,10 @@ fn write(run: &[AtomicU64], bucket: usize, value: f64) {
     //   writer: sequence = 1; sum = 5.0      reader: if sum == 5.0 { assert_ne!(sequence, 0) }
     fence(Ordering::Release);
     let (sum, count) = (&run[SUM], &run[BUCKETS + bucket]);
+    // A bucket that overflowed would have been counting for centuries.
     // ORDERING: Relaxed, all four; only the holder of the odd sequence writes, and the sequence orders them.
     sum.store((f64::from_bits(sum.load(Ordering::Relaxed)) + value).to_bits(), Ordering::Relaxed);
-    count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 #[cold]

@@ -119,19 +119,18 @@ impl Drop for Timer {
 #[derive(Debug)]
 pub(crate) struct HistogramSpec {
     pub(crate) bounds: Vec<f64>,
-    /// The bounds again, four by four, filled up with bounds that no value passes; empty when there are many.
-    quads: Vec<[f64; 4]>,
+    /// The bounds again, filled up to a multiple of four with bounds that no value passes; empty when there are many.
+    padded: Vec<f64>,
     /// Observations that were not finite.
     invalid: AtomicU64,
 }
 
 impl HistogramSpec {
     pub(crate) fn new(bounds: Vec<f64>) -> Self {
-        let quad =
-            |four: &[f64]| std::array::from_fn(|i| four.get(i).copied().unwrap_or(f64::INFINITY));
-        let quads =
-            if bounds.len() <= FEW { bounds.chunks(4).map(quad).collect() } else { Vec::new() };
-        Self { bounds, quads, invalid: AtomicU64::new(0) }
+        let few = if bounds.len() <= FEW { bounds.as_slice() } else { &[] };
+        let mut padded = few.to_vec();
+        padded.resize(few.len().next_multiple_of(4), f64::INFINITY);
+        Self { bounds, padded, invalid: AtomicU64::new(0) }
     }
 
     pub(crate) fn invalid(&self) -> u64 {
@@ -147,15 +146,26 @@ impl HistogramSpec {
     /// The bucket of a finite value.
     #[inline]
     fn bucket(&self, value: f64) -> usize {
-        // Few bounds: comparing with all of them costs no branch that could be mispredicted.
-        if self.bounds.len() <= FEW {
-            let passed =
-                |quad: &[f64; 4]| quad.iter().map(|bound| u32::from(value > *bound)).sum::<u32>();
-            self.quads.iter().map(passed).sum::<u32>() as usize
-        } else {
-            self.bounds.partition_point(|bound| value > *bound)
+        // Few bounds: comparing with all of them costs no branch that could be mispredicted, and a known number of them
+        // is a few vector instructions.
+        match self.padded.len() {
+            4 => passed::<4>(&self.padded, value),
+            8 => passed::<8>(&self.padded, value),
+            12 => passed::<12>(&self.padded, value),
+            16 => passed::<16>(&self.padded, value),
+            20 => passed::<20>(&self.padded, value),
+            24 => passed::<24>(&self.padded, value),
+            _ => self.bounds.partition_point(|bound| value > *bound),
         }
     }
+}
+
+/// How many of the first `N` bounds are below a finite `value`: those that leave a negative difference. The sign is
+/// exact, since a difference of floats is zero only where they are equal, and no bound is `-0.0`.
+#[inline]
+fn passed<const N: usize>(bounds: &[f64], value: f64) -> usize {
+    let first: &[f64; N] = bounds.first_chunk().expect("there are `N` bounds");
+    first.iter().map(|bound| (bound - value).to_bits() >> 63).sum::<u64>() as usize
 }
 
 /// Up to so many bounds, a value is compared with each.

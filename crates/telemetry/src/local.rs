@@ -35,13 +35,7 @@ impl Drop for Lease {
     }
 }
 
-/// The calling thread's cells; `None` when it must use the shared set.
-#[inline]
-fn mine() -> Option<&'static Cells> {
-    MINE.get().or_else(first_use)
-}
-
-#[cold]
+/// The calling thread's cells, taken with its first use; `None` when it must use the shared set.
 fn first_use() -> Option<&'static Cells> {
     LEASE
         .try_with(|lease| {
@@ -76,7 +70,16 @@ pub(crate) fn release(start: u32, width: u32) {
 /// Adds to a counter.
 #[inline]
 pub(crate) fn add(index: u32, n: u64) {
-    match mine() {
+    match MINE.get() {
+        Some(cells) => cells.add(index, n),
+        None => add_first(index, n),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn add_first(index: u32, n: u64) {
+    match first_use() {
         Some(cells) => cells.add(index, n),
         None => SHARED.add_shared(index, n),
     }
@@ -91,7 +94,16 @@ pub(crate) fn total(index: u32) -> u64 {
 /// Records an observation of a histogram.
 #[inline]
 pub(crate) fn record(start: u32, bucket: usize, value: f64) {
-    match mine() {
+    match MINE.get() {
+        Some(cells) => cells.record(start, bucket, value),
+        None => record_first(start, bucket, value),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn record_first(start: u32, bucket: usize, value: f64) {
+    match first_use() {
         Some(cells) => cells.record(start, bucket, value),
         None => SHARED.record_shared(start, bucket, value),
     }
