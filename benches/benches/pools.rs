@@ -1,7 +1,10 @@
-//! The pools beside `spawn_blocking` and rayon with a oneshot channel.
+//! The pools beside `spawn_blocking`, rayon with a oneshot channel, procspawn and (with `--pebble`) pebble.
 
 #[path = "pools/cpu.rs"]
 mod cpu;
+#[cfg(target_os = "linux")]
+#[path = "pools/process.rs"]
+mod process;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,6 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 fn main() {
+    #[cfg(target_os = "linux")]
+    let host = process::become_worker();
     let mut suite = Suite::from_args("pools");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(2)
@@ -41,6 +46,8 @@ fn main() {
         .at_most_of("rayon", 1.25)
         .run();
     cpu::groups(&mut suite, &runtime, &pool, &rayon);
+    #[cfg(target_os = "linux")]
+    process::groups(&mut suite, &host);
     suite.finish();
 }
 
