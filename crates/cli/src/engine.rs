@@ -369,7 +369,8 @@ fn status(outcome: &Outcome, record: &mut Record) -> Status {
             record.failure = Some(Failure::skipped(upstream));
             Status::Skipped
         }
-        Outcome::Cancelled => {
+        // No task of a file has a condition of the engine's.
+        Outcome::Cancelled | Outcome::Declined => {
             record.failure.get_or_insert_with(Failure::cancelled);
             Status::Cancelled
         }

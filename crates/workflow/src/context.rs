@@ -1,54 +1,135 @@
 //! What a running attempt sees of its run.
 
 use std::fmt;
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
 
-use crate::offload::Pools;
 use crate::run::Run;
 use crate::task::Output;
 
-/// What an attempt gets: its inputs, its number, the token that tells it to stop, and its run.
+/// What an attempt gets: its inputs, its number, the token that tells it to stop, and its run. Cheap to clone.
 #[derive(Clone)]
-pub struct Context {
+pub struct Context(pub(crate) Arc<Shared>);
+
+/// What an attempt, its handles and the engine share.
+pub(crate) struct Shared {
     pub(crate) id: Arc<str>,
     pub(crate) attempt: u32,
-    pub(crate) inputs: Arc<[(Arc<str>, Option<Output>)]>,
-    pub(crate) token: CancellationToken,
+    pub(crate) inputs: Box<[(Arc<str>, Option<Output>)]>,
     pub(crate) run: Run,
-    pub(crate) pools: Arc<Pools>,
+    /// Made when somebody asks: most tasks end before anybody does.
+    token: OnceLock<CancellationToken>,
+    /// When it last told of progress, in nanoseconds of the engine's clock.
+    progress: AtomicU64,
+    /// Whether it was stopped for want of progress.
+    idle: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn token(&self) -> &CancellationToken {
+        self.token.get_or_init(CancellationToken::new)
+    }
+
+    pub(crate) fn last_progress(&self) -> Duration {
+        // ORDERING: Relaxed; a late look makes a time-out later, never earlier.
+        Duration::from_nanos(self.progress.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn made_progress(&self, now: Duration) {
+        // ORDERING: Relaxed; see `last_progress`.
+        self.progress.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn stop_as_idle(&self) {
+        // ORDERING: Relaxed; written and read by the attempt alone.
+        self.idle.store(true, Ordering::Relaxed);
+        self.token().cancel();
+    }
+
+    pub(crate) fn was_idle(&self) -> bool {
+        // ORDERING: Relaxed; see `stop_as_idle`.
+        self.idle.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("id", &self.id)
-            .field("attempt", &self.attempt)
+            .field("id", &self.0.id)
+            .field("attempt", &self.0.attempt)
             .finish_non_exhaustive()
     }
 }
 
 impl Context {
+    pub(crate) fn new(
+        id: Arc<str>,
+        attempt: u32,
+        inputs: Box<[(Arc<str>, Option<Output>)]>,
+        run: Run,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            id,
+            attempt,
+            inputs,
+            run,
+            token: OnceLock::new(),
+            progress: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
+        }))
+    }
+
     /// The id of the task.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// Which attempt this is, counted from 1.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.0.attempt
     }
 
     /// Cancelled when the attempt is to stop: by its time-out, by a cancellation, or because the run failed. An attempt that
     /// has not ended after its grace period is dropped.
     pub fn token(&self) -> &CancellationToken {
-        &self.token
+        self.0.token()
+    }
+
+    /// A sign of life, which puts off the [`idle_timeout`](crate::Task::idle_timeout). Costs a few nanoseconds.
+    pub fn progress(&self) {
+        self.0.made_progress(self.0.run.link.now());
     }
 
     /// The run it belongs to, to submit further tasks.
     pub fn run(&self) -> &Run {
-        &self.run
+        &self.0.run
+    }
+
+    pub(crate) fn pools(&self) -> io::Result<Arc<Offload>> {
+        self.0.run.link.pools.get()
+    }
+
+    /// The first of these outputs that is there.
+    ///
+    /// # Errors
+    /// When none is, as [`input`](Self::input) says of the last.
+    pub fn first_input<T: Send + Sync + 'static>(
+        &self,
+        ids: &[&str],
+    ) -> Result<Arc<T>, InputError> {
+        let mut last = InputError { task: String::new(), why: Missing::NotANeed };
+        for id in ids {
+            match self.input(id) {
+                Ok(output) => return Ok(output),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// The output of a task that this one needs or wants.
@@ -58,6 +139,7 @@ impl Context {
     pub fn input<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
         let output = self
+            .0
             .inputs
             .iter()
             .find(|(need, _)| **need == *id)

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tidegate_limiter::{Law, Sample};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use crate::engine::{Command, Shared};
+use crate::agent::Adaptive;
+use crate::engine::{AgentChange, Command, Link, Shared};
 use crate::source::{Reading, Source};
 
 /// Steers until the engine is gone. A panic of the source or of the law changes nothing.
@@ -20,11 +21,10 @@ pub(crate) async fn steer(
     mut law: Box<dyn Law>,
     interval: Duration,
     shared: Arc<Shared>,
-    commands: mpsc::WeakUnboundedSender<Command>,
+    link: Arc<Link>,
 ) -> Result<(), Infallible> {
     let clock = Instant::now();
-    let mut ticks = tokio::time::interval_at(clock + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = ticks(interval);
     loop {
         ticks.tick().await;
         let reading = AssertUnwindSafe(source.read()).catch_unwind().await.unwrap_or_else(|_| {
@@ -38,9 +38,42 @@ pub(crate) async fn steer(
         let limit = shared.limit.load(Ordering::Relaxed);
         let next = std::panic::catch_unwind(AssertUnwindSafe(|| law.next(limit, &sample)))
             .unwrap_or(limit);
-        let Some(commands) = commands.upgrade() else { return Ok(()) };
-        if next != limit && commands.send(Command::SetLimit(next)).is_err() {
+        if next != limit && link.send(Command::SetLimit(next)).is_err() {
             return Ok(());
         }
     }
+}
+
+/// Steers the limit of one agent by what the engine measures of its attempts.
+pub(crate) async fn steer_agent(
+    agent: Arc<str>,
+    adaptive: Adaptive,
+    link: Arc<Link>,
+) -> Result<(), Infallible> {
+    let Adaptive { mut law, interval } = adaptive;
+    let mut ticks = ticks(interval);
+    loop {
+        ticks.tick().await;
+        let (reply, answer) = oneshot::channel();
+        if link.send(Command::Observe { agent: Arc::clone(&agent), reply }).is_err() {
+            return Ok(());
+        }
+        let Ok(observed) = answer.await else { return Ok(()) };
+        let sample = observed.sample(link.now());
+        let limit = observed.limit;
+        let next = std::panic::catch_unwind(AssertUnwindSafe(|| law.next(limit, &sample)))
+            .unwrap_or(limit);
+        if next != limit {
+            let change = AgentChange::Concurrency(next);
+            let _ = link.send(Command::ChangeAgent { agent: Arc::clone(&agent), change });
+        }
+    }
+}
+
+fn ticks(interval: Duration) -> Interval {
+    // A timer of no length would panic.
+    let interval = interval.max(Duration::from_millis(1));
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }

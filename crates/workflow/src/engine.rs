@@ -1,39 +1,39 @@
-//! The shell around the [`Machine`]: owns the clock, runs the work, keeps what the machine need not know.
+//! The shell around the [`Machine`]: runs the work, keeps what the machine need not know.
 //!
-//! One task drives everything. Commands and the ends of attempts come through one channel, so that the order of what
-//! happens is the order of that channel; nothing is locked and nothing is polled for.
+//! Whoever has something to tell (a command, the end of an attempt) puts it into the [`Link`]'s inbox and, if nobody else
+//! does so, takes a turn of the engine: everything that has come, one admission by the machine, what starts to the
+//! [`runners`]. The order of what happens is the order of the inbox.
 
+mod agents;
 mod attempt;
+mod link;
 mod live;
+mod runners;
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidegate_taskgroup::Spawner;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{oneshot, watch};
 
-use crate::event::{Event, EventKind, Outcome};
+use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::Graph;
-use crate::machine::{Action, AgentId, Attempt, ById, End, Machine, RunId, TaskRef};
+use crate::machine::{Action, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, TaskRef};
 use crate::metrics::Metrics;
-use crate::offload::Pools;
-use crate::run::{Finished, Run, SubmitError, Waiting};
-use crate::task::{Output, Task, TaskError};
+use crate::run::{Finished, Run, Status, SubmitError, Waiting};
+use crate::task::{Task, TaskError};
+use agents::Agents;
+pub(crate) use agents::{AgentChange, Observed, Settings};
+use attempt::{Ended, Job};
+pub(crate) use link::{Link, memory_of};
 use live::Live;
-
-/// How many messages one turn of the loop takes at most.
-const BATCH: usize = 256;
+pub(crate) use runners::Runners;
 
 /// What the engine is told.
-#[derive(Debug)]
 pub(crate) enum Command {
     Start {
         run: RunId,
-        graph: Graph,
+        graph: Box<Graph>,
         done: Done,
     },
     Submit {
@@ -48,20 +48,36 @@ pub(crate) enum Command {
         run: RunId,
         task: Arc<str>,
     },
+    SetPriority {
+        run: RunId,
+        task: Arc<str>,
+        priority: i32,
+    },
     Why {
         run: RunId,
         task: Arc<str>,
         reply: oneshot::Sender<Option<Waiting>>,
     },
+    Status {
+        run: RunId,
+        reply: oneshot::Sender<Option<Status>>,
+    },
     SetLimit(usize),
-    SetAgentLimit {
+    ChangeAgent {
         agent: Arc<str>,
-        limit: usize,
+        change: AgentChange,
     },
-    Ended {
-        task: TaskRef,
-        result: Ended,
+    ResourceChanged(Arc<str>),
+    SetTenant {
+        tenant: Arc<str>,
+        weight: f64,
     },
+    /// What was measured of an agent since it was last asked for.
+    Observe {
+        agent: Arc<str>,
+        reply: oneshot::Sender<Observed>,
+    },
+    Ended(Ended),
 }
 
 /// Who learns that a run is over.
@@ -71,18 +87,6 @@ pub(crate) enum Done {
     Owner(oneshot::Sender<Finished>),
     /// Nobody in particular: a task of `go`, whose failure is kept for `wait`.
     Service,
-}
-
-/// How an attempt ended.
-pub(crate) type Ended = Result<AttemptOutput, TaskError>;
-
-/// An output, with the `Debug` that the channel's error wants.
-pub(crate) struct AttemptOutput(pub(crate) Output);
-
-impl std::fmt::Debug for AttemptOutput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AttemptOutput")
-    }
 }
 
 /// The first failure among the tasks of `go`.
@@ -99,157 +103,193 @@ pub(crate) struct Shared {
     /// How many runs are live or on their way to the engine.
     pub(crate) live: watch::Sender<usize>,
     pub(crate) failure: parking_lot::Mutex<Option<FirstFailure>>,
-    pub(crate) events: broadcast::Sender<Event>,
-}
-
-/// The limits of agents, by name.
-#[derive(Debug, Clone)]
-pub(crate) struct AgentLimits {
-    pub(crate) default: usize,
-    pub(crate) named: HashMap<Arc<str>, usize>,
+    pub(crate) events: Log,
 }
 
 pub(crate) struct Engine {
     machine: Machine,
-    agents: HashMap<Arc<str>, AgentId>,
-    agent_limits: AgentLimits,
+    agents: Agents,
     runs: ById<Live>,
-    commands: mpsc::UnboundedSender<Command>,
-    group: Spawner<(), Infallible>,
+    link: Arc<Link>,
+    runners: Arc<Runners>,
     shared: Arc<Shared>,
     metrics: Metrics,
-    pools: Arc<Pools>,
     fail_fast: bool,
-    clock: Instant,
+    /// What is started at the end of the turn.
+    jobs: Vec<Job>,
+    /// What is told at the end of the turn, while anybody listens.
+    told: Vec<Event>,
+    is_read: bool,
+    /// Empty between turns; its memory serves them all.
+    actions: Vec<Action>,
 }
 
 impl Engine {
     pub(crate) fn new(
         limit: usize,
-        agent_limits: AgentLimits,
-        commands: mpsc::UnboundedSender<Command>,
-        group: Spawner<(), Infallible>,
+        settings: Settings,
+        link: Arc<Link>,
+        runners: Arc<Runners>,
         shared: Arc<Shared>,
         metrics: Metrics,
         fail_fast: bool,
     ) -> Self {
         metrics.limit.set(limit as f64);
+        let mut machine = Machine::new(limit);
         Self {
-            machine: Machine::new(limit),
-            agents: HashMap::new(),
-            agent_limits,
+            agents: Agents::new(settings, &mut machine),
+            machine,
             runs: ById::default(),
-            commands,
-            group,
+            runners,
+            link,
             shared,
             metrics,
-            pools: Arc::default(),
             fail_fast,
-            clock: Instant::now(),
+            jobs: Vec::new(),
+            told: Vec::new(),
+            is_read: false,
+            actions: Vec::new(),
         }
     }
 
-    /// Runs until it is dropped with the orchestrator's group.
-    pub(crate) async fn drive(
-        mut self,
-        mut inbox: mpsc::UnboundedReceiver<Command>,
-    ) -> Result<(), Infallible> {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut actions = Vec::new();
-        loop {
-            let due = self.machine.next_due();
-            let timer = async {
-                match due {
-                    Some(at) => tokio::time::sleep_until(self.clock + at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                received = inbox.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
-                () = timer => self.machine.tick(self.clock.elapsed(), &mut actions),
-            }
-            for command in batch.drain(..) {
-                self.obey(command, &mut actions);
-                // At once, so that the next command finds what this one has brought about.
-                self.perform_all(&mut actions);
-            }
-            self.perform_all(&mut actions);
-            self.publish_load();
+    /// Takes what has come, in its order, and starts what may start.
+    pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.is_read = self.shared.events.is_read();
+        for command in commands.drain(..) {
+            self.obey(command, now, &mut actions);
+            // At once, so that the next command finds what this one has brought about.
+            self.perform_all(&mut actions, now);
         }
+        self.machine.tick(now, &mut actions);
+        self.machine.admit(now, &mut actions);
+        self.perform_all(&mut actions, now);
+        self.runners.push(&mut self.jobs);
+        self.shared.events.tell(&mut self.told);
+        self.publish_load();
+        self.actions = actions;
     }
 
-    fn obey(&mut self, command: Command, actions: &mut Vec<Action>) {
-        let now = self.clock.elapsed();
+    /// When the next turn is needed even if nothing comes.
+    pub(crate) fn next_due(&mut self) -> Option<Duration> {
+        self.machine.next_due()
+    }
+
+    fn obey(&mut self, command: Command, now: Duration, actions: &mut Vec<Action>) {
         match command {
-            Command::Start { run, graph, done } => self.start(run, graph, done, now, actions),
+            Command::Ended(ended) => self.ended(ended, now, actions),
+            Command::Start { run, graph, done } => self.start(run, *graph, done, now, actions),
             Command::Submit { run, task, before, reply } => {
                 let taken = self.submit(run, *task, &before, now, actions);
                 // Whoever asked may have gone; the task is in the run all the same.
                 let _ = reply.send(taken);
             }
-            Command::CancelRun(run) => self.machine.cancel_run(run, now, actions),
+            Command::CancelRun(run) => self.machine.cancel_run(run, actions),
             Command::CancelAll => {
                 let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
                 runs.sort_unstable();
-                runs.into_iter().for_each(|run| self.machine.cancel_run(run, now, actions));
+                runs.into_iter().for_each(|run| self.machine.cancel_run(run, actions));
             }
             Command::CancelTask { run, task } => {
                 if let Some(task) = self.find(run, &task) {
-                    self.machine.cancel_task(task, now, actions);
+                    self.machine.cancel_task(task, actions);
+                }
+            }
+            Command::SetPriority { run, task, priority } => {
+                if let Some(task) = self.find(run, &task) {
+                    self.machine.set_priority(task, priority);
                 }
             }
             Command::Why { run, task, reply } => {
+                self.machine.admit(now, actions);
+                self.perform_all(actions, now);
                 let _ = reply.send(self.find(run, &task).and_then(|task| self.why(task, now)));
+            }
+            Command::Status { run, reply } => {
+                self.machine.admit(now, actions);
+                self.perform_all(actions, now);
+                let _ = reply.send(self.status(run, now));
             }
             Command::SetLimit(limit) => {
                 let from = self.machine.limit();
                 if from != limit {
-                    self.machine.set_limit(limit, now, actions);
+                    self.machine.set_limit(limit);
                     // ORDERING: Relaxed; a figure for people and for the controller, which guards nothing.
                     self.shared.limit.store(limit, Ordering::Relaxed);
                     self.metrics.limit.set(limit as f64);
-                    self.tell(EventKind::LimitChanged { from, to: limit });
+                    self.tell(now, || EventKind::LimitChanged { from, to: limit });
                 }
             }
-            Command::SetAgentLimit { agent, limit } => {
-                self.agent_limits.named.insert(Arc::clone(&agent), limit);
-                if let Some(id) = self.agents.get(&agent) {
-                    self.machine.set_agent_limit(*id, limit, now, actions);
+            Command::ChangeAgent { agent, change } => {
+                let (from, to) = self.agents.change(&agent, change, &mut self.machine);
+                if from != to {
+                    self.tell(now, || EventKind::AgentLimitChanged { agent, from, to });
                 }
             }
-            Command::Ended { task, result } => self.ended(task, result, now, actions),
+            Command::ResourceChanged(resource) => {
+                let capacity = self.link.capacities.lock().get(&resource).copied();
+                if let Some(capacity) = capacity {
+                    self.agents.set_resource(&resource, capacity, &mut self.machine);
+                }
+            }
+            Command::SetTenant { tenant, weight } => {
+                self.agents.set_tenant(&tenant, weight, &mut self.machine);
+            }
+            Command::Observe { agent, reply } => {
+                let _ = reply.send(self.agents.observe(&agent, &self.machine));
+            }
         }
     }
 
     fn start(
         &mut self,
-        run: RunId,
+        id: RunId,
         graph: Graph,
         done: Done,
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
-        let fail_fast = graph.fail_fast;
-        let mut live = Live::new(done, now);
-        let mut specs = Vec::with_capacity(graph.tasks.len());
-        let Graph { places, tasks, .. } = graph;
-        for task in tasks.into_iter().flatten() {
-            let agent = self.agent(&task.agent);
-            let spec = Live::spec(&places, &task, agent);
-            live.add(task, spec.needs.iter().map(|need| need.task).collect());
-            specs.push(spec);
+        let Graph { places, tasks, fail_fast, timeout, budget, tenant, .. } = graph;
+        let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
+        let mut run = crate::machine::Run::new(fail_fast, budget);
+        let handle = Run { id, link: Arc::clone(&self.link) };
+        let mut live = Live::new(handle, tenant, places, done, now);
+        let count = tasks.len();
+        for planned in tasks.into_iter().flatten() {
+            let agent = self.agents.id_of(&planned.task, &mut self.machine);
+            run.push(self.spec(&planned.task, planned.needs, tenant));
+            live.add(planned.task, agent);
         }
-        live.places = places;
-        self.tell(EventKind::RunStarted { run: run.0, tasks: specs.len() });
-        self.runs.insert(run, live);
-        self.machine.submit(run, specs, fail_fast, now, actions);
+        self.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
+        self.runs.insert(id, live);
+        self.machine.submit(id, run, timeout, now, actions);
+    }
+
+    /// What the machine is told of a task.
+    fn spec(
+        &mut self,
+        task: &Task,
+        needs: Box<[Need]>,
+        tenant: crate::machine::TenantId,
+    ) -> NodeSpec {
+        let class = self.agents.class(task, tenant, &mut self.machine);
+        let estimate = task.estimate.map_or(1.0, |estimate| estimate.as_secs_f32());
+        let extras = task.extras.as_deref();
+        NodeSpec {
+            needs,
+            class,
+            priority: task.priority,
+            estimate,
+            complexity: extras.map_or(1.0, |extras| extras.complexity),
+            cost: extras.map_or(0, |extras| extras.cost),
+            policy: Policy { timeout: task.timeout, retry: task.retry },
+        }
     }
 
     fn submit(
         &mut self,
         run: RunId,
-        task: Task,
+        mut task: Task,
         before: &[Arc<str>],
         now: Duration,
         actions: &mut Vec<Action>,
@@ -258,18 +298,19 @@ impl Engine {
         if live.places.get(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
+        self.link.check(&task).map_err(SubmitError::TooMuch)?;
         let place = |id: &Arc<str>| {
             live.places.get(id).ok_or_else(|| SubmitError::Unknown { id: id.to_string() })
         };
         let followers = before.iter().map(place).collect::<Result<Vec<u32>, _>>()?;
-        let needs =
-            task.needs.iter().map(|(need, _)| place(need)).collect::<Result<Vec<u32>, _>>()?;
+        let need = |(id, on): &(Arc<str>, _)| Ok(Need { task: place(id)?, on: *on });
+        let needs = task.needs.iter().map(need).collect::<Result<Box<[Need]>, _>>()?;
         for (follower, id) in followers.iter().zip(before) {
             if !self.machine.is_pending(TaskRef { run, node: *follower }) {
                 return Err(SubmitError::Late { id: id.to_string() });
             }
             if let Some(at) =
-                needs.iter().position(|need| self.machine.reaches(run, *follower, *need))
+                needs.iter().position(|need| self.machine.reaches(run, *follower, need.task))
             {
                 return Err(SubmitError::Cycle {
                     need: task.needs[at].0.to_string(),
@@ -277,76 +318,85 @@ impl Engine {
                 });
             }
         }
-        let agent = self.agent(&task.agent);
+        let tenant = live.tenant;
+        let agent = self.agents.id_of(&task, &mut self.machine);
+        let spec = self.spec(&task, needs, tenant);
+        task.needs = Vec::new();
         let id = Arc::clone(&task.id);
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
-        let spec = Live::spec(&live.places, &task, agent);
         live.places.name(&id);
-        let node = live.add(task, needs);
-        for follower in &followers {
-            live.needs[*follower as usize].push(node);
-            live.tasks[*follower as usize].task.needs.push((Arc::clone(&id), false));
-        }
-        self.tell(EventKind::TaskAdded { run: run.0, task: id });
-        self.machine.insert(run, spec, &followers, now, actions);
+        live.add(task, agent);
+        self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
+        self.machine.insert(run, spec, &followers, actions);
         Ok(())
     }
 
-    fn ended(&mut self, task: TaskRef, result: Ended, now: Duration, actions: &mut Vec<Action>) {
-        let Some(live) = self.runs.get_mut(&task.run) else { return };
-        let attempt = live.attempt_ended(task.node, now);
-        self.metrics.duration.observe_duration(attempt);
-        let ended = match result {
-            Ok(AttemptOutput(output)) => {
-                live.tasks[task.node as usize].output = Some(output);
+    fn ended(&mut self, ended: Ended, now: Duration, actions: &mut Vec<Action>) {
+        let Some(live) = self.runs.get_mut(&ended.task.run) else { return };
+        let took = ended.ended.saturating_sub(ended.began);
+        live.attempt_ended(ended.task.node, took, now);
+        self.metrics.duration.observe_duration(took);
+        let task = ended.task;
+        let entry = &mut live.tasks[task.node];
+        let agent = entry.agent;
+        let verdict = match ended.result {
+            Ok(output) => {
+                entry.output = output;
                 Attempt::Succeeded
             }
-            Err(error) => {
-                live.tasks[task.node as usize].error = Some(error.message());
-                Attempt::Failed { retryable: error.is_retryable() }
+            Err(failure) => {
+                entry.body = ended.body;
+                match failure {
+                    attempt::Failure::Declined => Attempt::Declined,
+                    attempt::Failure::Idle => {
+                        entry.error = Some("made no progress for too long".into());
+                        Attempt::TimedOut
+                    }
+                    attempt::Failure::Error(error) => {
+                        entry.error = Some(error.message().into());
+                        Attempt::Failed { retryable: error.is_retryable() }
+                    }
+                }
             }
         };
-        self.machine.ended(task, ended, now, actions);
+        self.agents.ended(agent, took, verdict);
+        self.machine.ended(task, verdict, took, now, actions);
     }
 
-    fn perform_all(&mut self, actions: &mut Vec<Action>) {
+    fn perform_all(&mut self, actions: &mut Vec<Action>, now: Duration) {
         for action in actions.drain(..) {
-            self.perform(action);
+            self.perform(action, now);
         }
     }
 
-    fn perform(&mut self, action: Action) {
-        let now = self.clock.elapsed();
+    fn perform(&mut self, action: Action, now: Duration) {
         match action {
             Action::Ready { task } => {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let entry = &mut live.tasks[task.node as usize];
+                let entry = &mut live.tasks[task.node];
                 entry.ready.get_or_insert(now);
-                let id = Arc::clone(&entry.task.id);
-                self.tell(EventKind::TaskReady { run: task.run.0, task: id });
+                if self.is_read {
+                    let id = Arc::clone(&entry.id);
+                    self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
+                }
             }
             Action::Start { task, attempt } => self.start_attempt(task, attempt, now),
             Action::Stop { task } => {
-                let token = self
-                    .runs
-                    .get(&task.run)
-                    .and_then(|live| live.tasks[task.node as usize].token.as_ref());
-                if let Some(token) = token {
-                    token.cancel();
+                let live = self.runs.get(&task.run);
+                if let Some(context) = live.and_then(|live| live.tasks[task.node].running.as_ref())
+                {
+                    context.token().cancel();
                 }
             }
             Action::Retry { task, failed, timed_out, at } => {
                 self.metrics.retries.inc();
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let entry = &mut live.tasks[task.node as usize];
-                let error = entry
-                    .error
-                    .take()
-                    .filter(|_| !timed_out)
-                    .unwrap_or_else(|| "timed out".to_owned());
-                let id = Arc::clone(&entry.task.id);
+                let entry = &mut live.tasks[task.node];
+                let error = entry.error.take().filter(|_| !timed_out);
+                let error = error.map_or_else(|| "timed out".to_owned(), String::from);
+                let id = Arc::clone(&entry.id);
                 let delay = at.saturating_sub(now);
-                self.tell(EventKind::TaskRetrying {
+                self.tell(now, || EventKind::TaskRetrying {
                     run: task.run.0,
                     task: id,
                     attempt: failed,
@@ -354,48 +404,43 @@ impl Engine {
                     delay,
                 });
             }
-            Action::Settled { task, end } => self.settled(task, end, now),
+            Action::Settled { task, end } => {
+                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                let (entry, outcome) = live.settled(task.node, end, now);
+                self.metrics.ended(&entry.id, outcome);
+                if self.is_read {
+                    let (id, attempts, outcome) =
+                        (Arc::clone(&entry.id), entry.attempts, outcome.clone());
+                    let run = task.run.0;
+                    self.tell(now, || EventKind::TaskEnded { run, task: id, attempts, outcome });
+                }
+            }
             Action::RunDone { run } => self.run_done(run, now),
         }
     }
 
     fn start_attempt(&mut self, task: TaskRef, attempt: u32, now: Duration) {
         let Some(live) = self.runs.get_mut(&task.run) else { return };
-        let run = Run { id: task.run, commands: self.commands.clone() };
-        let pools = Arc::clone(&self.pools);
-        let (context, body, grace) = live.attempt_started(task.node, attempt, run, pools, now);
-        let entry = &live.tasks[task.node as usize];
-        let (id, agent) = (Arc::clone(&entry.task.id), Arc::clone(&entry.task.agent));
-        let work = attempt::attempt(task, context, body, grace, self.commands.clone());
-        self.tell(EventKind::TaskStarted { run: task.run.0, task: id, attempt, agent });
-        // A refusal means that the orchestrator was dropped: the attempt's guard reports its end, and this loop ends with it.
-        let _ = self.group.spawn(work);
-    }
-
-    fn settled(&mut self, task: TaskRef, end: End, now: Duration) {
-        let Some(live) = self.runs.get_mut(&task.run) else { return };
-        let because = match end {
-            End::Skipped { because } => Some(Arc::clone(&live.tasks[because as usize].task.id)),
-            _ => None,
-        };
-        let entry = &mut live.tasks[task.node as usize];
-        let outcome = match (end, because) {
-            (End::Skipped { .. }, Some(because)) => Outcome::Skipped { because },
-            (End::Succeeded, _) => Outcome::Succeeded,
-            (End::TimedOut, _) => Outcome::TimedOut,
-            (End::Failed, _) => Outcome::Failed { error: entry.error.take().unwrap_or_default() },
-            (End::Cancelled | End::Skipped { .. }, _) => Outcome::Cancelled,
-        };
-        entry.ended = Some((now, outcome.clone()));
-        let (id, attempts) = (Arc::clone(&entry.task.id), entry.attempts);
-        self.metrics.ended(&id, &outcome);
-        self.tell(EventKind::TaskEnded { run: task.run.0, task: id, attempts, outcome });
+        let job = live.attempt_started(task, attempt, self.machine.needs(task), now);
+        let agent = live.tasks[task.node].agent;
+        self.agents.started(agent, self.machine.use_of(agent).0);
+        if self.is_read {
+            let (id, agent) =
+                (Arc::clone(&live.tasks[task.node].id), Arc::clone(self.agents.name(agent)));
+            self.tell(now, || EventKind::TaskStarted { run: task.run.0, task: id, attempt, agent });
+        }
+        self.jobs.push(job);
     }
 
     fn run_done(&mut self, run: RunId, now: Duration) {
-        let Some(live) = self.runs.remove(&run) else { return };
-        self.tell(EventKind::RunEnded { run: run.0 });
-        let (finished, done) = live.finish(now);
+        let (Some(live), Some(graph)) = (self.runs.remove(&run), self.machine.take_over(run))
+        else {
+            return;
+        };
+        self.tell(now, || EventKind::RunEnded { run: run.0 });
+        // Whoever hears that the run is over has been told all of it.
+        self.shared.events.tell(&mut self.told);
+        let (finished, done) = live.finish(&graph, &self.agents, now);
         match done {
             // The owner may have gone.
             Done::Owner(owner) => drop_contained(owner.send(finished)),
@@ -407,7 +452,7 @@ impl Engine {
                     let is_first =
                         self.shared.failure.lock().get_or_insert_with(|| first.clone()) == &first;
                     if self.fail_fast && is_first {
-                        let _ = self.commands.send(Command::CancelAll);
+                        let _ = self.link.send(Command::CancelAll);
                     }
                 }
                 drop_contained(finished);
@@ -424,43 +469,44 @@ impl Engine {
         self.metrics.ready.set(ready as f64);
     }
 
-    fn why(&self, task: TaskRef, now: Duration) -> Option<Waiting> {
+    fn why(&mut self, task: TaskRef, now: Duration) -> Option<Waiting> {
         use crate::machine::Waiting as Why;
+        let why = self.machine.waiting(task, now)?;
         let live = self.runs.get(&task.run)?;
-        let id = |node: u32| Arc::clone(&live.tasks[node as usize].task.id);
-        Some(match self.machine.waiting(task)? {
+        let id = |node: u32| Arc::clone(&live.tasks[node].id);
+        let agent = || Arc::clone(self.agents.name(live.tasks[task.node].agent));
+        let remaining =
+            |until: Duration| (until < Duration::MAX).then(|| until.saturating_sub(now));
+        Some(match why {
             Why::Needs(needs) => Waiting::Needs { tasks: needs.into_iter().map(id).collect() },
             Why::Limit => Waiting::Limit,
-            Why::AgentLimit => Waiting::AgentLimit {
-                agent: Arc::clone(&live.tasks[task.node as usize].task.agent),
-            },
+            Why::AgentLimit => Waiting::AgentLimit { agent: agent() },
+            Why::Rate { until } => Waiting::Rate { agent: agent(), remaining: remaining(until) },
+            Why::Breaker { until } => {
+                Waiting::Breaker { agent: agent(), remaining: remaining(until) }
+            }
+            Why::Resource { resource, wanted, free } => {
+                Waiting::Resource { resource: self.agents.resource_name(resource), wanted, free }
+            }
             Why::Backoff { until } => Waiting::Backoff { remaining: until.saturating_sub(now) },
             Why::Running => Waiting::Running,
             Why::Done => Waiting::Over,
         })
     }
 
+    fn status(&self, run: RunId, now: Duration) -> Option<Status> {
+        let progress = self.machine.progress(run)?;
+        Some(self.runs.get(&run)?.status(&progress, self.machine.limit(), now))
+    }
+
     fn find(&self, run: RunId, id: &str) -> Option<TaskRef> {
         Some(TaskRef { run, node: self.runs.get(&run)?.places.get(id)? })
     }
 
-    fn agent(&mut self, name: &Arc<str>) -> AgentId {
-        if let Some(id) = self.agents.get(name) {
-            return *id;
-        }
-        let limits = &self.agent_limits;
-        let limit = limits.named.get(name).copied();
-        let default = if **name == *crate::DEFAULT_AGENT { usize::MAX } else { limits.default };
-        let id = self.machine.add_agent(limit.unwrap_or(default));
-        self.agents.insert(Arc::clone(name), id);
-        id
-    }
-
     /// Costs next to nothing while nobody listens.
-    fn tell(&self, kind: EventKind) {
-        if self.shared.events.receiver_count() > 0 {
-            // Nobody listens any more: the event is of no use.
-            let _ = self.shared.events.send(Event { at: self.clock.elapsed(), kind });
+    fn tell(&mut self, at: Duration, kind: impl FnOnce() -> EventKind) {
+        if self.is_read {
+            self.told.push(Event { at, kind: kind() });
         }
     }
 }
@@ -468,4 +514,9 @@ impl Engine {
 /// Drops values of the user, whose destructors may panic, without taking the engine down.
 fn drop_contained<T>(value: T) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+}
+
+/// An attempt that could not be reported as it ended.
+fn aborted() -> TaskError {
+    TaskError::fatal("aborted")
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+mod log;
+
+pub(crate) use log::Log;
 
 /// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub enum Outcome {
     TimedOut,
     /// It was cancelled, alone or with its run.
     Cancelled,
+    /// It never did its work: its condition said no.
+    Declined,
     /// It never started.
     Skipped {
         /// The task that did not succeed.
@@ -114,6 +118,15 @@ pub enum EventKind {
         /// The limit now.
         to: usize,
     },
+    /// The limit of an agent is another.
+    AgentLimitChanged {
+        /// The agent.
+        agent: Arc<str>,
+        /// The limit before.
+        from: usize,
+        /// The limit now.
+        to: usize,
+    },
     /// Every task of a run is over.
     RunEnded {
         /// Its number.
@@ -124,7 +137,7 @@ pub enum EventKind {
 /// A reader of the event stream. It never slows the engine: a reader that falls behind by more than the stream's capacity
 /// loses the oldest events and is told how many.
 #[derive(Debug)]
-pub struct Events(pub(crate) broadcast::Receiver<Event>);
+pub struct Events(pub(crate) log::Reader);
 
 /// What a reader of the event stream gets.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,19 +154,11 @@ impl Events {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Next> {
-        match self.0.recv().await {
-            Ok(event) => Some(Next::Event(event)),
-            Err(RecvError::Lagged(lost)) => Some(Next::Lost(lost)),
-            Err(RecvError::Closed) => None,
-        }
+        self.0.next().await
     }
 
     /// The next event if one is there.
     pub fn try_next(&mut self) -> Option<Next> {
-        match self.0.try_recv() {
-            Ok(event) => Some(Next::Event(event)),
-            Err(TryRecvError::Lagged(lost)) => Some(Next::Lost(lost)),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
-        }
+        self.0.try_next()
     }
 }

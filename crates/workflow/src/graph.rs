@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::chunks::Chunks;
+use crate::machine::Need;
 use crate::task::Task;
 
 /// Tasks and who needs whom. Tasks come in any order: a need may name a task that is added later.
@@ -25,9 +28,20 @@ use crate::task::Task;
 #[derive(Debug, Default)]
 pub struct Graph {
     pub(crate) places: Places,
-    pub(crate) tasks: Vec<Option<Task>>,
+    pub(crate) tasks: Chunks<Option<Planned>>,
     pub(crate) fail_fast: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) budget: Option<u64>,
+    pub(crate) tenant: Option<Arc<str>>,
     added: usize,
+}
+
+/// A task whose needs have found their places.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// Its `needs` are empty: they are beside it.
+    pub(crate) task: Task,
+    pub(crate) needs: Box<[Need]>,
 }
 
 /// Ids and their places, in the order in which they were first named.
@@ -46,6 +60,10 @@ impl Places {
         let next = u32::try_from(self.by_id.len()).expect("a graph has fewer than 2^32 tasks");
         *self.by_id.entry(Arc::clone(id)).or_insert(next)
     }
+
+    fn id_of(&self, place: u32) -> Option<&Arc<str>> {
+        self.by_id.iter().find(|(_, at)| **at == place).map(|(id, _)| id)
+    }
 }
 
 impl Graph {
@@ -56,14 +74,34 @@ impl Graph {
 
     /// The graph of one task that needs nobody.
     pub(crate) fn of(task: Task) -> Self {
-        let mut places = Places::default();
-        places.name(&task.id);
-        Self { places, tasks: vec![Some(task)], fail_fast: false, added: 1 }
+        let mut graph = Self::default();
+        graph.places.name(&task.id);
+        graph.tasks.push(Some(Planned { task, needs: Box::default() }));
+        graph.added = 1;
+        graph
     }
 
     /// The run stops at the first task that fails for good: what has not started is cancelled, what runs is asked to stop.
     pub fn fail_fast(mut self, fail_fast: bool) -> Self {
         self.fail_fast = fail_fast;
+        self
+    }
+
+    /// The longest that the run may take. Then what has not started is cancelled, and what runs is asked to stop.
+    pub fn timeout(mut self, duration: Duration) -> Self {
+        self.timeout = Some(duration);
+        self
+    }
+
+    /// What its tasks may [`cost`](Task::cost) together, in any unit: cents, tokens.
+    pub fn budget(mut self, budget: u64) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Whose run it is. Tenants share the slots by their weights: see [`Builder::tenant`](crate::Builder::tenant).
+    pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.tenant = Some(name.into());
         self
     }
 
@@ -81,69 +119,79 @@ impl Graph {
     ///
     /// # Errors
     /// When a task of this id was added before, or when the task would close a cycle; the graph is then as it was.
-    pub fn add(&mut self, task: Task) -> Result<(), AddError> {
+    pub fn add(&mut self, mut task: Task) -> Result<(), AddError> {
+        let named = self.places.get(&task.id);
         // Only a task that others have named before can close a cycle: nothing leads to a new name.
-        if let Some(place) = self.places.get(&task.id) {
-            if self.tasks[place as usize].is_some() {
+        if let Some(place) = named {
+            if self.tasks[place].is_some() {
                 return Err(AddError::Duplicate { id: task.id.to_string() });
             }
-            if let Some(path) = self.cycle(&task) {
+            if let Some(path) = self.cycle(place, &task) {
                 return Err(AddError::Cycle { path });
             }
         } else if task.needs.iter().any(|(need, _)| *need == task.id) {
             return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
-        for id in std::iter::once(&task.id).chain(task.needs.iter().map(|(need, _)| need)) {
-            if self.places.name(id) as usize == self.tasks.len() {
-                self.tasks.push(None);
-            }
-        }
-        let place = self.places.name(&task.id) as usize;
-        self.tasks[place] = Some(task);
+        let place = named.unwrap_or_else(|| self.place(&task.id));
+        let needs = std::mem::take(&mut task.needs);
+        let needs = needs.into_iter().map(|(id, on)| Need { task: self.place(&id), on }).collect();
+        self.tasks[place] = Some(Planned { task, needs });
         self.added += 1;
         Ok(())
     }
 
+    fn place(&mut self, id: &Arc<str>) -> u32 {
+        let place = self.places.name(id);
+        if place as usize == self.tasks.len() {
+            self.tasks.push(None);
+        }
+        place
+    }
+
     /// The tasks that others need and nobody has added, each with one that needs it.
     pub(crate) fn unresolved(&self) -> Vec<Unresolved> {
+        if self.added == self.tasks.len() {
+            return Vec::new();
+        }
         let tasks = self.tasks.iter().flatten();
-        let needs = tasks.flat_map(|task| task.needs.iter().map(move |(need, _)| (need, task)));
-        let missing = needs.filter(|(need, _)| {
-            self.places.get(need).is_none_or(|place| self.tasks[place as usize].is_none())
-        });
+        let needs = tasks.flat_map(|of| of.needs.iter().map(move |need| (need.task, &of.task.id)));
+        let missing = needs.filter(|(place, _)| self.tasks[*place].is_none());
         missing
-            .map(|(need, task)| Unresolved { id: need.to_string(), needed_by: task.id.to_string() })
+            .filter_map(|(place, needed_by)| {
+                let id = self.places.id_of(place)?.to_string();
+                Some(Unresolved { id, needed_by: needed_by.to_string() })
+            })
             .collect()
     }
 
-    /// The cycle that `task` would close, from its id to its id along the needs.
-    fn cycle(&self, task: &Task) -> Option<Vec<String>> {
-        let mut came_from: HashMap<&str, &str> = HashMap::new();
-        let mut open: Vec<&str> = Vec::new();
-        for (need, _) in &task.needs {
-            came_from.entry(need).or_insert(&task.id);
+    /// The cycle that `task` would close at its `place`, from its id to its id along the needs.
+    fn cycle(&self, place: u32, task: &Task) -> Option<Vec<String>> {
+        let mut came_from: HashMap<u32, u32> = HashMap::new();
+        let mut open: Vec<u32> = Vec::new();
+        for need in task.needs.iter().filter_map(|(need, _)| self.places.get(need)) {
+            came_from.entry(need).or_insert(place);
             open.push(need);
         }
         while let Some(at) = open.pop() {
-            if *at == *task.id {
-                let mut path = vec![at.to_owned()];
-                let mut back = came_from[at];
+            if at == place {
+                let id = |at: u32| match &self.tasks[at] {
+                    Some(of) => of.task.id.to_string(),
+                    None => task.id.to_string(),
+                };
+                let mut path = vec![id(at)];
+                let mut back = came_from[&at];
                 while back != at {
-                    path.push(back.to_owned());
-                    back = came_from[back];
+                    path.push(id(back));
+                    back = came_from[&back];
                 }
-                path.push(at.to_owned());
+                path.push(id(at));
                 path.reverse();
                 return Some(path);
             }
-            let place = self.places.get(at);
-            let Some(known) = place.and_then(|place| self.tasks[place as usize].as_ref()) else {
-                continue;
-            };
-            for (need, _) in &known.needs {
-                if !came_from.contains_key(&**need) {
-                    came_from.insert(need, at);
-                    open.push(need);
+            for need in self.tasks[at].iter().flat_map(|of| of.needs.iter()) {
+                if let std::collections::hash_map::Entry::Vacant(new) = came_from.entry(need.task) {
+                    new.insert(at);
+                    open.push(need.task);
                 }
             }
         }

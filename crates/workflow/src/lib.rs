@@ -18,6 +18,8 @@
 //! `tidegate-limiter`.
 #![forbid(unsafe_code)]
 
+mod agent;
+mod chunks;
 mod context;
 mod controller;
 mod engine;
@@ -27,19 +29,22 @@ mod machine;
 mod metrics;
 mod offload;
 mod orchestrator;
+mod prioritizer;
 mod report;
 mod retry;
 mod run;
 mod source;
 mod task;
 
+pub use agent::{Agent, Breaker};
 pub use context::{Context, InputError, Missing};
 pub use event::{Event, EventKind, Events, Next, Outcome};
 pub use graph::{AddError, Graph, Unresolved};
 pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};
+pub use prioritizer::{Facts, Prioritizer, Weighted};
 pub use report::{Report, TaskReport};
 pub use retry::Retry;
-pub use run::{Finished, Run, Running, Stopped, SubmitError, Waiting};
+pub use run::{Finished, Run, Running, Status, Stopped, SubmitError, TooMuch, Waiting};
 pub use source::{Reading, RegistrySource, Source};
 pub use task::{DEFAULT_AGENT, Task, TaskError};
 

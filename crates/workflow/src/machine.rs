@@ -14,13 +14,18 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `running` is the number of tasks in `Running`, overall and for each agent; it exceeds a limit only after the limit shrank.
-//! 2. A task is started only if a slot of its agent and an overall slot are free: both are taken at once or neither.
-//! 3. A blocked agent blocks only itself: every agent has its own ready queue.
+//! 1. What runs stays within every limit, overall, of its agent and of each resource; use exceeds a limit only after the
+//!    limit shrank. No minute sees more starts of an agent than its rate.
+//! 2. A task is started only if all that it takes is free: it takes everything at once or nothing.
+//! 3. A blocked agent blocks only itself (see [`admission`]).
 //! 4. Every task of a run ends as `Done` exactly once, and the run is told as done after its last task.
-//! 5. Nothing of a run is kept once it is done.
+//! 5. Nothing of a run is kept once it is done and handed over.
+//! 6. Events change the state; only [`Machine::admit`] starts tasks. The driver calls it when it has told all it knows.
 
+mod admission;
+mod breaker;
 mod by_id;
+mod rate;
 mod ready;
 mod run;
 #[cfg(test)]
@@ -30,13 +35,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use admission::Admission;
+pub(crate) use admission::Demand;
+pub use breaker::Breaker;
+use breaker::Health;
 pub(crate) use by_id::ById;
-use ready::Ready;
-pub(crate) use run::{Need, NodeSpec};
-use run::{Run, State};
+use ready::Key;
+use run::State;
+pub(crate) use run::{Need, NodeSpec, On, Policy, Progress, Run};
 
 /// Missing needs of a task that is about to be skipped.
 const TO_BE_SKIPPED: u32 = u32::MAX;
+
+/// How many timers of attempts that are over are kept before they are thrown out.
+const STALE_TIMERS: usize = 1024;
 
 /// A number that no two runs of a machine share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,9 +61,30 @@ pub(crate) struct TaskRef {
     pub(crate) node: u32,
 }
 
-/// An agent, by the order in which the machine met them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct AgentId(pub(crate) u32);
+/// Numbers of what admission knows, in the order in which it met them.
+macro_rules! number {
+    ($name:ident, $what:literal) => {
+        #[doc = $what]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) struct $name(pub(crate) u32);
+
+        impl $name {
+            pub(crate) fn at(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+number!(AgentId, "An agent.");
+number!(ResourceId, "A resource of which tasks take amounts.");
+number!(TenantId, "Someone with whom others share by weight.");
+number!(ClassId, "Tasks of one tenant and agent that take the same resources.");
+
+impl TenantId {
+    /// Whoever says nothing of tenants.
+    pub(crate) const DEFAULT: Self = Self(0);
+}
 
 /// How a task ended for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,17 +93,33 @@ pub(crate) enum End {
     Failed,
     TimedOut,
     Cancelled,
-    /// It never started, because this task of its run did not succeed.
+    /// Its own condition said no.
+    Declined,
+    /// The run's budget cannot pay it any more.
+    OverBudget,
+    /// It never started, because this task of its run ended otherwise than it wants.
     Skipped {
         because: u32,
     },
+}
+
+impl End {
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::OverBudget)
+    }
 }
 
 /// How one attempt ended, as the driver saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
     Succeeded,
-    Failed { retryable: bool },
+    /// Its condition said no.
+    Declined,
+    Failed {
+        retryable: bool,
+    },
+    /// It gave no sign of life for too long.
+    TimedOut,
 }
 
 /// Why a running attempt is to stop.
@@ -93,7 +142,7 @@ pub(crate) enum Action {
     Retry { task: TaskRef, failed: u32, timed_out: bool, at: Duration },
     /// The task is over.
     Settled { task: TaskRef, end: End },
-    /// Every task of the run is over, and the machine has forgotten it.
+    /// Every task of the run is over; [`Machine::take_over`] gives it out.
     RunDone { run: RunId },
 }
 
@@ -102,10 +151,16 @@ pub(crate) enum Action {
 pub(crate) enum Waiting {
     /// For these tasks of its run.
     Needs(Vec<u32>),
-    /// For an overall slot.
+    /// For an overall slot, or for those that go first.
     Limit,
     /// For a slot of its agent.
     AgentLimit,
+    /// For its agent's rate.
+    Rate { until: Duration },
+    /// For its agent's breaker to close.
+    Breaker { until: Duration },
+    /// For so much of a resource.
+    Resource { resource: ResourceId, wanted: u64, free: u64 },
     /// For its next attempt.
     Backoff { until: Duration },
     /// For nothing: it runs.
@@ -114,93 +169,160 @@ pub(crate) enum Waiting {
     Done,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Timeout { attempt: u32 },
-    Retry { attempt: u32 },
+/// What is known of a ready task when it is scored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) priority: i32,
+    /// The longest estimated way from its start to the end of the run, in seconds.
+    pub(crate) rank: f32,
+    pub(crate) estimate: f32,
+    pub(crate) complexity: f32,
+    pub(crate) dependents: u32,
 }
 
-#[derive(Debug)]
-struct Agent {
-    limit: usize,
-    running: usize,
-    ready: Ready,
+/// Puts a number on a ready task; a higher one starts first. `None`: by priority, then by rank.
+pub(crate) type Score = Box<dyn FnMut(Facts) -> f32 + Send>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Timeout { task: TaskRef, attempt: u32 },
+    Retry { task: TaskRef, attempt: u32 },
+    Run { run: RunId },
+    Agent { agent: AgentId },
 }
 
 /// The state of everything that is submitted and not over.
-#[derive(Debug)]
 pub(crate) struct Machine {
-    limit: usize,
-    running: usize,
-    agents: Vec<Agent>,
+    admission: Admission,
     runs: ById<Run>,
-    timers: BinaryHeap<Reverse<(Duration, TaskRef, Due)>>,
+    timers: BinaryHeap<Reverse<(Duration, Due)>>,
+    /// With more timers than this, those of attempts that are over are thrown out.
+    timers_bound: usize,
     next_ready: u64,
+    score: Option<Score>,
+    /// Runs that are over, until the driver takes them.
+    over: Vec<(RunId, Run)>,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("admission", &self.admission)
+            .field("runs", &self.runs)
+            .field("timers", &self.timers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Machine {
     /// A machine that admits `limit` tasks at once.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
-            running: 0,
-            agents: Vec::new(),
+            admission: Admission::new(limit),
             runs: ById::default(),
             timers: BinaryHeap::new(),
+            timers_bound: STALE_TIMERS,
             next_ready: 0,
+            score: None,
+            over: Vec::new(),
         }
+    }
+
+    /// Scores tasks that become ready from now on.
+    pub(crate) fn set_score(&mut self, score: Score) {
+        self.score = Some(score);
     }
 
     /// Adds an agent that admits `limit` tasks at once.
     pub(crate) fn add_agent(&mut self, limit: usize) -> AgentId {
-        self.agents.push(Agent { limit, running: 0, ready: Ready::default() });
-        AgentId(u32::try_from(self.agents.len() - 1).expect("fewer than 2^32 agents"))
+        self.admission.add_agent(limit)
+    }
+
+    /// Adds a resource of which so much can be taken.
+    pub(crate) fn add_resource(&mut self, capacity: u64) -> ResourceId {
+        self.admission.add_resource(capacity)
+    }
+
+    /// Adds a tenant with a share in proportion to its weight, which is positive.
+    pub(crate) fn add_tenant(&mut self, weight: f64) -> TenantId {
+        self.admission.add_tenant(weight)
+    }
+
+    /// Adds a class of tasks; the caller knows that there is none like it.
+    pub(crate) fn add_class(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        demands: Box<[Demand]>,
+    ) -> ClassId {
+        self.admission.add_class(tenant, agent, demands)
     }
 
     /// How many run, and how many are ready to.
     pub(crate) fn load(&self) -> (usize, usize) {
-        (self.running, self.agents.iter().map(|agent| agent.ready.len()).sum())
+        (self.admission.running(), self.admission.ready())
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        self.admission.limit()
+    }
+
+    /// How many of the agent run, and how many may.
+    pub(crate) fn use_of(&self, agent: AgentId) -> (usize, usize) {
+        self.admission.use_of(agent)
+    }
+
+    /// How many tasks of the agent are ready.
+    pub(crate) fn waiting_of(&self, agent: AgentId) -> usize {
+        self.admission.waiting_of(agent)
     }
 
     /// Changes the overall limit. Shrinking stops nothing; nobody is admitted until use is below the limit.
-    pub(crate) fn set_limit(&mut self, limit: usize, now: Duration, out: &mut Vec<Action>) {
-        self.limit = limit;
-        self.admit(now, out);
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.admission.set_limit(limit);
     }
 
     /// Changes the limit of one agent, in the same way.
-    pub(crate) fn set_agent_limit(
-        &mut self,
-        AgentId(agent): AgentId,
-        limit: usize,
-        now: Duration,
-        out: &mut Vec<Action>,
-    ) {
-        self.agents[agent as usize].limit = limit;
-        self.admit(now, out);
+    pub(crate) fn set_agent_limit(&mut self, agent: AgentId, limit: usize) {
+        self.admission.set_agent_limit(agent, limit);
     }
 
-    /// Takes a run, under an id that was never used, with its first tasks. `needs` point into the same list, in any order, without cycles.
+    /// Changes how many attempts of the agent may start in a minute.
+    pub(crate) fn set_rate(&mut self, agent: AgentId, per_minute: Option<usize>) {
+        self.admission.set_rate(agent, per_minute);
+    }
+
+    /// Gives the agent a breaker, closed.
+    pub(crate) fn set_breaker(&mut self, agent: AgentId, breaker: Option<Breaker>) {
+        self.admission.set_breaker(agent, breaker);
+    }
+
+    /// Changes how much of a resource there is, in the way of the limits.
+    pub(crate) fn set_capacity(&mut self, resource: ResourceId, capacity: u64) {
+        self.admission.set_capacity(resource, capacity);
+    }
+
+    /// Changes a tenant's share.
+    pub(crate) fn set_weight(&mut self, tenant: TenantId, weight: f64) {
+        self.admission.set_weight(tenant, weight);
+    }
+
+    /// Takes a run, under an id that was never used. The needs of its tasks close no cycle. Past `timeout` it is cancelled.
     pub(crate) fn submit(
         &mut self,
         id: RunId,
-        nodes: Vec<NodeSpec>,
-        fail_fast: bool,
+        mut run: Run,
+        timeout: Option<Duration>,
         now: Duration,
         out: &mut Vec<Action>,
     ) {
-        let (run, ready) = Run::new(nodes, fail_fast);
+        let ready = run.link();
         self.runs.insert(id, run);
-        if self.runs[&id].left == 0 {
-            self.runs.remove(&id);
-            out.push(Action::RunDone { run: id });
+        self.close(id, out);
+        if let Some(timeout) = timeout {
+            self.set_timer(now.saturating_add(timeout), Due::Run { run: id });
         }
         ready.into_iter().for_each(|node| self.make_ready(TaskRef { run: id, node }, out));
-        self.admit(now, out);
     }
 
     /// Adds a task to a live run, placed before tasks of it that have not started. The caller has checked that no cycle closes
@@ -210,7 +332,6 @@ impl Machine {
         run: RunId,
         spec: NodeSpec,
         before: &[u32],
-        now: Duration,
         out: &mut Vec<Action>,
     ) -> Option<TaskRef> {
         let state = self.runs.get_mut(&run)?;
@@ -218,16 +339,24 @@ impl Machine {
         let task = TaskRef { run, node };
         match verdict {
             run::Inserted::Pending => {}
-            run::Inserted::Ready => {
-                self.make_ready(task, out);
-                self.admit(now, out);
-            }
+            run::Inserted::Ready => self.make_ready(task, out),
             run::Inserted::Over(end) => {
                 self.settle(task, end, out);
                 self.close(run, out);
             }
         }
         Some(task)
+    }
+
+    /// Hands over a run that was told as done: who needed whom.
+    pub(crate) fn take_over(&mut self, run: RunId) -> Option<Run> {
+        let at = self.over.iter().position(|(id, _)| *id == run)?;
+        Some(self.over.swap_remove(at).1)
+    }
+
+    /// The tasks that a task of a live run needs.
+    pub(crate) fn needs(&self, task: TaskRef) -> &[Need] {
+        self.runs.get(&task.run).map_or(&[], |run| run.needs(task.node))
     }
 
     /// Whether the task still waits for others, so that one more can be placed before it.
@@ -240,57 +369,56 @@ impl Machine {
         self.runs.get(&run).is_some_and(|run| run.reaches(from, to))
     }
 
-    /// Reports the end of a running attempt. An attempt that was asked to stop ends as what it was stopped for, unless it
-    /// succeeded all the same.
+    /// Reports the end of a running attempt, which ran for so long. An attempt that was asked to stop ends as what it was
+    /// stopped for, unless it succeeded all the same.
     pub(crate) fn ended(
         &mut self,
         task: TaskRef,
         ended: Attempt,
+        took: Duration,
         now: Duration,
         out: &mut Vec<Action>,
     ) {
         let Some(run) = self.runs.get_mut(&task.run) else { return };
-        let fail_fast = run.fail_fast;
         let cancelled = run.cancelled;
-        let node = &mut run.nodes[task.node as usize];
+        let node = &mut run.nodes[task.node];
         let State::Running { attempt, stop } = node.state else { return };
-        let agent = node.agent;
-        let attempts_left = attempt < node.retry.attempts;
-        let retry_at = now.saturating_add(
-            node.retry.delay_after(attempt, task.run.0 ^ u64::from(task.node) << 32),
-        );
-        self.running -= 1;
-        self.agents[agent.0 as usize].running -= 1;
-        let timed_out = stop == Some(Stop::TimedOut);
+        let (class, estimate) = (node.class, node.estimate);
+        let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
+        let health = match ended {
+            Attempt::Succeeded => Health::Well,
+            _ if stop == Some(Stop::Cancelled) => Health::Unknown,
+            Attempt::Declined => Health::Unknown,
+            Attempt::Failed { .. } | Attempt::TimedOut => Health::Ill,
+        };
+        let policy = run.policy_of(task.node);
+        self.admission.give_back(class, health, (estimate, took), now);
         let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
         let end = match (ended, stop) {
             (Attempt::Succeeded, _) => Some(End::Succeeded),
             (_, Some(Stop::Cancelled)) => Some(End::Cancelled),
-            _ if retryable && attempts_left && !cancelled => None,
-            (_, Some(Stop::TimedOut)) => Some(End::TimedOut),
-            (Attempt::Failed { .. }, None) => Some(End::Failed),
+            (Attempt::Declined, _) => Some(End::Declined),
+            _ if retryable && attempt < policy.retry.attempts && !cancelled => None,
+            _ if timed_out => Some(End::TimedOut),
+            _ => Some(End::Failed),
         };
         match end {
             None => {
-                node.state = State::Backoff { failed: attempt, until: retry_at };
-                self.timers.push(Reverse((retry_at, task, Due::Retry { attempt })));
-                out.push(Action::Retry { task, failed: attempt, timed_out, at: retry_at });
+                let seed = task.run.0 ^ u64::from(task.node) << 32;
+                let at = now.saturating_add(policy.retry.delay_after(attempt, seed));
+                let until = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+                run.nodes[task.node].state = State::Backoff { failed: attempt, until };
+                self.set_timer(at, Due::Retry { task, attempt });
+                out.push(Action::Retry { task, failed: attempt, timed_out, at });
             }
-            Some(end) => {
-                self.settle(task, end, out);
-                if fail_fast && matches!(end, End::Failed | End::TimedOut) {
-                    self.cancel_nodes(task.run, out);
-                }
-                self.close(task.run, out);
-            }
+            Some(end) => self.finish(task, end, out),
         }
-        self.admit(now, out);
     }
 
     /// When [`Self::tick`] is next needed.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
-        while let Some(Reverse((at, task, due))) = self.timers.peek() {
-            if self.is_due(*task, *due) {
+        while let Some(Reverse((at, due))) = self.timers.peek() {
+            if self.is_due(*at, *due) {
                 return Some(*at);
             }
             self.timers.pop();
@@ -298,116 +426,177 @@ impl Machine {
         None
     }
 
-    /// Does what is due at `now`: time-outs and retries.
+    /// Does what is due at `now`: time-outs, retries, rates and breakers.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<Action>) {
         while let Some(at) = self.next_due() {
             if now < at {
                 break;
             }
-            let Reverse((_, task, due)) = self.timers.pop().expect("next_due has just seen it");
+            let Reverse((_, due)) = self.timers.pop().expect("next_due has just seen it");
             match due {
-                Due::Timeout { .. } => self.stop(task, Stop::TimedOut, out),
-                Due::Retry { .. } => self.make_ready(task, out),
+                Due::Timeout { task, .. } => self.stop(task, Stop::TimedOut, out),
+                Due::Retry { task, .. } => self.make_ready(task, out),
+                Due::Run { run } => self.cancel_run(run, out),
+                Due::Agent { agent } => self.admission.wake(agent),
             }
         }
-        self.admit(now, out);
     }
 
     /// Cancels a task: it does not start, or is asked to stop. Its dependents are skipped once it has ended.
-    pub(crate) fn cancel_task(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
+    pub(crate) fn cancel_task(&mut self, task: TaskRef, out: &mut Vec<Action>) {
         match self.state(task) {
-            None | Some(State::Done { .. }) => return,
+            None | Some(State::Done { .. }) => {}
             Some(State::Running { .. }) => self.stop(task, Stop::Cancelled, out),
             Some(State::Pending { .. } | State::Ready { .. } | State::Backoff { .. }) => {
                 self.settle(task, End::Cancelled, out);
                 self.close(task.run, out);
             }
         }
-        self.admit(now, out);
     }
 
     /// Cancels a run: what has not started never will, what runs is asked to stop.
-    pub(crate) fn cancel_run(&mut self, run: RunId, now: Duration, out: &mut Vec<Action>) {
+    pub(crate) fn cancel_run(&mut self, run: RunId, out: &mut Vec<Action>) {
         self.cancel_nodes(run, out);
         self.close(run, out);
-        self.admit(now, out);
+    }
+
+    /// Gives a task another priority. One that is ready is put in line anew.
+    pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32) {
+        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        if task.node >= run.count() {
+            return;
+        }
+        let node = &mut run.nodes[task.node];
+        node.priority = priority;
+        if let State::Ready { failed, .. } = node.state {
+            let class = node.class;
+            node.state = State::Pending { missing: 0 };
+            self.admission.left(class, &self.runs);
+            self.queue(task, failed);
+        }
+    }
+
+    /// How far a live run is.
+    pub(crate) fn progress(&self, run: RunId) -> Option<Progress> {
+        Some(self.runs.get(&run)?.progress())
     }
 
     /// Why the task is not running; `None` when its run is over.
-    pub(crate) fn waiting(&self, task: TaskRef) -> Option<Waiting> {
+    pub(crate) fn waiting(&mut self, task: TaskRef, now: Duration) -> Option<Waiting> {
         let run = self.runs.get(&task.run)?;
-        let node = run.nodes.get(task.node as usize)?;
-        let agent = &self.agents[node.agent.0 as usize];
+        let node = run.nodes.get(task.node)?;
         Some(match node.state {
             State::Pending { .. } => Waiting::Needs(run.unmet(task.node)),
-            State::Ready { .. } if agent.limit <= agent.running => Waiting::AgentLimit,
-            State::Ready { .. } => Waiting::Limit,
-            State::Backoff { until, .. } => Waiting::Backoff { until },
+            State::Ready { .. } => self.admission.why(node.class, now),
+            State::Backoff { until, .. } => Waiting::Backoff { until: Duration::from_nanos(until) },
             State::Running { .. } => Waiting::Running,
             State::Done { .. } => Waiting::Done,
         })
     }
 
-    fn state(&self, task: TaskRef) -> Option<State> {
-        Some(self.runs.get(&task.run)?.nodes.get(task.node as usize)?.state)
-    }
-
-    fn is_due(&self, task: TaskRef, due: Due) -> bool {
-        match (self.state(task), due) {
-            (Some(State::Running { attempt, stop: None }), Due::Timeout { attempt: of }) => {
-                attempt == of
-            }
-            (Some(State::Backoff { failed, .. }), Due::Retry { attempt: of }) => failed == of,
-            _ => false,
-        }
-    }
-
-    fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
-        let node = &mut run.nodes[task.node as usize];
-        let failed = if let State::Backoff { failed, .. } = node.state { failed } else { 0 };
-        let seq = self.next_ready;
-        self.next_ready += 1;
-        node.state = State::Ready { failed, seq };
-        self.agents[node.agent.0 as usize].ready.push(node.priority, node.rank, seq, task);
-        out.push(Action::Ready { task });
-    }
-
-    /// Starts ready tasks while both an overall slot and one of their agent are free (invariant 2).
-    fn admit(&mut self, now: Duration, out: &mut Vec<Action>) {
-        while self.running < self.limit {
-            let open =
-                self.agents.iter().enumerate().filter(|(_, agent)| agent.running < agent.limit);
-            let best = open.filter_map(|(at, agent)| agent.ready.best().map(|key| (key, at))).max();
-            let Some((_, at)) = best else { break };
-            let task = self.agents[at].ready.pop().expect("its best key was just seen");
+    /// Starts ready tasks while all that they take is free (invariant 2).
+    pub(crate) fn admit(&mut self, now: Duration, out: &mut Vec<Action>) {
+        let mut woken = Vec::new();
+        loop {
+            let Self { admission, runs, .. } = self;
+            let next =
+                admission.next(runs, now, |agent, at| woken.push((at, Due::Agent { agent })));
+            woken.drain(..).for_each(|(at, due)| self.set_timer(at, due));
+            let Some(task) = next else { break };
             self.start(task, now, out);
         }
     }
 
+    fn state(&self, task: TaskRef) -> Option<State> {
+        Some(self.runs.get(&task.run)?.nodes.get(task.node)?.state)
+    }
+
+    fn set_timer(&mut self, at: Duration, due: Due) {
+        if self.timers_bound < self.timers.len() {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.retain(|Reverse((at, due))| self.is_due(*at, *due));
+            self.timers_bound = 2 * timers.len() + STALE_TIMERS;
+            self.timers = timers;
+        }
+        self.timers.push(Reverse((at, due)));
+    }
+
+    fn is_due(&self, at: Duration, due: Due) -> bool {
+        match due {
+            Due::Timeout { task, attempt: of } => matches!(
+                self.state(task),
+                Some(State::Running { attempt, stop: None }) if attempt == of
+            ),
+            Due::Retry { task, attempt: of } => {
+                matches!(self.state(task), Some(State::Backoff { failed, .. }) if failed == of)
+            }
+            Due::Run { run } => self.runs.contains_key(&run),
+            Due::Agent { agent } => self.admission.wakes_at(agent, at),
+        }
+    }
+
+    fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
+        let node = &self.runs[&task.run].nodes[task.node];
+        let failed = if let State::Backoff { failed, .. } = node.state { failed } else { 0 };
+        self.queue(task, failed);
+        out.push(Action::Ready { task });
+    }
+
+    fn queue(&mut self, task: TaskRef, failed: u32) {
+        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
+        let seq = self.next_ready;
+        self.next_ready += 1;
+        run.nodes[task.node].state = State::Ready { failed, seq };
+        let node = &run.nodes[task.node];
+        let key = match &mut self.score {
+            None => Key::new(node.priority, node.rank, seq),
+            Some(score) => {
+                let facts = Facts {
+                    priority: node.priority,
+                    rank: node.rank,
+                    estimate: node.estimate,
+                    complexity: node.complexity,
+                    dependents: u32::try_from(run.dependents(task.node).count())
+                        .unwrap_or(u32::MAX),
+                };
+                Key::new(0, score(facts), seq)
+            }
+        };
+        self.admission.push(node.class, key, task);
+    }
+
     fn start(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
         let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
-        let node = &mut run.nodes[task.node as usize];
+        let node = &mut run.nodes[task.node];
         let State::Ready { failed, .. } = node.state else {
             unreachable!("only ready tasks are queued")
         };
+        let (class, estimate) = (node.class, node.estimate);
+        if let Some(left) = &mut run.budget
+            && failed == 0
+        {
+            match left.checked_sub(u64::from(node.cost)) {
+                Some(rest) => *left = rest,
+                None => {
+                    self.finish(task, End::OverBudget, out);
+                    self.admission.look_again(class, &self.runs);
+                    return;
+                }
+            }
+        }
         let attempt = failed + 1;
         node.state = State::Running { attempt, stop: None };
-        self.running += 1;
-        self.agents[node.agent.0 as usize].running += 1;
-        if let Some(timeout) = node.timeout {
-            self.timers.push(Reverse((
-                now.saturating_add(timeout),
-                task,
-                Due::Timeout { attempt },
-            )));
+        if let Some(timeout) = run.policy_of(task.node).timeout {
+            self.set_timer(now.saturating_add(timeout), Due::Timeout { task, attempt });
         }
+        self.admission.take(class, estimate, now);
+        self.admission.taken(class, &self.runs);
         out.push(Action::Start { task, attempt });
     }
 
     fn stop(&mut self, task: TaskRef, why: Stop, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get_mut(&task.run) else { return };
-        if let State::Running { stop, .. } = &mut run.nodes[task.node as usize].state
+        if let State::Running { stop, .. } = &mut run.nodes[task.node].state
             // A cancellation overrides a time-out that is under way, so that it is not retried.
             && (stop.is_none() || (*stop == Some(Stop::TimedOut) && why == Stop::Cancelled))
         {
@@ -419,70 +608,82 @@ impl Machine {
         }
     }
 
+    /// Ends a task for good, with what follows from it for its run.
+    fn finish(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
+        self.settle(task, end, out);
+        if end.is_failure() && self.runs[&task.run].fail_fast {
+            self.cancel_nodes(task.run, out);
+        }
+        self.close(task.run, out);
+    }
+
     /// Ends a task for good and what follows from it for its dependents, without recursion: chains are long.
     fn settle(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        let mut ended = vec![(task.node, end)];
-        while let Some((node, end)) = ended.pop() {
-            let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
-            let at = &mut run.nodes[node as usize];
-            if let State::Ready { seq, .. } = at.state {
-                self.agents[at.agent.0 as usize].ready.remove(at.priority, at.rank, seq);
-            }
-            at.state = State::Done { ok: end == End::Succeeded };
+        let id = task.run;
+        let mut over = Some((task.node, end));
+        let mut skipped: Vec<(u32, End)> = Vec::new();
+        while let Some((node, end)) = over.take().or_else(|| skipped.pop()) {
+            let run = self.runs.get_mut(&id).expect("a task that ends is of a live run");
+            let at = &mut run.nodes[node];
+            let was = std::mem::replace(&mut at.state, State::Done { end });
+            let class = at.class;
             run.left -= 1;
-            out.push(Action::Settled { task: TaskRef { run: task.run, node }, end });
-            for need in std::mem::take(&mut at.dependents) {
-                let dependent = &mut run.nodes[need.task as usize];
-                let State::Pending { missing } = &mut dependent.state else { continue };
-                if *missing == TO_BE_SKIPPED {
-                    continue;
-                }
-                if end == End::Succeeded || need.optional {
-                    *missing -= 1;
-                    if *missing == 0 {
-                        let ready = TaskRef { run: task.run, node: need.task };
-                        // Ready at once, although more may end: order among them is by priority alone.
-                        run.now_ready.push(ready);
+            out.push(Action::Settled { task: TaskRef { run: id, node }, end });
+            if matches!(was, State::Ready { .. }) {
+                self.admission.left(class, &self.runs);
+            }
+            let run = self.runs.get_mut(&id).expect("it was live above");
+            let mut next = run.first_dependent(node);
+            while let Some((dependent, on, after)) = run.dependent(next) {
+                next = after;
+                match run.need_ended(dependent, on, end) {
+                    None => {}
+                    // Ready at once, although more may end: order among them is by priority alone.
+                    Some(true) => run.now_ready.push(TaskRef { run: id, node: dependent }),
+                    Some(false) => {
+                        // The root of the failure is what a person wants to see, not the skipped task in between.
+                        let because =
+                            if let End::Skipped { because } = end { because } else { node };
+                        skipped.push((dependent, End::Skipped { because }));
                     }
-                } else {
-                    // The root of the failure is what a person wants to see, not the skipped task in between.
-                    let because = if let End::Skipped { because } = end { because } else { node };
-                    // A second failed need must not skip it twice.
-                    *missing = TO_BE_SKIPPED;
-                    ended.push((need.task, End::Skipped { because }));
                 }
             }
         }
-        let run = self.runs.get_mut(&task.run).expect("it was live above");
-        for ready in std::mem::take(&mut run.now_ready) {
-            self.make_ready(ready, out);
+        let run = self.runs.get_mut(&id).expect("it was live above");
+        if run.now_ready.is_empty() {
+            return;
+        }
+        let mut now_ready = std::mem::take(&mut run.now_ready);
+        // In the order of the graph, whatever the order of the arrows.
+        now_ready.sort_unstable();
+        now_ready.drain(..).for_each(|ready| self.make_ready(ready, out));
+        // Its memory serves the next settlement.
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.now_ready = now_ready;
         }
     }
 
     fn cancel_nodes(&mut self, id: RunId, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.cancelled = true;
-        let count = u32::try_from(run.nodes.len()).expect("a run has fewer than 2^32 tasks");
-        for node in 0..count {
+        for node in 0..run.count() {
             let task = TaskRef { run: id, node };
-            match self.runs[&id].nodes[node as usize].state {
+            match self.runs[&id].nodes[node].state {
                 State::Running { .. } => self.stop(task, Stop::Cancelled, out),
                 State::Done { .. } => {}
                 State::Pending { .. } | State::Ready { .. } | State::Backoff { .. } => {
                     // Alone, without its dependents: those are cancelled themselves, and say so.
-                    self.runs.get_mut(&id).expect("it is live").nodes[node as usize]
-                        .dependents
-                        .clear();
+                    self.runs.get_mut(&id).expect("it is live").forget_dependents(node);
                     self.settle(task, End::Cancelled, out);
                 }
             }
         }
     }
 
-    /// Forgets the run if its last task is over (invariants 4 and 5).
+    /// Ends the run if its last task is over (invariants 4 and 5).
     fn close(&mut self, run: RunId, out: &mut Vec<Action>) {
         if self.runs.get(&run).is_some_and(|state| state.left == 0) {
-            self.runs.remove(&run);
+            self.over.extend(self.runs.remove(&run).map(|state| (run, state)));
             out.push(Action::RunDone { run });
         }
     }

@@ -13,7 +13,12 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     pub(crate) duration: Histogram,
     errors: CounterVec<1>,
-    tasks: CounterVec<1>,
+    succeeded: Counter,
+    failed: Counter,
+    timed_out: Counter,
+    cancelled: Counter,
+    declined: Counter,
+    skipped: Counter,
 }
 
 impl Metrics {
@@ -21,7 +26,18 @@ impl Metrics {
         // Half-open calls to models take seconds, commands minutes.
         let buckets =
             [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+        let tasks = registry.counter_vec(
+            "orchestrator_tasks_total",
+            "Tasks that are over, by how they ended.",
+            ["outcome"],
+        )?;
         Ok(Self {
+            succeeded: tasks.with(["succeeded"]),
+            failed: tasks.with(["failed"]),
+            timed_out: tasks.with(["timed_out"]),
+            cancelled: tasks.with(["cancelled"]),
+            declined: tasks.with(["declined"]),
+            skipped: tasks.with(["skipped"]),
             limit: registry
                 .gauge("orchestrator_concurrency_limit", "How many tasks may run at once.")?,
             running: registry.gauge("orchestrator_inflight_tasks", "How many tasks run.")?,
@@ -40,23 +56,19 @@ impl Metrics {
                 "Tasks that failed or timed out.",
                 ["task"],
             )?,
-            tasks: registry.counter_vec(
-                "orchestrator_tasks_total",
-                "Tasks that are over, by how they ended.",
-                ["outcome"],
-            )?,
         })
     }
 
     pub(crate) fn ended(&self, task: &str, outcome: &Outcome) {
-        let name = match outcome {
-            Outcome::Succeeded => "succeeded",
-            Outcome::Failed { .. } => "failed",
-            Outcome::TimedOut => "timed_out",
-            Outcome::Cancelled => "cancelled",
-            Outcome::Skipped { .. } => "skipped",
+        let count = match outcome {
+            Outcome::Succeeded => &self.succeeded,
+            Outcome::Failed { .. } => &self.failed,
+            Outcome::TimedOut => &self.timed_out,
+            Outcome::Cancelled => &self.cancelled,
+            Outcome::Declined => &self.declined,
+            Outcome::Skipped { .. } => &self.skipped,
         };
-        self.tasks.with([name]).inc();
+        count.inc();
         if matches!(outcome, Outcome::Failed { .. } | Outcome::TimedOut) {
             self.errors.with([task]).inc();
         }

@@ -13,23 +13,26 @@ use parking_lot::Mutex;
 use tidegate_limiter::{Law, Threshold};
 use tidegate_taskgroup::{Policy, TaskGroup};
 use tidegate_telemetry::{RegisterError, Registry};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::{Agent, Breaker};
 use crate::controller;
-use crate::engine::{AgentLimits, Command, Done, Engine, Shared};
-use crate::event::{Events, Outcome};
+use crate::engine::{
+    AgentChange, Command, Done, Engine, Link, Runners, Settings, Shared, memory_of,
+};
+use crate::event::{Events, Log, Outcome};
 use crate::graph::{Graph, Unresolved};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
-use crate::run::{Finished, Run, Running, Stopped};
+use crate::prioritizer::Prioritizer;
+use crate::run::{Finished, Run, Running, Stopped, TooMuch};
 use crate::source::Source;
 use crate::task::{Task, TaskError};
 use crate::{Config, ConfigError};
 
 type Controller = Pin<Box<dyn Future<Output = Result<(), Infallible>> + Send>>;
-type Steering =
-    Box<dyn FnOnce(Arc<Shared>, mpsc::WeakUnboundedSender<Command>) -> Controller + Send>;
+type Steering = Box<dyn FnOnce(Arc<Shared>, Arc<Link>) -> Controller + Send>;
 
 /// Runs tasks and graphs of tasks under an overall limit and limits for each agent.
 ///
@@ -58,7 +61,7 @@ type Steering =
 /// ```
 #[derive(Debug)]
 pub struct Orchestrator {
-    commands: mpsc::UnboundedSender<Command>,
+    link: Arc<Link>,
     shared: Arc<Shared>,
     next_run: AtomicU64,
     closed: AtomicBool,
@@ -75,7 +78,7 @@ pub struct Builder {
     limit: usize,
     adaptive: Option<Config>,
     steering: Option<Steering>,
-    agents: AgentLimits,
+    settings: Settings,
     registry: Option<Registry>,
     fail_fast: bool,
     event_capacity: usize,
@@ -85,7 +88,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("limit", &self.limit)
-            .field("agents", &self.agents)
+            .field("agents", &self.settings.agents)
             .finish_non_exhaustive()
     }
 }
@@ -97,7 +100,13 @@ impl Orchestrator {
             limit: std::thread::available_parallelism().map_or(1, usize::from),
             adaptive: None,
             steering: None,
-            agents: AgentLimits { default: 3, named: HashMap::new() },
+            settings: Settings {
+                agent_default: 3,
+                agents: HashMap::new(),
+                resources: HashMap::new(),
+                tenants: HashMap::new(),
+                score: None,
+            },
             registry: None,
             fail_fast: false,
             event_capacity: 4096,
@@ -107,11 +116,15 @@ impl Orchestrator {
     /// Starts the graph. Everything in it runs under the limits that all runs share.
     ///
     /// # Errors
-    /// When a need names no task of the graph (every such need is told), or after [`shutdown`](Self::shutdown).
+    /// When a need names no task of the graph (every such need is told), when a task takes more of a resource than there is,
+    /// or after [`shutdown`](Self::shutdown).
     pub fn start(&self, graph: Graph) -> Result<Running, StartError> {
         let missing = graph.unresolved();
         if !missing.is_empty() {
             return Err(StartError::Unresolved(missing));
+        }
+        for planned in graph.tasks.iter().flatten() {
+            self.link.check(&planned.task).map_err(StartError::TooMuch)?;
         }
         let (owner, done) = oneshot::channel();
         let run = self.submit(graph, Done::Owner(owner))?;
@@ -193,19 +206,48 @@ impl Orchestrator {
         // ORDERING: SeqCst with the load in `submit`, as the count of live runs is: a run that was not refused has been
         //   counted before this looks at the count.
         self.closed.store(true, Ordering::SeqCst);
-        let _ = self.commands.send(Command::CancelAll);
+        let _ = self.link.send(Command::CancelAll);
         let mut live = self.shared.live.subscribe();
         let _ = live.wait_for(|live| *live == 0).await;
     }
 
     /// Changes the overall limit. Shrinking stops nothing; nobody is admitted until use is below it.
     pub fn set_limit(&self, limit: usize) {
-        let _ = self.commands.send(Command::SetLimit(limit));
+        let _ = self.link.send(Command::SetLimit(limit));
     }
 
     /// Changes the limit of one agent, in the same way.
     pub fn set_agent_limit(&self, agent: &str, limit: usize) {
-        let _ = self.commands.send(Command::SetAgentLimit { agent: Arc::from(agent), limit });
+        self.change_agent(agent, AgentChange::Concurrency(limit));
+    }
+
+    /// Changes how many attempts of an agent may start in a minute; `None` for as many as come.
+    pub fn set_requests_per_minute(&self, agent: &str, requests: Option<usize>) {
+        self.change_agent(agent, AgentChange::PerMinute(requests));
+    }
+
+    /// Gives an agent another breaker, closed, or none.
+    pub fn set_breaker(&self, agent: &str, breaker: Option<Breaker>) {
+        self.change_agent(agent, AgentChange::Breaker(breaker));
+    }
+
+    /// Changes how much of a resource there is, or makes a new one known. Less takes nothing away from what runs; tasks that
+    /// were taken and cannot have what they take any more wait until there is enough again.
+    pub fn set_resource(&self, resource: &str, capacity: u64) {
+        let resource: Arc<str> = Arc::from(resource);
+        self.link.capacities.lock().insert(Arc::clone(&resource), capacity);
+        // The engine looks the capacity up, so that of two changes the later one stays.
+        let _ = self.link.send(Command::ResourceChanged(resource));
+    }
+
+    /// Changes a tenant's weight; what is not positive counts as the smallest share.
+    pub fn set_tenant_weight(&self, tenant: &str, weight: f64) {
+        let (tenant, weight) = (Arc::from(tenant), positive(weight));
+        let _ = self.link.send(Command::SetTenant { tenant, weight });
+    }
+
+    fn change_agent(&self, agent: &str, change: AgentChange) {
+        let _ = self.link.send(Command::ChangeAgent { agent: Arc::from(agent), change });
     }
 
     /// The overall limit that was last in force.
@@ -225,17 +267,26 @@ impl Orchestrator {
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst; see `shutdown`.
         let closed = self.closed.load(Ordering::SeqCst);
-        if closed || self.commands.send(Command::Start { run: id, graph, done }).is_err() {
+        if closed
+            || self.link.send(Command::Start { run: id, graph: Box::new(graph), done }).is_err()
+        {
             self.shared.live.send_modify(|live| *live -= 1);
             return Err(StartError::Closed);
         }
-        let run = Run { id, commands: self.commands.clone() };
+        let run = Run { id, link: Arc::clone(&self.link) };
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
         if self.closed.load(Ordering::SeqCst) {
             run.cancel();
         }
         Ok(run)
+    }
+}
+
+impl Drop for Orchestrator {
+    fn drop(&mut self) {
+        // Before the group: what its tasks report while they are aborted starts nothing more.
+        self.link.close();
     }
 }
 
@@ -252,10 +303,8 @@ impl Builder {
         self.limit = config.base_limit;
         self.adaptive = Some(config.clone());
         let interval = config.adaptation_interval;
-        self.steering = Some(Box::new(move |shared, commands| match Threshold::new(config) {
-            Ok(law) => {
-                Box::pin(controller::steer(source, Box::new(law), interval, shared, commands))
-            }
+        self.steering = Some(Box::new(move |shared, link| match Threshold::new(config) {
+            Ok(law) => Box::pin(controller::steer(source, Box::new(law), interval, shared, link)),
             // `build` has refused such a configuration.
             Err(_) => Box::pin(std::future::ready(Ok(()))),
         }));
@@ -265,22 +314,42 @@ impl Builder {
     /// Follows live metrics by another law, which reads `source` every `interval`. Starts at [`limit`](Self::limit).
     pub fn law(mut self, law: impl Law + 'static, interval: Duration, source: impl Source) -> Self {
         self.adaptive = None;
-        self.steering = Some(Box::new(move |shared, commands| {
-            Box::pin(controller::steer(source, Box::new(law), interval, shared, commands))
+        self.steering = Some(Box::new(move |shared, link| {
+            Box::pin(controller::steer(source, Box::new(law), interval, shared, link))
         }));
         self
     }
 
-    /// How many tasks of the agent run at once.
-    pub fn agent(mut self, name: impl Into<Arc<str>>, limit: usize) -> Self {
-        self.agents.named.insert(name.into(), limit);
+    /// What an agent can bear; a number is how many of its tasks run at once.
+    pub fn agent(mut self, name: impl Into<Arc<str>>, agent: impl Into<Agent>) -> Self {
+        self.settings.agents.insert(name.into(), agent.into());
         self
     }
 
-    /// How many tasks of an agent without a limit of its own run at once; 3 by default. Tasks that name no agent are under the
-    /// overall limit only.
+    /// How many tasks of an agent without settings of its own run at once; 3 by default. Tasks that name no agent are under
+    /// the overall limit only.
     pub fn agent_default(mut self, limit: usize) -> Self {
-        self.agents.default = limit;
+        self.settings.agent_default = limit;
+        self
+    }
+
+    /// Something of which there is so much and of which tasks take amounts with [`Task::uses`].
+    pub fn resource(mut self, name: impl Into<Arc<str>>, capacity: u64) -> Self {
+        self.settings.resources.insert(name.into(), capacity);
+        self
+    }
+
+    /// Someone who shares the slots with others. While several have tasks that could start, each gets slot time in
+    /// proportion to its weight: the next start is of the tenant that has had the least for its weight. 1 by default, and for
+    /// graphs that name no tenant; what is not positive counts as the smallest share.
+    pub fn tenant(mut self, name: impl Into<Arc<str>>, weight: f64) -> Self {
+        self.settings.tenants.insert(name.into(), positive(weight));
+        self
+    }
+
+    /// Another order of the ready tasks.
+    pub fn prioritizer(mut self, prioritizer: impl Prioritizer) -> Self {
+        self.settings.score = Some(crate::prioritizer::contained(prioritizer));
         self
     }
 
@@ -315,39 +384,55 @@ impl Builder {
         }
         let metrics =
             Metrics::register(&self.registry.unwrap_or_default()).map_err(BuildError::Metric)?;
-        let (commands, inbox) = mpsc::unbounded_channel();
+        let mut settings = self.settings;
+        let mut capacities = settings.resources.clone();
+        let mut laws = Vec::new();
+        for (name, agent) in &mut settings.agents {
+            let memory = agent.memory_mb.map(|memory| (Arc::from(memory_of(name)), memory));
+            capacities.extend(memory);
+            laws.extend(agent.adaptive.take().map(|adaptive| (Arc::clone(name), adaptive)));
+        }
+        let link = Arc::new(Link::new(capacities));
         let shared = Arc::new(Shared {
             limit: AtomicUsize::new(self.limit),
             live: watch::Sender::new(0),
             failure: Mutex::new(None),
-            events: broadcast::Sender::new(self.event_capacity),
+            events: Log::new(self.event_capacity),
         });
         let group = TaskGroup::builder().policy(Policy::Supervise).build();
         let engine = Engine::new(
             self.limit,
-            self.agents,
-            commands.clone(),
-            group.spawner(),
+            settings,
+            Arc::clone(&link),
+            Runners::start(group.spawner()),
             Arc::clone(&shared),
             metrics,
             self.fail_fast,
         );
+        link.attach(engine);
         let open = "the group was made above";
-        group.named("engine").spawn(engine.drive(inbox)).expect(open);
+        group.named("engine").spawn(Arc::clone(&link).drive()).expect(open);
         if let Some(steering) = self.steering {
-            group
-                .named("controller")
-                .spawn(steering(Arc::clone(&shared), commands.downgrade()))
-                .expect(open);
+            let steering = steering(Arc::clone(&shared), Arc::clone(&link));
+            group.named("controller").spawn(steering).expect(open);
+        }
+        for (agent, adaptive) in laws {
+            let steering = controller::steer_agent(agent, adaptive, Arc::clone(&link));
+            group.named("controller").spawn(steering).expect(open);
         }
         Ok(Orchestrator {
-            commands,
+            link,
             shared,
             next_run: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             group,
         })
     }
+}
+
+/// A weight by which can be divided.
+fn positive(weight: f64) -> f64 {
+    if weight.is_finite() { weight.max(1e-6) } else { 1.0 }
 }
 
 /// Why an orchestrator cannot be built.
@@ -375,6 +460,8 @@ impl std::error::Error for BuildError {}
 pub enum StartError {
     /// Needs that name no task.
     Unresolved(Vec<Unresolved>),
+    /// A task that could never start.
+    TooMuch(TooMuch),
     /// The orchestrator was shut down.
     Closed,
 }
@@ -386,6 +473,7 @@ impl fmt::Display for StartError {
                 let texts: Vec<String> = missing.iter().map(Unresolved::to_string).collect();
                 f.write_str(&texts.join("; "))
             }
+            Self::TooMuch(why) => why.fmt(f),
             Self::Closed => f.write_str("the orchestrator was shut down"),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Outcome;
+use crate::machine::Run;
 
 /// What became of one task. Times count from the start of its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +55,12 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(
         tasks: Vec<TaskReport>,
-        needs: &[Vec<u32>],
+        graph: &Run,
         makespan: Duration,
         peak: usize,
         parallel: Duration,
     ) -> Self {
-        let (critical, critical_path_busy) = critical_path(&tasks, needs);
+        let (critical, critical_path_busy) = critical_path(&tasks, graph);
         let critical_path = critical.into_iter().map(|at| Arc::clone(&tasks[at].id)).collect();
         let busy = tasks.iter().map(|task| task.busy).sum();
         Self { tasks, makespan, busy, critical_path, critical_path_busy, peak, parallel }
@@ -70,7 +71,7 @@ impl Report {
         self.tasks.iter().all(|task| task.outcome.is_success())
     }
 
-    /// How many tasks ended in each way: `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped`.
+    /// How many tasks ended in each way: `succeeded`, `failed`, `timed_out`, `cancelled`, `declined`, `skipped`.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         for task in &self.tasks {
@@ -79,6 +80,7 @@ impl Report {
                 Outcome::Failed { .. } => "failed",
                 Outcome::TimedOut => "timed_out",
                 Outcome::Cancelled => "cancelled",
+                Outcome::Declined => "declined",
                 Outcome::Skipped { .. } => "skipped",
             };
             *counts.entry(name).or_default() += 1;
@@ -107,38 +109,24 @@ fn ratio(a: Duration, b: Duration) -> f64 {
 }
 
 /// The longest way along needs, by how long tasks were busy.
-fn critical_path(tasks: &[TaskReport], needs: &[Vec<u32>]) -> (Vec<usize>, Duration) {
-    let mut dependents = vec![Vec::new(); tasks.len()];
-    let mut missing: Vec<usize> = needs.iter().map(Vec::len).collect();
-    for (at, needs) in needs.iter().enumerate() {
-        needs.iter().for_each(|need| dependents[*need as usize].push(at));
-    }
-    let mut order: Vec<usize> = (0..tasks.len()).filter(|at| missing[*at] == 0).collect();
+fn critical_path(tasks: &[TaskReport], graph: &Run) -> (Vec<usize>, Duration) {
     let mut length: Vec<Duration> = tasks.iter().map(|task| task.busy).collect();
-    let mut before: Vec<Option<usize>> = vec![None; tasks.len()];
-    let mut next = 0;
-    while let Some(at) = order.get(next).copied() {
-        next += 1;
-        for dependent in &dependents[at] {
-            let through = length[at] + tasks[*dependent].busy;
-            if length[*dependent] < through
-                || (before[*dependent].is_none() && length[*dependent] == through)
-            {
-                length[*dependent] = through;
-                before[*dependent] = Some(at);
-            }
-            missing[*dependent] -= 1;
-            if missing[*dependent] == 0 {
-                order.push(*dependent);
-            }
+    let mut before: Vec<Option<u32>> = Vec::new();
+    for (node, dependent) in graph.arrows_in_order() {
+        before.resize(tasks.len(), None);
+        let through = length[node as usize] + tasks[dependent as usize].busy;
+        let (length, before) = (&mut length[dependent as usize], &mut before[dependent as usize]);
+        if *length < through || (before.is_none() && *length == through) {
+            *length = through;
+            *before = Some(node);
         }
     }
     let Some(last) = (0..tasks.len()).max_by_key(|at| length[*at]) else {
         return (Vec::new(), Duration::ZERO);
     };
     let mut path = vec![last];
-    while let Some(at) = before[path[path.len() - 1]] {
-        path.push(at);
+    while let Some(Some(at)) = before.get(path[path.len() - 1]) {
+        path.push(*at as usize);
     }
     path.reverse();
     path.retain(|at| tasks[*at].attempts > 0);

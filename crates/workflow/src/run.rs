@@ -1,16 +1,16 @@
 //! Handles of a run: to add to it, to cancel it, to wait for it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::context::{InputError, Missing};
-use crate::engine::Command;
+use crate::engine::{Command, Link};
+use crate::graph::Places;
 use crate::machine::RunId;
 use crate::report::Report;
 use crate::task::{Output, Task};
@@ -19,7 +19,7 @@ use crate::task::{Output, Task};
 #[derive(Clone)]
 pub struct Run {
     pub(crate) id: RunId,
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) link: Arc<Link>,
 }
 
 impl fmt::Debug for Run {
@@ -37,12 +37,35 @@ pub enum Waiting {
         /// Their ids.
         tasks: Vec<Arc<str>>,
     },
-    /// For a slot under the overall limit.
+    /// For a slot under the overall limit, or for those that go first.
     Limit,
     /// For a slot of its agent.
     AgentLimit {
         /// The agent.
         agent: Arc<str>,
+    },
+    /// For its agent's requests of the last minute to leave the minute.
+    Rate {
+        /// The agent.
+        agent: Arc<str>,
+        /// How long still; `None` while the rate is 0.
+        remaining: Option<Duration>,
+    },
+    /// For its agent's circuit breaker.
+    Breaker {
+        /// The agent.
+        agent: Arc<str>,
+        /// How long until one attempt is let through; `None` while that attempt runs.
+        remaining: Option<Duration>,
+    },
+    /// For so much of a resource to be free, or kept for a task that has waited longer.
+    Resource {
+        /// The resource; that of an agent's memory is called `memory of` the agent.
+        resource: Arc<str>,
+        /// What it takes.
+        wanted: u64,
+        /// What is free.
+        free: u64,
     },
     /// For its next attempt.
     Backoff {
@@ -74,19 +97,35 @@ impl Run {
         let (reply, answer) = oneshot::channel();
         let before = before.iter().map(|id| Arc::from(*id)).collect();
         let command = Command::Submit { run: self.id, task: Box::new(task), before, reply };
-        self.commands.send(command).map_err(|_| SubmitError::Over)?;
+        self.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }
 
     /// Cancels every task that is not over: what has not started never will, what runs is asked to stop.
     pub fn cancel(&self) {
         // A closed channel means that the engine is gone, and every run with it.
-        let _ = self.commands.send(Command::CancelRun(self.id));
+        let _ = self.link.send(Command::CancelRun(self.id));
     }
 
     /// Cancels one task; those that need it are skipped.
     pub fn cancel_task(&self, id: &str) {
-        let _ = self.commands.send(Command::CancelTask { run: self.id, task: Arc::from(id) });
+        let _ = self.link.send(Command::CancelTask { run: self.id, task: Arc::from(id) });
+    }
+
+    /// Gives a task another priority.
+    pub fn set_priority(&self, id: &str, priority: i32) {
+        let _ =
+            self.link.send(Command::SetPriority { run: self.id, task: Arc::from(id), priority });
+    }
+
+    /// How far the run is; `None` when it is over.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.link.send(Command::Status { run: self.id, reply }).ok()?;
+        answer.await.ok()?
     }
 
     /// Why a task is not running; `None` if the run is over or has no such task.
@@ -95,7 +134,7 @@ impl Run {
     /// Dropping the future changes nothing.
     pub async fn why(&self, id: &str) -> Option<Waiting> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Why { run: self.id, task: Arc::from(id), reply }).ok()?;
+        self.link.send(Command::Why { run: self.id, task: Arc::from(id), reply }).ok()?;
         answer.await.ok()?
     }
 }
@@ -140,7 +179,8 @@ impl Drop for Running {
 pub struct Finished {
     /// What happened.
     pub report: Report,
-    pub(crate) outputs: HashMap<Arc<str>, Output>,
+    pub(crate) places: Places,
+    pub(crate) outputs: Vec<Option<Output>>,
 }
 
 impl fmt::Debug for Finished {
@@ -156,8 +196,9 @@ impl Finished {
     /// When it did not succeed, or returned another type.
     pub fn output<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
-        let output = self.outputs.get(id).ok_or_else(|| error(Missing::DidNotSucceed))?;
-        Arc::clone(output)
+        let place = self.places.get(id);
+        let output = place.and_then(|place| self.outputs[place as usize].as_ref());
+        Arc::clone(output.ok_or_else(|| error(Missing::DidNotSucceed))?)
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
     }
@@ -195,6 +236,8 @@ pub enum SubmitError {
         /// The follower.
         id: String,
     },
+    /// The task asks for more than there can be.
+    TooMuch(TooMuch),
     /// The task would need itself.
     Cycle {
         /// A need of the task that needs one of its followers.
@@ -214,6 +257,7 @@ impl fmt::Display for SubmitError {
                 f,
                 "task `{id}` waits for nobody any more, so that nothing can be placed before it"
             ),
+            Self::TooMuch(why) => why.fmt(f),
             Self::Cycle { need, follower } => {
                 write!(
                     f,
@@ -225,3 +269,65 @@ impl fmt::Display for SubmitError {
 }
 
 impl std::error::Error for SubmitError {}
+
+/// A task asks for more of a resource than there is, even when nothing else runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooMuch {
+    /// The task.
+    pub task: String,
+    /// The resource; that of an agent's memory is called `memory of` the agent.
+    pub resource: String,
+    /// What the task takes.
+    pub wanted: u64,
+    /// What there is; `None` if nobody has made the resource known.
+    pub capacity: Option<u64>,
+}
+
+impl fmt::Display for TooMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, resource, wanted, capacity } = self;
+        match capacity {
+            Some(capacity) => write!(
+                f,
+                "task `{task}` takes {wanted} of `{resource}`, of which there are only {capacity}"
+            ),
+            None => write!(
+                f,
+                "task `{task}` takes {wanted} of `{resource}`, which is not known: add it with `Builder::resource`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TooMuch {}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// How many tasks it has by now.
+    pub tasks: usize,
+    /// How many wait for others.
+    pub pending: usize,
+    /// How many are ready and wait for room.
+    pub ready: usize,
+    /// Those that run.
+    pub running: Vec<Arc<str>>,
+    /// How many wait for their next attempt.
+    pub retrying: usize,
+    /// How many are over, however they ended.
+    pub over: usize,
+    /// How many of those did not succeed.
+    pub unsuccessful: usize,
+    /// How long it has been live.
+    pub elapsed: Duration,
+    /// How much longer it will probably take, from the estimates of what is left and the slots there are: at least the
+    /// longest chain of needs, at least all work over all slots.
+    pub remaining: Duration,
+}
+
+impl Status {
+    /// The share of the tasks that are over, 0 to 1.
+    pub fn progress(&self) -> f64 {
+        if self.tasks == 0 { 1.0 } else { self.over as f64 / self.tasks as f64 }
+    }
+}

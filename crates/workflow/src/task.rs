@@ -10,6 +10,7 @@ use std::time::Duration;
 use tidegate_pools::Kind;
 
 use crate::context::Context;
+use crate::machine::On;
 use crate::retry::Retry;
 
 /// What a task hands to those who need it.
@@ -19,7 +20,10 @@ pub(crate) type Output = Arc<dyn Any + Send + Sync>;
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Output, TaskError>> + Send>>;
 
 /// What starts an attempt.
-pub(crate) type Body = Arc<dyn Fn(Context) -> Work + Send + Sync>;
+pub(crate) type Body = Box<dyn Fn(Context) -> Work + Send + Sync>;
+
+/// Whether a task is to do its work at all.
+pub(crate) type Condition = Box<dyn Fn(&Context) -> bool + Send + Sync>;
 
 /// A task of a [`Graph`](crate::Graph), or one for [`Run::submit`](crate::Run::submit).
 ///
@@ -43,14 +47,40 @@ pub(crate) type Body = Arc<dyn Fn(Context) -> Work + Send + Sync>;
 /// ```
 pub struct Task {
     pub(crate) id: Arc<str>,
-    pub(crate) needs: Vec<(Arc<str>, bool)>,
-    pub(crate) agent: Arc<str>,
+    pub(crate) needs: Vec<(Arc<str>, On)>,
+    pub(crate) agent: Option<Arc<str>>,
     pub(crate) priority: i32,
-    pub(crate) estimate: Duration,
+    pub(crate) estimate: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     pub(crate) retry: Retry,
     pub(crate) body: Body,
+    pub(crate) extras: Option<Box<Extras>>,
+}
+
+/// Settings that few tasks have.
+pub(crate) struct Extras {
+    pub(crate) kind: Option<Arc<str>>,
+    pub(crate) memory_mb: u64,
+    pub(crate) uses: Vec<(Arc<str>, u64)>,
+    pub(crate) cost: u32,
+    pub(crate) complexity: f32,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) condition: Option<Condition>,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            memory_mb: 0,
+            uses: Vec::new(),
+            cost: 0,
+            complexity: 1.0,
+            idle_timeout: None,
+            condition: None,
+        }
+    }
 }
 
 impl fmt::Debug for Task {
@@ -84,13 +114,14 @@ impl Task {
         Self {
             id: id.into(),
             needs: Vec::new(),
-            agent: Arc::from(DEFAULT_AGENT),
+            agent: None,
             priority: 0,
-            estimate: Duration::from_secs(1),
+            estimate: None,
             timeout: None,
             grace: Duration::from_secs(2),
             retry: Retry::NEVER,
-            body: Arc::new(body),
+            body: Box::new(body),
+            extras: None,
         }
     }
 
@@ -119,7 +150,7 @@ impl Task {
         Self::new(id, move |context: Context| {
             let work = Arc::clone(&work);
             async move {
-                let pools = context.pools.get()?;
+                let pools = context.pools()?;
                 pools.run(kind, move || work(context)).await?.map_err(Into::into)
             }
         })
@@ -131,21 +162,64 @@ impl Task {
     }
 
     /// Starts only after these tasks succeeded; if one does not, this task is skipped. They may be added to the graph later.
-    pub fn needs<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.needs.extend(ids.into_iter().map(|id| (id.into(), false)));
-        self
+    pub fn needs<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.arrows(ids, On::Success)
     }
 
     /// Starts only after these tasks are over, but also if they failed; then [`Context::input`] says that their output is
     /// missing.
-    pub fn wants<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.needs.extend(ids.into_iter().map(|id| (id.into(), true)));
+    pub fn wants<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.arrows(ids, On::End)
+    }
+
+    /// Starts only if these tasks failed or timed out for good: a fallback. Otherwise it is skipped. What goes on with either
+    /// result `wants` both and takes [`Context::first_input`].
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// graph.add(Task::new("live", async |_| Err::<u32, _>("no connection")))?;
+    /// graph.add(Task::new("archive", async |_| Ok::<u32, TaskError>(7)).on_failure(["live"]))?;
+    /// graph.add(
+    ///     Task::new("use", async |cx: Context| Ok::<_, TaskError>(*cx.first_input::<u32>(&["live", "archive"])?))
+    ///         .wants(["live", "archive"]),
+    /// )?;
+    /// let finished = Orchestrator::builder().build()?.run(graph).await?;
+    /// assert_eq!(*finished.output::<u32>("use")?, 7);
+    /// # Ok(()) }
+    /// ```
+    pub fn on_failure<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.arrows(ids, On::Failure)
+    }
+
+    fn arrows<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>, on: On) -> Self {
+        self.needs.extend(ids.into_iter().map(|id| (id.into(), on)));
+        self
+    }
+
+    /// The agent whose limits hold for it: [`DEFAULT_AGENT`] if none was named.
+    pub(crate) fn agent_name(&self) -> &str {
+        self.agent.as_deref().unwrap_or(DEFAULT_AGENT)
+    }
+
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_with(Box::default)
+    }
+
+    /// Does its work only if the condition, asked when its needs are met and it has its slot, says yes. Otherwise it ends as
+    /// [`Outcome::Declined`](crate::Outcome::Declined), and those that need it are skipped. A condition that panics fails the
+    /// attempt.
+    pub fn when(mut self, condition: impl Fn(&Context) -> bool + Send + Sync + 'static) -> Self {
+        self.extras().condition = Some(Box::new(condition));
         self
     }
 
     /// The agent whose limits hold for it.
     pub fn agent(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.agent = name.into();
+        self.agent = Some(name.into());
         self
     }
 
@@ -156,9 +230,48 @@ impl Task {
         self
     }
 
-    /// How long it will probably take; 1 s by default.
+    /// How long it will probably take. Without it the orchestrator goes by how long tasks of its [`kind`](Self::kind) took,
+    /// and by 1 s while none has.
     pub fn estimate(mut self, duration: Duration) -> Self {
-        self.estimate = duration;
+        self.estimate = Some(duration);
+        self
+    }
+
+    /// What it is an example of: durations are learned by kind. Its agent by default.
+    pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
+        self.extras().kind = Some(kind.into());
+        self
+    }
+
+    /// How hard it is, for prioritizers that ask; 1 by default.
+    pub fn complexity(mut self, complexity: f32) -> Self {
+        self.extras().complexity = complexity;
+        self
+    }
+
+    /// How much of its agent's memory it takes while it runs.
+    pub fn memory_mb(mut self, megabytes: u64) -> Self {
+        self.extras().memory_mb = megabytes;
+        self
+    }
+
+    /// How much of a resource, made known by [`Builder::resource`](crate::Builder::resource), it takes while it runs. It
+    /// starts when everything that it takes is free, and never holds a part of it while it waits.
+    pub fn uses(mut self, resource: impl Into<Arc<str>>, amount: u64) -> Self {
+        self.extras().uses.push((resource.into(), amount));
+        self
+    }
+
+    /// What it takes out of its graph's [`budget`](crate::Graph::budget) when it first starts, in the budget's unit. A task
+    /// that the budget cannot pay any more fails without starting.
+    pub fn cost(mut self, cost: u32) -> Self {
+        self.extras().cost = cost;
+        self
+    }
+
+    /// The longest that an attempt may go without a call of [`Context::progress`]. Then it ends as with a time-out.
+    pub fn idle_timeout(mut self, duration: Duration) -> Self {
+        self.extras().idle_timeout = Some(duration);
         self
     }
 

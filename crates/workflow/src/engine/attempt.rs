@@ -1,66 +1,196 @@
 //! One attempt as a future that always reports its end.
 
-use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use super::{AttemptOutput, Command, Ended};
-use crate::context::Context;
+use super::{Command, Link, aborted};
+use crate::context::{Context, Shared};
 use crate::machine::TaskRef;
-use crate::task::{Body, TaskError};
+use crate::task::{Body, Extras, Output, TaskError, Work};
 
-/// Runs the body until it ends, or until its token was cancelled and the grace period is over.
-pub(super) async fn attempt(
-    task: TaskRef,
-    context: Context,
-    body: Body,
-    grace: Duration,
-    commands: mpsc::UnboundedSender<Command>,
-) -> Result<(), Infallible> {
-    let mut report = Reporting {
-        task,
-        commands,
-        result: Err(TaskError::fatal("the task's destructor panicked")),
-    };
-    let token = context.token.clone();
-    // The body is called inside, so that a panic before its first await is contained as well.
-    let work = AssertUnwindSafe(async move { body(context).await }).catch_unwind();
-    report.result = tokio::select! {
-        biased;
-        ended = work => match ended {
-            Ok(result) => result.map(AttemptOutput),
-            Err(panic) => Err(TaskError::from(format!("panicked: {}", message(&*panic)))),
-        },
-        () = given_up(&token, grace) => Err(TaskError::fatal("dropped: it did not stop within its grace period")),
-    };
-    Ok(())
+/// What there is to do for an attempt.
+pub(crate) struct Job {
+    pub(super) task: TaskRef,
+    pub(super) context: Context,
+    pub(super) body: Body,
+    pub(super) grace: Duration,
+    pub(super) extras: Option<Arc<Extras>>,
 }
 
-async fn given_up(token: &CancellationToken, grace: Duration) {
-    token.cancelled().await;
-    tokio::time::sleep(grace).await;
+/// How an attempt ended. The times are those of the engine's clock.
+pub(crate) struct Ended {
+    pub(super) task: TaskRef,
+    pub(super) began: Duration,
+    pub(super) ended: Duration,
+    pub(super) result: Result<Option<Output>, Failure>,
+    /// For the next attempt, if this one failed.
+    pub(super) body: Option<Body>,
 }
 
-/// Reports when it is dropped: after the end, after a panic in a destructor, and when the attempt is aborted.
-struct Reporting {
-    task: TaskRef,
-    commands: mpsc::UnboundedSender<Command>,
-    result: Ended,
+/// Why an attempt has no output.
+pub(crate) enum Failure {
+    Error(TaskError),
+    /// It was stopped because it made no progress.
+    Idle,
+    /// Its condition said no.
+    Declined,
 }
 
-impl Drop for Reporting {
-    fn drop(&mut self) {
-        let result = std::mem::replace(&mut self.result, Err(TaskError::fatal("aborted")));
-        // The engine may have gone, and with it whoever would want to know.
-        let _ = self.commands.send(Command::Ended { task: self.task, result });
+/// An attempt that is being tried. It can be polled from one task and then go on in another.
+pub(super) struct Trying {
+    job: Option<Job>,
+    began: Duration,
+    work: Option<Work>,
+    /// Ends when the attempt is not waited for any longer.
+    patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Trying {
+    pub(super) fn new(job: Job) -> Self {
+        Self { job: Some(job), began: Duration::ZERO, work: None, patience: None }
+    }
+
+    /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let job = self.job.as_ref().expect("it has not ended");
+        self.began = job.context.0.run.link.now();
+        job.context.0.made_progress(self.began);
+        let condition = job.extras.as_ref().and_then(|extras| extras.condition.as_ref());
+        if condition.is_some_and(|condition| !condition(&job.context)) {
+            return Err(Failure::Declined);
+        }
+        self.work = Some((job.body)(job.context.clone()));
+        Ok(())
+    }
+
+    /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
+    fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<(Arc<Link>, Ended)> {
+        let Job { task, context, body, extras, .. } = self.job.take()?;
+        let work = self.work.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        let result = match dropped {
+            Ok(()) => result,
+            Err(_) => Err(Failure::Error(TaskError::fatal("the task's destructor panicked"))),
+        };
+        let result = match result {
+            Err(Failure::Error(_)) if context.0.was_idle() => Err(Failure::Idle),
+            result => result,
+        };
+        self.patience = None;
+        let link = Arc::clone(&context.0.run.link);
+        // Before the report, which may free the engine's share: the last one to go drops it.
+        drop((context, extras));
+        let body = if result.is_ok() {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(body)));
+            None
+        } else {
+            Some(body)
+        };
+        let ended = Ended { task, began: self.began, ended: link.now(), result, body };
+        Some((link, ended))
+    }
+
+    /// Polls the attempt; at its end, what is to be told to the engine.
+    pub(super) fn poll_end(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<(Arc<Link>, Ended)>> {
+        if self.job.is_none() {
+            return Poll::Ready(None);
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if self.work.is_none() {
+                self.begin()?;
+            }
+            let work = self.work.as_mut().expect("it has begun");
+            match work.as_mut().poll(cx) {
+                Poll::Ready(result) => {
+                    result.map(|output| Poll::Ready(Some(output))).map_err(Failure::Error)
+                }
+                Poll::Pending => Ok(Poll::Pending),
+            }
+        }));
+        let result = match polled {
+            Ok(Ok(Poll::Ready(output))) => Ok(output),
+            Ok(Ok(Poll::Pending)) => {
+                let job = self.job.as_ref().expect("it has not ended");
+                let patience = self.patience.get_or_insert_with(|| Box::pin(patience(job)));
+                match patience.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => Err(Failure::Error(TaskError::fatal(
+                        "dropped: it did not stop within its grace period",
+                    ))),
+                }
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(panic) => {
+                let text = format!("panicked: {}", message(&*panic));
+                // A payload may panic when it is dropped.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+                Err(Failure::Error(TaskError::from(text)))
+            }
+        };
+        Poll::Ready(self.report(result))
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+impl Future for Trying {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.poll_end(cx).map(tell)
+    }
+}
+
+impl Drop for Trying {
+    /// After a panic elsewhere, and when the attempt is aborted.
+    fn drop(&mut self) {
+        tell(self.report(Err(Failure::Error(aborted()))));
+    }
+}
+
+/// Tells the engine of an end.
+pub(super) fn tell(ended: Option<(Arc<Link>, Ended)>) {
+    if let Some((link, ended)) = ended {
+        // The engine may have gone, and with it whoever would want to know.
+        let now = ended.ended;
+        let _ = link.send_at(Command::Ended(ended), now);
+    }
+}
+
+/// Waits until the attempt was asked to stop and its grace period is over. Asks it to stop when it makes no progress.
+fn patience(job: &Job) -> impl Future<Output = ()> + Send + 'static {
+    let shared = Arc::clone(&job.context.0);
+    let idle = job.extras.as_ref().and_then(|extras| extras.idle_timeout);
+    let grace = job.grace;
+    async move {
+        match idle {
+            None => shared.token().cancelled().await,
+            Some(idle) => stopped_or_idle(&shared, idle).await,
+        }
+        tokio::time::sleep(grace).await;
+    }
+}
+
+async fn stopped_or_idle(shared: &Shared, idle: Duration) {
+    let link = &shared.run.link;
+    loop {
+        let due = shared.last_progress().saturating_add(idle);
+        if due <= link.now() {
+            return shared.stop_as_idle();
+        }
+        tokio::select! {
+            () = shared.token().cancelled() => return,
+            () = tokio::time::sleep_until(link.at(due)) => {}
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a value that is no text")
 }

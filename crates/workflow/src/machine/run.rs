@@ -2,27 +2,62 @@
 
 use std::time::Duration;
 
-use super::{AgentId, End, TaskRef};
+use super::{ClassId, End, TaskRef};
+use crate::chunks::Chunks;
 use crate::retry::Retry;
 
-/// An arrow of the graph, seen from either end.
+/// The end of a list of arrows.
+const NONE: u32 = u32::MAX;
+
+/// On which end of its need a task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Only when it succeeded.
+    Success,
+    /// Whatever became of it.
+    End,
+    /// Only when it failed or timed out for good.
+    Failure,
+}
+
+impl On {
+    /// Whether the dependent may go on after this end.
+    fn admits(self, end: End) -> bool {
+        match self {
+            Self::Success => end == End::Succeeded,
+            Self::End => true,
+            Self::Failure => end.is_failure(),
+        }
+    }
+}
+
+/// An arrow of the graph, seen from the dependent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// The task at the other end.
+    /// The task that is needed.
     pub(crate) task: u32,
-    /// Whether the dependent starts even when the need did not succeed.
-    pub(crate) optional: bool,
+    pub(crate) on: On,
+}
+
+/// How attempts are bounded and repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
 }
 
 /// What the machine is told of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeSpec {
-    pub(crate) needs: Vec<Need>,
-    pub(crate) agent: AgentId,
+    pub(crate) needs: Box<[Need]>,
+    pub(crate) class: ClassId,
     pub(crate) priority: i32,
-    pub(crate) estimate: Duration,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retry: Retry,
+    /// How long it will probably run, in seconds.
+    pub(crate) estimate: f32,
+    pub(crate) complexity: f32,
+    /// What it takes out of the run's budget when it first starts.
+    pub(crate) cost: u32,
+    pub(crate) policy: Policy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,35 +76,72 @@ pub(super) enum State {
     },
     Backoff {
         failed: u32,
-        until: Duration,
+        /// In nanoseconds.
+        until: u64,
     },
     Done {
-        ok: bool,
+        end: End,
     },
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) needs: Box<[Need]>,
-    pub(super) dependents: Vec<Need>,
-    pub(super) agent: AgentId,
-    pub(super) priority: i32,
-    /// The longest estimated way from the start of this task to the end of the run, in microseconds (b-level).
-    pub(super) rank: u64,
-    pub(super) estimate: u64,
-    pub(super) timeout: Option<Duration>,
-    pub(super) retry: Retry,
     pub(super) state: State,
+    first_dependent: u32,
+    pub(super) class: ClassId,
+    policy: u32,
+    pub(super) priority: i32,
+    /// The longest estimated way from the start of this task to the end of the run, in seconds (b-level).
+    pub(super) rank: f32,
+    pub(super) estimate: f32,
+    pub(super) complexity: f32,
+    pub(super) cost: u32,
 }
 
+/// An arrow, seen from the task that is needed: a link of its list of dependents.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    dependent: u32,
+    on: On,
+    next: u32,
+}
+
+/// The tasks of a run and their state.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) nodes: Vec<Node>,
+pub(crate) struct Run {
+    pub(super) nodes: Chunks<Node>,
+    edges: Chunks<Edge>,
+    policies: Vec<Policy>,
     pub(super) left: usize,
     pub(super) fail_fast: bool,
     pub(super) cancelled: bool,
+    /// What is left to spend.
+    pub(super) budget: Option<u64>,
     /// Tasks whose last need was met by the settlement under way.
     pub(super) now_ready: Vec<TaskRef>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Progress {
+    pub(crate) pending: usize,
+    pub(crate) ready: usize,
+    pub(crate) running: usize,
+    pub(crate) backoff: usize,
+    pub(crate) over: usize,
+    /// The estimated seconds of all that is not over.
+    pub(crate) work: f64,
+    /// The longest estimated way from something that is not over to the end, in seconds.
+    pub(crate) longest: f64,
+}
+
+impl Progress {
+    /// How much longer it will take on so many slots: no less than the longest way, and no less than all work shared out.
+    pub(crate) fn remaining(&self, slots: usize) -> Duration {
+        let seconds = self.longest.max(self.work / slots.max(1) as f64);
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
 }
 
 /// What became of a task that was added to a live run.
@@ -77,63 +149,85 @@ pub(super) struct Run {
 pub(super) enum Inserted {
     Pending,
     Ready,
-    /// It will never start: a need of it has failed, or the run is cancelled.
+    /// It will never start: a need of it has ended otherwise than it wants, or the run is cancelled.
     Over(End),
 }
 
 impl Run {
-    /// The run, and the tasks that need nobody.
-    pub(super) fn new(specs: Vec<NodeSpec>, fail_fast: bool) -> (Self, Vec<u32>) {
-        let mut nodes: Vec<Node> = specs.into_iter().map(Node::new).collect();
+    /// A run without tasks.
+    pub(crate) fn new(fail_fast: bool, budget: Option<u64>) -> Self {
+        Self {
+            nodes: Chunks::default(),
+            edges: Chunks::default(),
+            policies: Vec::new(),
+            left: 0,
+            fail_fast,
+            cancelled: false,
+            budget,
+            now_ready: Vec::new(),
+        }
+    }
+
+    /// Adds a task before the run starts. Its needs may point at tasks that are added later.
+    pub(crate) fn push(&mut self, spec: NodeSpec) {
+        let policy = self.policy(spec.policy);
+        self.nodes.push(Node::new(spec, policy));
+        self.left += 1;
+    }
+
+    /// The tasks that a task needs.
+    pub(crate) fn needs(&self, node: u32) -> &[Need] {
+        &self.nodes[node].needs
+    }
+
+    /// Joins both ends of every arrow, ranks the tasks, and answers with those that need nobody.
+    pub(super) fn link(&mut self) -> Vec<u32> {
         let mut roots = Vec::new();
-        for at in 0..nodes.len() {
-            let node = number(at);
-            let needs = std::mem::take(&mut nodes[at].needs);
-            for need in &needs {
-                nodes[need.task as usize]
-                    .dependents
-                    .push(Need { task: node, optional: need.optional });
-            }
+        // Backwards, because each arrow goes to the front of its list.
+        for node in (0..number(self.nodes.len())).rev() {
+            let needs = std::mem::take(&mut self.nodes[node].needs);
+            needs.iter().for_each(|need| self.add_dependent(need.task, node, need.on));
             if needs.is_empty() {
                 roots.push(node);
             }
-            nodes[at].needs = needs;
+            self.nodes[node].needs = needs;
         }
-        rank(&mut nodes, &roots);
-        let left = nodes.len();
-        (Self { nodes, left, fail_fast, cancelled: false, now_ready: Vec::new() }, roots)
+        roots.reverse();
+        self.rank(&roots);
+        roots
     }
 
     pub(super) fn insert(&mut self, spec: NodeSpec, before: &[u32]) -> (u32, Inserted) {
         let at = number(self.nodes.len());
-        let mut node = Node::new(spec);
+        let policy = self.policy(spec.policy);
+        let mut node = Node::new(spec, policy);
         let mut missing = 0;
         let mut failed = None;
         for need in &node.needs {
-            let upstream = &mut self.nodes[need.task as usize];
-            match upstream.state {
-                State::Done { ok } if ok || need.optional => {}
+            match self.nodes[need.task].state {
+                State::Done { end } if need.on.admits(end) => {}
                 State::Done { .. } => failed = failed.or(Some(need.task)),
                 _ => {
                     missing += 1;
-                    upstream.dependents.push(Need { task: at, optional: need.optional });
+                    self.add_dependent(need.task, at, need.on);
                 }
             }
         }
         node.state = State::Pending { missing };
+        node.rank = node.estimate;
         for dependent in before {
-            let follower = &mut self.nodes[*dependent as usize];
+            let follower = &mut self.nodes[*dependent];
             let State::Pending { missing } = &mut follower.state else {
                 unreachable!("the caller checked that it is pending")
             };
             *missing += 1;
             let mut needs = std::mem::take(&mut follower.needs).into_vec();
-            needs.push(Need { task: at, optional: false });
+            needs.push(Need { task: at, on: On::Success });
             follower.needs = needs.into_boxed_slice();
             node.rank = node.rank.max(node.estimate + follower.rank);
-            node.dependents.push(Need { task: *dependent, optional: false });
         }
         self.nodes.push(node);
+        before.iter().rev().for_each(|dependent| self.add_dependent(at, *dependent, On::Success));
         self.left += 1;
         let verdict = match failed {
             _ if self.cancelled => Inserted::Over(End::Cancelled),
@@ -142,6 +236,74 @@ impl Run {
             None => Inserted::Pending,
         };
         (at, verdict)
+    }
+
+    /// Who needs a task.
+    pub(super) fn dependents(&self, node: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.first_dependent(node);
+        std::iter::from_fn(move || {
+            let (dependent, _, after) = self.dependent(next)?;
+            next = after;
+            Some(dependent)
+        })
+    }
+
+    /// Where the list of a task's dependents begins.
+    pub(super) fn first_dependent(&self, node: u32) -> u32 {
+        self.nodes[node].first_dependent
+    }
+
+    /// A link of such a list: the dependent, on what it goes on, and the next link.
+    pub(super) fn dependent(&self, link: u32) -> Option<(u32, On, u32)> {
+        let edge = self.edges.get(link)?;
+        Some((edge.dependent, edge.on, edge.next))
+    }
+
+    /// Counts an ended need of a waiting task: `None` if it waits on, else whether it may start.
+    pub(super) fn need_ended(&mut self, dependent: u32, on: On, end: End) -> Option<bool> {
+        let State::Pending { missing } = &mut self.nodes[dependent].state else { return None };
+        if *missing == super::TO_BE_SKIPPED {
+            return None;
+        }
+        if !on.admits(end) {
+            // A second need that ends badly must not skip it twice.
+            *missing = super::TO_BE_SKIPPED;
+            return Some(false);
+        }
+        *missing -= 1;
+        (*missing == 0).then_some(true)
+    }
+
+    /// Nothing follows from the end of this task.
+    pub(super) fn forget_dependents(&mut self, node: u32) {
+        self.nodes[node].first_dependent = NONE;
+    }
+
+    pub(super) fn policy_of(&self, node: u32) -> Policy {
+        self.policies[self.nodes[node].policy as usize]
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        for node in self.nodes.iter() {
+            match node.state {
+                State::Pending { .. } => progress.pending += 1,
+                State::Ready { .. } => progress.ready += 1,
+                State::Running { .. } => progress.running += 1,
+                State::Backoff { .. } => progress.backoff += 1,
+                State::Done { .. } => {
+                    progress.over += 1;
+                    continue;
+                }
+            }
+            progress.work += f64::from(node.estimate);
+            progress.longest = progress.longest.max(f64::from(node.rank));
+        }
+        progress
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        number(self.nodes.len())
     }
 
     /// Whether a way of dependents leads from `from` to `to`.
@@ -153,7 +315,7 @@ impl Run {
                 return true;
             }
             if !std::mem::replace(&mut seen[at as usize], true) {
-                open.extend(self.nodes[at as usize].dependents.iter().map(|need| need.task));
+                open.extend(self.dependents(at));
             }
         }
         false
@@ -161,53 +323,88 @@ impl Run {
 
     /// The needs of a task that are not over.
     pub(super) fn unmet(&self, node: u32) -> Vec<u32> {
-        let needs = self.nodes[node as usize].needs.iter().map(|need| need.task);
-        needs
-            .filter(|need| !matches!(self.nodes[*need as usize].state, State::Done { .. }))
-            .collect()
+        let needs = self.nodes[node].needs.iter().map(|need| need.task);
+        needs.filter(|need| !matches!(self.nodes[*need].state, State::Done { .. })).collect()
+    }
+
+    fn add_dependent(&mut self, of: u32, dependent: u32, on: On) {
+        let edge = number(self.edges.len());
+        let next = std::mem::replace(&mut self.nodes[of].first_dependent, edge);
+        self.edges.push(Edge { dependent, on, next });
+    }
+
+    /// Most tasks of a run share a few policies.
+    fn policy(&mut self, policy: Policy) -> u32 {
+        let known = self.policies.iter().rev().take(8).position(|of| *of == policy);
+        let at = known.map(|back| self.policies.len() - 1 - back).unwrap_or_else(|| {
+            self.policies.push(policy);
+            self.policies.len() - 1
+        });
+        number(at)
+    }
+
+    /// Ranks every task by the longest estimated way to the end, from the last task backwards.
+    fn rank(&mut self, roots: &[u32]) {
+        if self.edges.len() == 0 {
+            // Each is its own way to the end.
+            return;
+        }
+        for node in self.in_order(roots.to_vec()).into_iter().rev() {
+            let longest = self.dependents(node).map(|to| self.nodes[to].rank);
+            let longest = longest.fold(0.0, f32::max);
+            let node = &mut self.nodes[node];
+            node.rank = node.estimate + longest;
+        }
+    }
+
+    /// Every task after those that it needs, from the roots.
+    fn in_order(&self, roots: Vec<u32>) -> Vec<u32> {
+        let mut missing: Vec<u32> =
+            self.nodes.iter().map(|node| number(node.needs.len())).collect();
+        let mut order = roots;
+        let mut at = 0;
+        while let Some(node) = order.get(at).copied() {
+            at += 1;
+            for dependent in self.dependents(node) {
+                missing[dependent as usize] -= 1;
+                if missing[dependent as usize] == 0 {
+                    order.push(dependent);
+                }
+            }
+        }
+        order
+    }
+
+    /// Every arrow from a task to one that needs it, those into a task before those out of it.
+    pub(crate) fn arrows_in_order(&self) -> impl Iterator<Item = (u32, u32)> {
+        let is_root = |node: &u32| self.nodes[*node].needs.is_empty();
+        let order = if self.edges.len() == 0 {
+            Vec::new()
+        } else {
+            self.in_order((0..self.count()).filter(is_root).collect())
+        };
+        order.into_iter().flat_map(|node| self.dependents(node).map(move |to| (node, to)))
     }
 }
 
 impl Node {
-    fn new(spec: NodeSpec) -> Self {
-        let estimate = u64::try_from(spec.estimate.as_micros()).unwrap_or(u64::MAX >> 8).max(1);
+    fn new(spec: NodeSpec, policy: u32) -> Self {
         let missing = number(spec.needs.len());
         Self {
-            needs: spec.needs.into_boxed_slice(),
-            dependents: Vec::new(),
-            agent: spec.agent,
-            priority: spec.priority,
-            rank: estimate,
-            estimate,
-            timeout: spec.timeout,
-            retry: spec.retry,
+            needs: spec.needs,
             state: State::Pending { missing },
+            first_dependent: NONE,
+            class: spec.class,
+            policy,
+            priority: spec.priority,
+            rank: spec.estimate,
+            estimate: spec.estimate,
+            complexity: spec.complexity,
+            cost: spec.cost,
         }
-    }
-}
-
-/// Ranks every task by the longest estimated way to the end, from the last task backwards.
-fn rank(nodes: &mut [Node], roots: &[u32]) {
-    let mut missing: Vec<u32> = nodes.iter().map(|node| number(node.needs.len())).collect();
-    let mut order = roots.to_vec();
-    let mut at = 0;
-    while let Some(node) = order.get(at).copied() {
-        at += 1;
-        for need in &nodes[node as usize].dependents {
-            missing[need.task as usize] -= 1;
-            if missing[need.task as usize] == 0 {
-                order.push(need.task);
-            }
-        }
-    }
-    for node in order.into_iter().rev() {
-        let longest =
-            nodes[node as usize].dependents.iter().map(|need| nodes[need.task as usize].rank).max();
-        let node = &mut nodes[node as usize];
-        node.rank = node.estimate.saturating_add(longest.unwrap_or(0));
     }
 }
 
 fn number(count: usize) -> u32 {
-    u32::try_from(count).expect("a run has fewer than 2^32 tasks")
+    u32::try_from(count).expect("a run has fewer than 2^32 tasks and arrows")
 }

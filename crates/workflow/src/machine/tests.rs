@@ -8,15 +8,20 @@ use crate::retry::Retry;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn spec(agent: AgentId, needs: &[u32]) -> NodeSpec {
+fn spec(class: ClassId, needs: &[u32]) -> NodeSpec {
     NodeSpec {
-        needs: needs.iter().map(|task| Need { task: *task, optional: false }).collect(),
-        agent,
+        needs: needs.iter().map(|task| Need { task: *task, on: On::Success }).collect(),
+        class,
         priority: 0,
-        estimate: SECOND,
-        timeout: None,
-        retry: Retry::NEVER,
+        estimate: 1.0,
+        complexity: 1.0,
+        cost: 0,
+        policy: Policy { timeout: None, retry: Retry::NEVER },
     }
+}
+
+fn needing(class: ClassId, task: u32, on: On) -> NodeSpec {
+    NodeSpec { needs: Box::new([Need { task, on }]), ..spec(class, &[]) }
 }
 
 /// A machine with one agent, and its first run.
@@ -32,17 +37,44 @@ impl Bench {
     fn new(limit: usize, agent_limits: &[usize]) -> Self {
         let mut machine = Machine::new(limit);
         for limit in agent_limits {
-            machine.add_agent(*limit);
+            let agent = machine.add_agent(*limit);
+            machine.add_class(TenantId::DEFAULT, agent, Box::default());
         }
         Self { machine, out: Vec::new(), now: Duration::ZERO }
     }
 
     fn submit(&mut self, specs: Vec<NodeSpec>) {
-        self.machine.submit(RUN, specs, false, self.now, &mut self.out);
+        self.submit_as(RUN, specs, None);
+    }
+
+    fn submit_as(&mut self, id: RunId, specs: Vec<NodeSpec>, budget: Option<u64>) {
+        let mut run = Run::new(false, budget);
+        specs.into_iter().for_each(|spec| run.push(spec));
+        self.machine.submit(id, run, None, self.now, &mut self.out);
+        self.admit();
+    }
+
+    fn insert(&mut self, spec: NodeSpec, before: &[u32]) {
+        self.machine.insert(RUN, spec, before, &mut self.out);
+        self.admit();
+    }
+
+    fn admit(&mut self) {
+        self.machine.admit(self.now, &mut self.out);
     }
 
     fn end(&mut self, node: u32, ended: Attempt) {
-        self.machine.ended(TaskRef { run: RUN, node }, ended, self.now, &mut self.out);
+        self.end_of(TaskRef { run: RUN, node }, ended, SECOND);
+    }
+
+    fn end_of(&mut self, task: TaskRef, ended: Attempt, took: Duration) {
+        self.machine.ended(task, ended, took, self.now, &mut self.out);
+        self.admit();
+    }
+
+    fn waiting(&mut self, node: u32) -> Waiting {
+        let task = TaskRef { run: RUN, node };
+        self.machine.waiting(task, self.now).expect("its run is live")
     }
 
     fn ok(&mut self, node: u32) {
@@ -56,6 +88,7 @@ impl Bench {
     fn at(&mut self, now: Duration) {
         self.now = now;
         self.machine.tick(now, &mut self.out);
+        self.admit();
     }
 
     /// The tasks started since the last look.
@@ -76,8 +109,8 @@ impl Bench {
     }
 }
 
-const A: AgentId = AgentId(0);
-const B: AgentId = AgentId(1);
+const A: ClassId = ClassId(0);
+const B: ClassId = ClassId(1);
 
 #[test]
 fn a_task_starts_when_all_it_needs_succeeded() {
@@ -114,9 +147,7 @@ fn a_task_with_two_failed_needs_is_skipped_once() {
 #[test]
 fn an_optional_need_may_fail() {
     let mut bench = Bench::new(9, &[9]);
-    let mut wants = spec(A, &[]);
-    wants.needs.push(Need { task: 0, optional: true });
-    bench.submit(vec![spec(A, &[]), wants]);
+    bench.submit(vec![spec(A, &[]), needing(A, 0, On::End)]);
     bench.fail(0);
     assert_eq!(bench.started(), [0, 1]);
 }
@@ -126,21 +157,23 @@ fn a_full_agent_blocks_only_itself() {
     let mut bench = Bench::new(9, &[1, 9]);
     bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(B, &[]), spec(B, &[])]);
     assert_eq!(bench.started(), [0, 2, 3]);
-    assert_eq!(bench.machine.waiting(TaskRef { run: RUN, node: 1 }), Some(Waiting::AgentLimit));
+    assert_eq!(bench.waiting(1), Waiting::AgentLimit);
 }
 
 #[test]
 fn a_shrunk_limit_admits_nobody_until_use_is_below_it() {
     let mut bench = Bench::new(3, &[9]);
     bench.submit((0..6).map(|_| spec(A, &[])).collect());
-    bench.machine.set_limit(1, bench.now, &mut bench.out);
+    bench.machine.set_limit(1);
+    bench.admit();
     assert_eq!(bench.started(), [0, 1, 2]);
     bench.ok(0);
     bench.ok(1);
     assert_eq!(bench.started(), []);
     bench.ok(2);
     assert_eq!(bench.started(), [3]);
-    bench.machine.set_limit(0, bench.now, &mut bench.out);
+    bench.machine.set_limit(0);
+    bench.admit();
     bench.ok(3);
     assert_eq!(bench.started(), []);
 }
@@ -166,11 +199,11 @@ fn a_task_behind_which_urgent_ones_keep_arriving_starts_within_the_stated_bound(
     for start in 1.. {
         let mut urgent = spec(A, &[]);
         urgent.priority = 5;
-        bench.machine.insert(RUN, urgent, &[], bench.now, &mut bench.out);
+        bench.insert(urgent, &[]);
         bench.ok(running);
         running = bench.started()[0];
         if running == 1 {
-            assert!(start <= ready::AGEING, "started only after {start}");
+            assert!(start <= admission::AGEING, "started only after {start}");
             return;
         }
     }
@@ -180,7 +213,7 @@ fn a_task_behind_which_urgent_ones_keep_arriving_starts_within_the_stated_bound(
 fn a_failed_attempt_is_repeated_after_its_delay_until_attempts_run_out() {
     let mut bench = Bench::new(1, &[9]);
     let mut flaky = spec(A, &[]);
-    flaky.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
+    flaky.policy.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
     bench.submit(vec![flaky, spec(A, &[])]);
     bench.fail(0);
     assert_eq!(bench.started(), [0, 1], "waiting for a retry holds no slot");
@@ -198,7 +231,7 @@ fn a_failed_attempt_is_repeated_after_its_delay_until_attempts_run_out() {
 fn a_fatal_error_is_not_repeated() {
     let mut bench = Bench::new(1, &[9]);
     let mut flaky = spec(A, &[]);
-    flaky.retry = Retry::attempts(5);
+    flaky.policy.retry = Retry::attempts(5);
     bench.submit(vec![flaky]);
     bench.end(0, Attempt::Failed { retryable: false });
     assert_eq!(bench.ends(), [(0, End::Failed)]);
@@ -208,7 +241,7 @@ fn a_fatal_error_is_not_repeated() {
 fn an_attempt_past_its_timeout_is_stopped_and_counts_as_timed_out() {
     let mut bench = Bench::new(1, &[9]);
     let mut slow = spec(A, &[]);
-    slow.timeout = Some(SECOND);
+    slow.policy.timeout = Some(SECOND);
     bench.submit(vec![slow]);
     bench.at(SECOND);
     assert_eq!(bench.out.last(), Some(&Action::Stop { task: TaskRef { run: RUN, node: 0 } }));
@@ -221,7 +254,8 @@ fn an_attempt_past_its_timeout_is_stopped_and_counts_as_timed_out() {
 fn a_cancelled_run_stops_what_runs_and_ends_what_waits() {
     let mut bench = Bench::new(1, &[9]);
     bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(A, &[0])]);
-    bench.machine.cancel_run(RUN, bench.now, &mut bench.out);
+    bench.machine.cancel_run(RUN, &mut bench.out);
+    bench.admit();
     bench.fail(0);
     let cancelled: BTreeSet<u32> = bench
         .ends()
@@ -237,7 +271,7 @@ fn a_cancelled_run_stops_what_runs_and_ends_what_waits() {
 fn a_task_added_before_a_waiting_one_delays_it() {
     let mut bench = Bench::new(9, &[9]);
     bench.submit(vec![spec(A, &[]), spec(A, &[0])]);
-    bench.machine.insert(RUN, spec(A, &[]), &[1], bench.now, &mut bench.out);
+    bench.insert(spec(A, &[]), &[1]);
     assert!(bench.machine.reaches(RUN, 2, 1) && !bench.machine.reaches(RUN, 1, 2));
     bench.ok(0);
     assert_eq!(bench.started(), [0, 2]);
@@ -249,9 +283,275 @@ fn a_task_added_before_a_waiting_one_delays_it() {
 fn a_task_added_to_a_cancelled_run_never_starts() {
     let mut bench = Bench::new(1, &[9]);
     bench.submit(vec![spec(A, &[])]);
-    bench.machine.cancel_run(RUN, bench.now, &mut bench.out);
-    bench.machine.insert(RUN, spec(A, &[]), &[], bench.now, &mut bench.out);
+    bench.machine.cancel_run(RUN, &mut bench.out);
+    bench.admit();
+    bench.insert(spec(A, &[]), &[]);
     assert_eq!(bench.ends(), [(1, End::Cancelled)]);
+}
+
+#[test]
+fn a_fallback_runs_only_after_a_failure() {
+    for (ended, fallback) in [
+        (Attempt::Failed { retryable: false }, None),
+        (Attempt::TimedOut, None),
+        (Attempt::Succeeded, Some(End::Skipped { because: 0 })),
+        (Attempt::Declined, Some(End::Skipped { because: 0 })),
+    ] {
+        let mut bench = Bench::new(9, &[9]);
+        bench.submit(vec![spec(A, &[]), needing(A, 0, On::Failure)]);
+        bench.end(0, ended);
+        let end = bench.ends().into_iter().find(|(node, _)| *node == 1);
+        assert_eq!(end.map(|(_, end)| end), fallback, "{ended:?}");
+    }
+}
+
+#[test]
+fn a_declined_task_skips_those_that_need_it_and_is_not_repeated() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut declines = spec(A, &[]);
+    declines.policy.retry = Retry::attempts(3);
+    bench.submit(vec![declines, spec(A, &[0]), needing(A, 0, On::End)]);
+    bench.end(0, Attempt::Declined);
+    assert_eq!(bench.started(), [0, 2]);
+}
+
+/// A machine with one agent, and a class of tasks that take so much of a resource of ten.
+fn shared(limit: usize, amounts: &[u64]) -> Bench {
+    let mut bench = Bench::new(limit, &[99]);
+    let resource = bench.machine.add_resource(10);
+    for amount in amounts {
+        let demands = Box::new([Demand { resource, amount: *amount }]);
+        bench.machine.add_class(TenantId::DEFAULT, AgentId(0), demands);
+    }
+    bench
+}
+
+#[test]
+fn a_task_that_does_not_fit_is_passed_over_and_holds_nothing() {
+    let mut bench = shared(9, &[6, 4]);
+    bench.submit(vec![
+        spec(ClassId(1), &[]),
+        spec(ClassId(1), &[]),
+        spec(ClassId(2), &[]),
+        spec(A, &[]),
+    ]);
+    assert_eq!(bench.started(), [0, 2, 3]);
+    let resource = ResourceId(0);
+    assert_eq!(bench.waiting(1), Waiting::Resource { resource, wanted: 6, free: 0 });
+    bench.ok(2);
+    assert_eq!(bench.started(), []);
+    bench.ok(0);
+    assert_eq!(bench.started(), [1]);
+}
+
+#[test]
+fn a_large_task_starts_within_the_stated_bound_although_small_ones_keep_coming() {
+    let mut bench = shared(9, &[1, 10]);
+    bench.submit(vec![spec(ClassId(1), &[]), spec(ClassId(1), &[]), spec(ClassId(2), &[])]);
+    let mut running = bench.started();
+    let mut next = 3;
+    for starts in 1.. {
+        // Two small tasks overlap, so that the resource is never free by itself.
+        bench.insert(spec(ClassId(1), &[]), &[]);
+        bench.ok(running.remove(0));
+        running.extend(bench.started());
+        next += 1;
+        if running.is_empty() || running.contains(&2) {
+            break;
+        }
+        assert!(starts <= admission::AGEING + 1, "after {starts} starts {next} tasks were first");
+    }
+    while !running.contains(&2) {
+        bench.ok(running.remove(0));
+        running.extend(bench.started());
+    }
+}
+
+#[test]
+fn a_resource_that_shrank_is_not_given_out_until_use_is_below_it() {
+    let mut bench = shared(9, &[5]);
+    bench.submit((0..3).map(|_| spec(ClassId(1), &[])).collect());
+    assert_eq!(bench.started(), [0, 1]);
+    bench.machine.set_capacity(ResourceId(0), 5);
+    bench.ok(0);
+    assert_eq!(bench.started(), []);
+    bench.ok(1);
+    assert_eq!(bench.started(), [2]);
+}
+
+#[test]
+fn no_minute_sees_more_starts_than_the_rate_retries_included() {
+    let mut bench = Bench::new(9, &[9]);
+    bench.machine.set_rate(AgentId(0), Some(2));
+    let mut flaky = spec(A, &[]);
+    flaky.policy.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
+    bench.submit(vec![flaky, spec(A, &[]), spec(A, &[])]);
+    assert_eq!(bench.started(), [0, 1]);
+    let minute = 60 * SECOND;
+    assert_eq!(bench.waiting(2), Waiting::Rate { until: minute });
+    bench.fail(0);
+    bench.at(SECOND);
+    assert_eq!(bench.started(), []);
+    assert_eq!(bench.machine.next_due(), Some(minute));
+    bench.at(minute);
+    assert_eq!(bench.started(), [2, 0]);
+}
+
+#[test]
+fn a_raised_rate_lets_waiting_tasks_start() {
+    let mut bench = Bench::new(9, &[9]);
+    bench.machine.set_rate(AgentId(0), Some(0));
+    bench.submit(vec![spec(A, &[])]);
+    assert_eq!(bench.started(), []);
+    bench.machine.set_rate(AgentId(0), None);
+    bench.admit();
+    assert_eq!(bench.started(), [0]);
+}
+
+#[test]
+fn an_open_breaker_holds_its_agent_back_until_a_probe_succeeds() {
+    let mut bench = Bench::new(9, &[9, 9]);
+    let breaker = Breaker { failures: 1, cool_down: SECOND };
+    bench.machine.set_breaker(AgentId(0), Some(breaker));
+    bench.submit(vec![spec(A, &[]), spec(A, &[0]), spec(B, &[])]);
+    bench.insert(spec(A, &[2]), &[]);
+    bench.insert(spec(A, &[2]), &[]);
+    bench.fail(0);
+    bench.ok(2);
+    assert_eq!(bench.started(), [0, 2]);
+    assert_eq!(bench.waiting(3), Waiting::Breaker { until: SECOND });
+    bench.at(SECOND);
+    assert_eq!(bench.started(), [3], "one probe");
+    bench.ok(3);
+    assert_eq!(bench.started(), [4]);
+}
+
+#[test]
+fn tenants_share_slot_time_by_weight() {
+    let mut bench = Bench::new(1, &[9]);
+    let tenants = [1.0, 3.0].map(|weight| bench.machine.add_tenant(weight));
+    for tenant in tenants {
+        bench.machine.add_class(tenant, AgentId(0), Box::default());
+    }
+    for (at, class) in [1, 2].into_iter().enumerate() {
+        bench.submit_as(
+            RunId(at as u64),
+            (0..200).map(|_| spec(ClassId(class), &[])).collect(),
+            None,
+        );
+    }
+    // The first tenant's tasks take twice as long as was estimated, the second's half as long.
+    let took = [2 * SECOND, SECOND / 2];
+    let mut had = [Duration::ZERO; 2];
+    while had[0] + had[1] < 60 * SECOND {
+        let Some(Action::Start { task, .. }) =
+            bench.out.drain(..).find(|action| matches!(action, Action::Start { .. }))
+        else {
+            panic!("a slot is free")
+        };
+        let tenant = task.run.0 as usize;
+        had[tenant] += took[tenant];
+        bench.end_of(task, Attempt::Succeeded, took[tenant]);
+    }
+    let share = had[1].as_secs_f64() / had[0].as_secs_f64();
+    assert!((2.7..3.4).contains(&share), "{had:?}");
+}
+
+#[test]
+fn a_tenant_that_comes_back_has_saved_nothing_up() {
+    let mut bench = Bench::new(1, &[9]);
+    for weight in [1.0, 1.0] {
+        let tenant = bench.machine.add_tenant(weight);
+        bench.machine.add_class(tenant, AgentId(0), Box::default());
+    }
+    bench.submit_as(RunId(0), (0..40).map(|_| spec(ClassId(1), &[])).collect(), None);
+    for node in 0..20 {
+        bench.end_of(TaskRef { run: RunId(0), node }, Attempt::Succeeded, SECOND);
+    }
+    bench.submit_as(RunId(1), (0..10).map(|_| spec(ClassId(2), &[])).collect(), None);
+    bench.out.clear();
+    let mut of_new = 0;
+    let mut running = TaskRef { run: RunId(0), node: 20 };
+    for _ in 0..8 {
+        bench.end_of(running, Attempt::Succeeded, SECOND);
+        let start = bench.out.drain(..).find_map(|action| match action {
+            Action::Start { task, .. } => Some(task),
+            _ => None,
+        });
+        running = start.expect("a slot is free");
+        of_new += running.run.0;
+    }
+    assert!((3..=5).contains(&of_new), "{of_new} of 8 starts");
+}
+
+#[test]
+fn a_budget_pays_in_the_order_of_starts_and_what_it_cannot_pay_fails() {
+    let mut bench = Bench::new(1, &[9]);
+    let mut dear = spec(A, &[]);
+    dear.cost = 6;
+    let mut flaky = dear.clone();
+    flaky.policy.retry = Retry { attempts: 2, first_delay: Duration::ZERO, ..Retry::default() };
+    flaky.priority = 1;
+    bench.submit_as(RUN, vec![flaky, dear, needing(A, 1, On::Failure)], Some(10));
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(1, End::OverBudget)], "six of ten are spent");
+    bench.at(SECOND);
+    bench.ok(2);
+    assert_eq!(bench.started(), [0], "the second attempt costs nothing more");
+}
+
+#[test]
+fn a_run_past_its_timeout_is_cancelled() {
+    let mut bench = Bench::new(1, &[9]);
+    let mut run = Run::new(false, None);
+    run.push(spec(A, &[]));
+    run.push(spec(A, &[]));
+    bench.machine.submit(RUN, run, Some(SECOND), Duration::ZERO, &mut bench.out);
+    bench.admit();
+    bench.at(SECOND);
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(1, End::Cancelled), (0, End::Cancelled)]);
+}
+
+#[test]
+fn a_priority_that_changes_puts_a_ready_task_in_line_anew() {
+    let mut bench = Bench::new(1, &[9]);
+    bench.submit((0..3).map(|_| spec(A, &[])).collect());
+    bench.machine.set_priority(TaskRef { run: RUN, node: 2 }, 1);
+    bench.ok(0);
+    assert_eq!(bench.started(), [0, 2]);
+}
+
+#[test]
+fn a_score_replaces_priority_and_rank() {
+    let mut bench = Bench::new(1, &[9]);
+    bench.machine.set_score(Box::new(|facts| facts.complexity - facts.dependents as f32));
+    let complex = |complexity, needs: &[u32]| NodeSpec { complexity, ..spec(A, needs) };
+    bench.submit(vec![
+        complex(1.0, &[]),
+        complex(5.0, &[]),
+        complex(3.0, &[]),
+        complex(0.0, &[1, 1]),
+    ]);
+    let mut order = bench.started();
+    for _ in 0..2 {
+        bench.ok(*order.last().expect("one runs"));
+        order.extend(bench.started());
+    }
+    assert_eq!(order, [1, 2, 0]);
+}
+
+#[test]
+fn timers_of_attempts_that_are_over_do_not_pile_up() {
+    let mut bench = Bench::new(1, &[9]);
+    for run in 0..5_000 {
+        let mut brief = spec(A, &[]);
+        brief.policy.timeout = Some(3600 * SECOND);
+        bench.submit_as(RunId(run), vec![brief], None);
+        bench.end_of(TaskRef { run: RunId(run), node: 0 }, Attempt::Succeeded, SECOND);
+        assert!(bench.machine.take_over(RunId(run)).is_some());
+    }
+    assert!(bench.machine.timers.len() <= STALE_TIMERS + 1);
 }
 
 /// A reproducible stream of numbers: xorshift64* (Vigna, 2016).
@@ -276,9 +576,14 @@ struct Simulation {
     machine: Machine,
     now: Duration,
     agents: Vec<usize>,
+    rates: Vec<usize>,
+    starts: Vec<Vec<Duration>>,
+    /// What there is of the one resource, and what each class takes of it.
+    capacity: u64,
+    classes: Vec<(AgentId, u64)>,
     limit: usize,
-    running: BTreeMap<TaskRef, (AgentId, u32)>,
-    agent_of: BTreeMap<TaskRef, AgentId>,
+    running: BTreeMap<TaskRef, ClassId>,
+    class_of: BTreeMap<TaskRef, ClassId>,
     needs_of: BTreeMap<TaskRef, Vec<Need>>,
     ends: BTreeMap<TaskRef, End>,
     attempts: BTreeMap<TaskRef, u32>,
@@ -292,17 +597,37 @@ impl Simulation {
         let agents: Vec<usize> =
             (0..=numbers.below(3)).map(|_| 1 + numbers.below(4) as usize).collect();
         let mut machine = Machine::new(limit);
+        let capacity = 4;
+        let resource = machine.add_resource(capacity);
+        let tenant = machine.add_tenant(2.0);
+        let (mut classes, mut rates) = (Vec::new(), Vec::new());
         for limit in &agents {
-            machine.add_agent(*limit);
+            let agent = machine.add_agent(*limit);
+            let rate = if numbers.chance(30) { 3 + numbers.below(5) as usize } else { usize::MAX };
+            machine.set_rate(agent, Some(rate));
+            rates.push(rate);
+            if numbers.chance(30) {
+                machine.set_breaker(agent, Some(Breaker { failures: 2, cool_down: 5 * SECOND }));
+            }
+            for amount in [0, 1, 3] {
+                let tenant = if numbers.chance(30) { tenant } else { TenantId::DEFAULT };
+                let demands = (amount > 0).then_some(Demand { resource, amount });
+                machine.add_class(tenant, agent, demands.into_iter().collect());
+                classes.push((agent, amount));
+            }
         }
         Self {
+            starts: vec![Vec::new(); agents.len()],
+            rates,
+            capacity,
+            classes,
             numbers,
             machine,
             now: Duration::ZERO,
             agents,
             limit,
             running: BTreeMap::new(),
-            agent_of: BTreeMap::new(),
+            class_of: BTreeMap::new(),
             needs_of: BTreeMap::new(),
             ends: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -315,64 +640,81 @@ impl Simulation {
         for _ in 0..self.numbers.below(4).min(count) {
             let task = self.numbers.below(count) as u32;
             if needs.iter().all(|need| need.task != task) {
-                needs.push(Need { task, optional: self.numbers.chance(20) });
+                let on = match self.numbers.below(10) {
+                    0 | 1 => On::End,
+                    2 => On::Failure,
+                    _ => On::Success,
+                };
+                needs.push(Need { task, on });
             }
         }
         let retry = Retry { attempts: 1 + self.numbers.below(3) as u32, ..Retry::default() };
+        let timeout = self.numbers.chance(30).then(|| SECOND * (1 + self.numbers.below(5) as u32));
         NodeSpec {
-            needs,
-            agent: AgentId(self.numbers.below(self.agents.len() as u64) as u32),
+            needs: needs.into_boxed_slice(),
+            class: ClassId(self.numbers.below(self.classes.len() as u64) as u32),
             priority: self.numbers.below(3) as i32,
-            estimate: SECOND * self.numbers.below(9) as u32,
-            timeout: self.numbers.chance(30).then(|| SECOND * (1 + self.numbers.below(5) as u32)),
-            retry,
+            estimate: self.numbers.below(9) as f32,
+            complexity: 1.0,
+            cost: self.numbers.below(3) as u32,
+            policy: Policy { timeout, retry },
         }
     }
 
     fn remember(&mut self, task: TaskRef, spec: &NodeSpec) {
-        self.agent_of.insert(task, spec.agent);
-        self.needs_of.insert(task, spec.needs.clone());
+        self.class_of.insert(task, spec.class);
+        self.needs_of.insert(task, spec.needs.to_vec());
     }
 
     fn act(&mut self, step: impl FnOnce(&mut Machine, Duration, &mut Vec<Action>)) {
         let mut out = Vec::new();
         step(&mut self.machine, self.now, &mut out);
+        self.machine.admit(self.now, &mut out);
         for action in out {
             match action {
                 Action::Start { task, attempt } => {
-                    let agent = self.agent_of[&task];
-                    assert!(
-                        self.running.insert(task, (agent, attempt)).is_none(),
-                        "{task:?} runs twice"
-                    );
+                    let class = self.class_of[&task];
+                    assert!(self.running.insert(task, class).is_none(), "{task:?} runs twice");
                     assert!(!self.ends.contains_key(&task), "{task:?} starts after its end");
                     assert_eq!(attempt, self.attempts.get(&task).copied().unwrap_or(0) + 1);
                     self.attempts.insert(task, attempt);
                     for need in &self.needs_of[&task] {
                         let end = self.ends.get(&TaskRef { run: task.run, node: need.task });
-                        assert!(
-                            end.is_some_and(|end| need.optional || *end == End::Succeeded),
-                            "{task:?} starts too early"
-                        );
+                        let admits = end.is_some_and(|end| match need.on {
+                            On::Success => *end == End::Succeeded,
+                            On::End => true,
+                            On::Failure => end.is_failure(),
+                        });
+                        assert!(admits, "{task:?} starts too early");
                     }
-                    // Limits only shrink between steps, so that a start is never over the limit in force.
-                    assert!(self.running.len() <= self.limit, "the overall limit is exceeded");
-                    let of_agent = self.running.values().filter(|(of, _)| *of == agent).count();
-                    assert!(
-                        of_agent <= self.agents[agent.0 as usize],
-                        "the limit of {agent:?} is exceeded"
-                    );
+                    self.check_limits(class);
                 }
                 Action::Settled { task, end } => {
                     assert!(self.ends.insert(task, end).is_none(), "{task:?} ends twice");
                     assert!(!self.running.contains_key(&task), "{task:?} is over and runs");
                 }
                 Action::RunDone { run } => {
-                    assert!(self.open_runs.remove(&run), "{run:?} is done twice")
+                    assert!(self.open_runs.remove(&run), "{run:?} is done twice");
+                    assert!(self.machine.take_over(run).is_some());
                 }
                 Action::Ready { .. } | Action::Stop { .. } | Action::Retry { .. } => {}
             }
         }
+    }
+
+    /// Limits only shrink between steps, so that a start is never over the limits in force.
+    fn check_limits(&mut self, started: ClassId) {
+        let (agent, takes) = self.classes[started.at()];
+        let classes = || self.running.values().map(|class| self.classes[class.at()]);
+        assert!(self.running.len() <= self.limit, "the overall limit is exceeded");
+        let of_agent = classes().filter(|(of, _)| *of == agent).count();
+        assert!(of_agent <= self.agents[agent.at()], "the limit of {agent:?} is exceeded");
+        let used: u64 = classes().map(|(_, amount)| amount).sum();
+        assert!(takes == 0 || used <= self.capacity, "the resource is exceeded");
+        let starts = &mut self.starts[agent.at()];
+        starts.push(self.now);
+        let in_minute = starts.iter().filter(|start| self.now < **start + 60 * SECOND).count();
+        assert!(in_minute <= self.rates[agent.at()], "the rate of {agent:?} is exceeded");
     }
 
     fn submit_run(&mut self, id: u64) {
@@ -382,14 +724,17 @@ impl Simulation {
         for (node, spec) in (0..).zip(&specs) {
             self.remember(TaskRef { run, node }, spec);
         }
-        let fail_fast = self.numbers.chance(20);
+        let budget = self.numbers.chance(20).then(|| self.numbers.below(12));
+        let timeout = self.numbers.chance(20).then(|| SECOND * self.numbers.below(30) as u32);
+        let mut state = Run::new(self.numbers.chance(20), budget);
+        specs.into_iter().for_each(|spec| state.push(spec));
         self.open_runs.insert(run);
-        self.act(|machine, now, out| machine.submit(run, specs, fail_fast, now, out));
+        self.act(|machine, now, out| machine.submit(run, state, timeout, now, out));
     }
 
     fn insert(&mut self) {
         let Some(run) = self.open_runs.first().copied() else { return };
-        let count = self.agent_of.keys().filter(|task| task.run == run).count() as u32;
+        let count = self.class_of.keys().filter(|task| task.run == run).count() as u32;
         let spec = self.random_spec(u64::from(count));
         let follower = self.numbers.below(u64::from(count.max(1))) as u32;
         let fits = self.machine.is_pending(TaskRef { run, node: follower })
@@ -400,10 +745,11 @@ impl Simulation {
         if let [follower] = before {
             let needs =
                 self.needs_of.get_mut(&TaskRef { run, node: *follower }).expect("it is pending");
-            needs.push(Need { task: count, optional: false });
+            needs.push(Need { task: count, on: On::Success });
         }
         self.act(|machine, now, out| {
-            assert_eq!(machine.insert(run, spec, before, now, out), Some(task))
+            let _ = now;
+            assert_eq!(machine.insert(run, spec, before, out), Some(task));
         });
     }
 
@@ -417,30 +763,40 @@ impl Simulation {
             2 => {
                 self.limit = self.numbers.below(7) as usize;
                 let limit = self.limit;
-                self.act(|machine, now, out| machine.set_limit(limit, now, out));
+                self.act(|machine, _, _| machine.set_limit(limit));
+                self.capacity = 3 + self.numbers.below(4);
+                let capacity = self.capacity;
+                self.act(|machine, _, _| machine.set_capacity(ResourceId(0), capacity));
             }
             3 => {
                 let agent = self.numbers.below(self.agents.len() as u64) as usize;
                 let limit = self.numbers.below(5) as usize;
                 self.agents[agent] = limit;
-                self.act(|machine, now, out| {
-                    machine.set_agent_limit(AgentId(agent as u32), limit, now, out)
-                });
+                self.act(|machine, _, _| machine.set_agent_limit(AgentId(agent as u32), limit));
             }
             4 if self.numbers.chance(20) => {
                 if let Some(run) = self.open_runs.last().copied() {
-                    self.act(|machine, now, out| machine.cancel_run(run, now, out));
+                    self.act(|machine, _, out| machine.cancel_run(run, out));
                 }
             }
             5 => {
-                let known = self.agent_of.len() as u64;
+                let known = self.class_of.len() as u64;
                 if known > 0 {
                     let at = self.numbers.below(known) as usize;
-                    let task = *self.agent_of.keys().nth(at).expect("it is below the count");
-                    self.act(|machine, now, out| machine.cancel_task(task, now, out));
+                    let task = *self.class_of.keys().nth(at).expect("it is below the count");
+                    self.act(|machine, _, out| machine.cancel_task(task, out));
                 }
             }
-            6..=9 => {
+            6 => {
+                let known = self.class_of.len() as u64;
+                if known > 0 {
+                    let at = self.numbers.below(known) as usize;
+                    let task = *self.class_of.keys().nth(at).expect("it is below the count");
+                    let priority = self.numbers.below(5) as i32;
+                    self.act(|machine, _, _| machine.set_priority(task, priority));
+                }
+            }
+            7..=9 => {
                 self.now += SECOND * self.numbers.below(4) as u32;
                 self.act(|machine, now, out| machine.tick(now, out));
             }
@@ -459,21 +815,26 @@ impl Simulation {
         let ended = if self.numbers.chance(success_percent) {
             Attempt::Succeeded
         } else {
-            Attempt::Failed { retryable: self.numbers.chance(80) }
+            match self.numbers.below(10) {
+                0 => Attempt::Declined,
+                1 => Attempt::TimedOut,
+                _ => Attempt::Failed { retryable: self.numbers.chance(80) },
+            }
         };
-        self.act(|machine, now, out| machine.ended(task, ended, now, out));
+        let took = SECOND * self.numbers.below(3) as u32;
+        self.act(|machine, now, out| machine.ended(task, ended, took, now, out));
     }
 
     /// Lets everything come to its end.
     fn drain(&mut self) {
         self.limit = 3;
-        self.act(|machine, now, out| machine.set_limit(3, now, out));
+        self.act(|machine, _, _| machine.set_limit(3));
+        self.capacity = 4;
+        self.act(|machine, _, _| machine.set_capacity(ResourceId(0), 4));
         for agent in 0..self.agents.len() {
             self.agents[agent] = self.agents[agent].max(1);
             let limit = self.agents[agent];
-            self.act(|machine, now, out| {
-                machine.set_agent_limit(AgentId(agent as u32), limit, now, out)
-            });
+            self.act(|machine, _, _| machine.set_agent_limit(AgentId(agent as u32), limit));
         }
         for _ in 0..100_000 {
             if self.open_runs.is_empty() {
@@ -500,12 +861,12 @@ fn simulate(seed: u64) {
         simulation.step(&mut next_run);
     }
     simulation.drain();
-    for task in simulation.agent_of.keys() {
+    for task in simulation.class_of.keys() {
         assert!(simulation.ends.contains_key(task), "{task:?} was lost");
     }
     assert_eq!(simulation.machine.load(), (0, 0));
     assert!(simulation.machine.runs.is_empty(), "memory grows with finished runs");
-    assert_eq!(simulation.machine.next_due(), None);
+    assert!(simulation.machine.over.is_empty());
 }
 
 #[test]

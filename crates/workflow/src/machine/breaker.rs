@@ -1,0 +1,142 @@
+//! Keeps work away from an agent that fails.
+
+use std::time::Duration;
+
+/// When an agent's circuit breaker opens, and for how long (Nygard, Release It!, 2007).
+///
+/// Closed, it counts failures in a row. At `failures` it opens: nothing of the agent starts for `cool_down`. Then it is half
+/// open: one attempt is let through; if it succeeds the breaker closes, if not it opens again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many attempts in a row must fail or time out; at least 1.
+    pub failures: u32,
+    /// How long nothing starts.
+    pub cool_down: Duration,
+}
+
+impl Default for Breaker {
+    /// Five failures in a row, thirty seconds.
+    fn default() -> Self {
+        Self { failures: 5, cool_down: Duration::from_secs(30) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Duration,
+    },
+    /// One attempt is let through, or is on its way.
+    HalfOpen {
+        probing: bool,
+    },
+}
+
+/// The state of one agent's breaker.
+#[derive(Debug)]
+pub(super) struct Circuit {
+    settings: Breaker,
+    state: State,
+}
+
+/// How an attempt speaks of the agent's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    Well,
+    Ill,
+    /// It was cancelled, which says nothing.
+    Unknown,
+}
+
+impl Circuit {
+    pub(super) fn new(settings: Breaker) -> Self {
+        Self { settings, state: State::Closed { failures: 0 } }
+    }
+
+    /// From when on an attempt may be tried; `None` for now. `Duration::MAX` while a probe is on its way: its end decides.
+    pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
+        match self.state {
+            State::Closed { .. } | State::HalfOpen { probing: false } => None,
+            State::HalfOpen { probing: true } => Some(Duration::MAX),
+            State::Open { until } if now < until => Some(until),
+            State::Open { .. } => {
+                self.state = State::HalfOpen { probing: false };
+                None
+            }
+        }
+    }
+
+    pub(super) fn started(&mut self) {
+        if let State::HalfOpen { probing } = &mut self.state {
+            *probing = true;
+        }
+    }
+
+    /// Takes the end of an attempt.
+    pub(super) fn ended(&mut self, health: Health, now: Duration) {
+        let open = State::Open { until: now.saturating_add(self.settings.cool_down) };
+        self.state = match (self.state, health) {
+            (State::Closed { .. }, Health::Well) => State::Closed { failures: 0 },
+            (State::Closed { failures }, Health::Ill) if failures + 1 < self.settings.failures => {
+                State::Closed { failures: failures + 1 }
+            }
+            (State::Closed { .. } | State::HalfOpen { .. }, Health::Ill) => open,
+            (State::HalfOpen { .. }, Health::Well) => State::Closed { failures: 0 },
+            (State::HalfOpen { .. }, Health::Unknown) => State::HalfOpen { probing: false },
+            // Attempts that began before it opened tell nothing new.
+            (state, _) => state,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn opened() -> Circuit {
+        let mut circuit = Circuit::new(Breaker { failures: 2, cool_down: SECOND });
+        circuit.ended(Health::Ill, Duration::ZERO);
+        circuit.ended(Health::Well, Duration::ZERO);
+        circuit.ended(Health::Ill, Duration::ZERO);
+        assert_eq!(circuit.free_at(Duration::ZERO), None, "not two in a row");
+        circuit.ended(Health::Ill, Duration::ZERO);
+        circuit
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_until_the_cool_down_is_over() {
+        let mut circuit = opened();
+        assert_eq!(circuit.free_at(SECOND / 2), Some(SECOND));
+        assert_eq!(circuit.free_at(SECOND), None);
+    }
+
+    #[test]
+    fn half_open_it_lets_one_attempt_through_whose_end_decides() {
+        let mut circuit = opened();
+        assert_eq!(circuit.free_at(SECOND), None);
+        circuit.started();
+        assert_eq!(circuit.free_at(SECOND), Some(Duration::MAX));
+        circuit.ended(Health::Ill, SECOND);
+        assert_eq!(circuit.free_at(SECOND), Some(2 * SECOND));
+        assert_eq!(circuit.free_at(2 * SECOND), None);
+        circuit.started();
+        circuit.ended(Health::Unknown, 2 * SECOND);
+        assert_eq!(circuit.free_at(2 * SECOND), None, "a cancelled probe is repeated");
+        circuit.started();
+        circuit.ended(Health::Well, 2 * SECOND);
+        circuit.ended(Health::Ill, 2 * SECOND);
+        assert_eq!(circuit.free_at(2 * SECOND), None, "closed, it counts from the start");
+    }
+
+    #[test]
+    fn the_end_of_an_attempt_that_began_before_changes_nothing_while_it_is_open() {
+        let mut circuit = opened();
+        circuit.ended(Health::Well, SECOND / 2);
+        assert_eq!(circuit.free_at(SECOND / 2), Some(SECOND));
+    }
+}
