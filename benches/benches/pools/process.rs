@@ -6,6 +6,7 @@ mod ends;
 #[path = "process/pebble.rs"]
 mod pebble;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
@@ -102,12 +103,17 @@ fn echo(suite: &mut Suite, host: &Host) {
         .ours(|n| {
             let start = Instant::now();
             block_on(async {
-                let mut jobs = Vec::new();
-                for _ in 0..n {
-                    jobs.push(ours.submit(ECHO, &payload).await.expect("there is room"));
-                }
-                for job in jobs {
-                    assert_eq!(job.await.expect("an echo").len(), payload.len());
+                let mut jobs = VecDeque::new();
+                let (mut sent, mut done) = (0, 0);
+                while done < n {
+                    // One for each worker to do, and one for each to go on with.
+                    if sent < n && jobs.len() < 2 * WORKERS {
+                        jobs.push_back(ours.submit(ECHO, &payload).await.expect("there is room"));
+                        sent += 1;
+                    } else if let Some(job) = jobs.pop_front() {
+                        assert_eq!(job.await.expect("an echo").len(), payload.len());
+                        done += 1;
+                    }
                 }
             });
             start.elapsed()

@@ -59,6 +59,7 @@
 //!
 //! Linux only, 5.3 or newer.
 
+mod buffers;
 mod child;
 mod codec;
 mod context;

@@ -21,6 +21,9 @@ mod kills;
 #[path = "process/lives.rs"]
 mod lives;
 #[cfg(target_os = "linux")]
+#[path = "process/memory.rs"]
+mod memory;
+#[cfg(target_os = "linux")]
 #[path = "process/starts.rs"]
 mod starts;
 #[cfg(target_os = "linux")]

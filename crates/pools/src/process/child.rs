@@ -28,6 +28,8 @@ use super::tail::Tail;
 
 /// Small frames are joined up to this size before they are written.
 const JOIN: usize = 32 * 1024;
+/// A payload of this size passes the socket without either side waiting for the other.
+const SEND_BUFFER: usize = 1024 * 1024;
 
 /// Where a worker's stdout goes. It never carries the protocol.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,6 +104,10 @@ impl Child {
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         ioctl_fionbio(&socket, true)?;
+        for end in [&socket, &theirs] {
+            // The system may cap it; the size is only a matter of speed.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(end, SEND_BUFFER);
+        }
         let (stderr, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         ioctl_fionbio(&stderr, true)?;
         let theirs = std::fs::File::from(theirs);
@@ -232,6 +238,13 @@ impl Child {
             Ok((_, 0)) => false,
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => true,
             Err(_) => false,
+        }
+    }
+
+    /// Gives memory for the next large frame if it would need some.
+    pub(super) fn provide(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if self.inbox.is_bare() {
+            self.inbox.reuse(buffer());
         }
     }
 

@@ -11,21 +11,21 @@ pub(super) enum EncodeError {
     Unfit(String),
 }
 
-/// Appends to `bytes` and stops at `max` bytes in all: a value that is too large costs no more memory than the limit.
-struct Bounded {
-    bytes: Vec<u8>,
-    max: usize,
+/// Appends to `bytes` and stops at the length `end`: a value that is too large costs no more memory than the limit.
+struct Bounded<'b> {
+    bytes: &'b mut Vec<u8>,
+    end: usize,
 }
 
-impl Bounded {
+impl Bounded<'_> {
     fn check(&self, more: usize) -> postcard::Result<()> {
-        let fits = more <= self.max.saturating_sub(self.bytes.len());
+        let fits = more <= self.end.saturating_sub(self.bytes.len());
         if fits { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
     }
 }
 
-impl Flavor for Bounded {
-    type Output = Vec<u8>;
+impl Flavor for Bounded<'_> {
+    type Output = ();
 
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
         self.check(data.len())?;
@@ -39,20 +39,25 @@ impl Flavor for Bounded {
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.bytes)
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
-/// `bytes`, with the value appended; at most `max` bytes in all.
+/// Appends the value in at most `max` bytes; after an error `bytes` is what it was.
 pub(super) fn append<T: Serialize + ?Sized>(
-    bytes: Vec<u8>,
+    bytes: &mut Vec<u8>,
     max: usize,
     value: &T,
-) -> Result<Vec<u8>, EncodeError> {
-    postcard::serialize_with_flavor(value, Bounded { bytes, max }).map_err(|error| match error {
-        postcard::Error::SerializeBufferFull => EncodeError::TooLarge,
-        other => EncodeError::Unfit(other.to_string()),
+) -> Result<(), EncodeError> {
+    let start = bytes.len();
+    let bounded = Bounded { end: start.saturating_add(max), bytes };
+    postcard::serialize_with_flavor(value, bounded).map_err(|error| {
+        bytes.truncate(start);
+        match error {
+            postcard::Error::SerializeBufferFull => EncodeError::TooLarge,
+            other => EncodeError::Unfit(other.to_string()),
+        }
     })
 }
 
@@ -72,14 +77,17 @@ mod tests {
     #[test]
     fn a_value_comes_back() {
         let value = (7_u8, String::from("seven"), Some(vec![1.5_f64]));
-        let bytes = append(Vec::new(), 100, &value).expect("small");
+        let mut bytes = Vec::new();
+        append(&mut bytes, 100, &value).expect("small");
         assert_eq!(decode::<(u8, String, Option<Vec<f64>>)>(&bytes), Ok(value));
     }
 
     #[test]
     fn a_value_is_refused_at_the_limit_and_not_after_it() {
-        assert_eq!(append(Vec::new(), 10, &vec![1_u8; 10]), Err(EncodeError::TooLarge));
-        assert!(append(Vec::new(), 11, &vec![1_u8; 10]).is_ok());
+        let mut bytes = vec![7];
+        assert_eq!(append(&mut bytes, 10, &vec![1_u8; 10]), Err(EncodeError::TooLarge));
+        assert_eq!(bytes, [7], "nothing is left of it");
+        assert_eq!(append(&mut bytes, 11, &vec![1_u8; 10]), Ok(()));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// Bytes before the payload.
 pub(super) const HEADER: usize = 13;
+/// The largest buffer that is kept for the next payload.
+pub(super) const KEPT: usize = 4 * 1024 * 1024;
 /// What an [`Inbox`] reads at once when it knows of nothing larger.
 const CHUNK: usize = 64 * 1024;
 
@@ -60,6 +62,11 @@ impl Frame {
     pub(super) fn payload(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
+
+    /// The memory, for another use.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 impl fmt::Debug for Frame {
@@ -86,20 +93,20 @@ impl fmt::Display for FrameError {
     }
 }
 
-/// An empty frame, to which a payload is appended before [`seal`].
-pub(super) fn open(kind: Kind, job: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
+/// Begins a frame at the end of `bytes`, to which a payload is appended before [`finish`] is told where it began.
+pub(super) fn begin(bytes: &mut Vec<u8>, kind: Kind, job: u64) -> usize {
+    let start = bytes.len();
     bytes.extend_from_slice(&[0; 4]);
     bytes.push(kind as u8);
     bytes.extend_from_slice(&job.to_le_bytes());
-    bytes
+    start
 }
 
-/// Writes the length of the payload into the header.
-pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
-    let len = u32::try_from(bytes.len() - HEADER).expect("a payload is bounded by max_frame");
-    bytes[..4].copy_from_slice(&len.to_le_bytes());
-    bytes
+/// Writes the length of the payload, which is all that came after the header, into the header.
+pub(super) fn finish(bytes: &mut [u8], start: usize) {
+    let len = bytes.len() - start - HEADER;
+    let len = u32::try_from(len).expect("a payload is bounded by max_frame");
+    bytes[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }
 
 /// Puts the number of the job into a frame that was made before its number was known.
@@ -109,9 +116,11 @@ pub(super) fn address(bytes: &mut [u8], job: u64) {
 
 /// A whole frame around a payload.
 pub(super) fn frame(kind: Kind, job: u64, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = open(kind, job);
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    let start = begin(&mut bytes, kind, job);
     bytes.extend_from_slice(payload);
-    seal(bytes)
+    finish(&mut bytes, start);
+    bytes
 }
 
 /// Kind and job of the frame that starts here, when its header is whole.
@@ -176,6 +185,20 @@ impl Inbox {
             self.taken = 0;
         }
         Ok(Some(Frame { kind, job, bytes, start: 0 }))
+    }
+
+    /// Whether the next large frame needs fresh memory.
+    pub(super) fn is_bare(&self) -> bool {
+        self.bytes.capacity() == 0
+    }
+
+    /// Takes memory for the next frames, if it is more than there is and not very much.
+    pub(super) fn reuse(&mut self, mut buffer: Vec<u8>) {
+        let more = self.bytes.capacity() < buffer.capacity();
+        if self.bytes.is_empty() && more && buffer.capacity() <= KEPT {
+            buffer.clear();
+            self.bytes = buffer;
+        }
     }
 
     /// Kind and job of the frame that comes next, whole or not.

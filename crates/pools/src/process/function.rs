@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::{self, EncodeError};
 use super::context::Context;
-use super::frame::{self, HEADER, Kind};
+use super::frame::{self, Kind};
 use super::refusal::Refusal;
 
 /// A named function that worker processes can run, with the types of its input, output and error.
@@ -94,7 +94,7 @@ impl<I, O, E> Function<I, O, E> {
     }
 }
 
-type Runner = Box<dyn Fn(u64, &[u8], usize, &Context<'_>) -> Vec<u8>>;
+type Runner = Box<dyn Fn(&[u8], usize, &Context<'_>, &mut Vec<u8>)>;
 
 /// The functions that a worker of this program serves.
 #[derive(Default)]
@@ -128,7 +128,7 @@ impl Functions {
     {
         let Function { name, body, .. } = function;
         let runner: Runner =
-            Box::new(move |job, input, max, context| run(body, job, input, max, context));
+            Box::new(move |input, max, context, out| run(body, input, max, context, out));
         let former = self.runners.insert(name, runner);
         assert!(former.is_none(), "two functions are named `{name}`");
         self
@@ -150,35 +150,38 @@ impl Functions {
         self.runners.keys().map(|name| (*name).to_owned()).collect()
     }
 
-    /// Runs what the payload of a job frame asks for; gives the whole frame of the answer.
+    /// Runs what the payload of a job frame asks for; appends the whole frame of the answer.
     pub(super) fn answer(
         &self,
-        job: u64,
         payload: &[u8],
         max: usize,
         context: &Context<'_>,
-    ) -> Vec<u8> {
+        out: &mut Vec<u8>,
+    ) {
         let Some((name, input)) = split_call(payload) else {
-            return refused(job, &Refusal::Input("the call has no name".to_owned()));
+            return refuse(out, context, &Refusal::Input("the call has no name".to_owned()));
         };
         match self.runners.get(name) {
-            Some(runner) => runner(job, input, max, context),
-            None => refused(job, &Refusal::Unknown(name.to_owned())),
+            Some(runner) => runner(input, max, context, out),
+            None => refuse(out, context, &Refusal::Unknown(name.to_owned())),
         }
     }
 }
 
-/// A job frame without its number: name, then input.
+/// Appends a job frame without its number: name, then input.
 pub(super) fn call<I: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
     name: &str,
     max: usize,
     input: &I,
-) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = frame::open(Kind::Job, 0);
+) -> Result<(), EncodeError> {
+    let start = frame::begin(out, Kind::Job, 0);
     let len = u16::try_from(name.len()).map_err(|_| EncodeError::TooLarge)?;
-    bytes.extend_from_slice(&len.to_le_bytes());
-    bytes.extend_from_slice(name.as_bytes());
-    codec::append(bytes, max.saturating_add(HEADER), input).map(frame::seal)
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
+    codec::append(out, max.saturating_sub(2 + name.len()), input)?;
+    frame::finish(out, start);
+    Ok(())
 }
 
 fn split_call(payload: &[u8]) -> Option<(&str, &[u8])> {
@@ -189,46 +192,53 @@ fn split_call(payload: &[u8]) -> Option<(&str, &[u8])> {
 
 fn run<I: DeserializeOwned, O: Serialize, E: Serialize>(
     body: fn(I, &Context<'_>) -> Result<O, E>,
-    job: u64,
     input: &[u8],
     max: usize,
     context: &Context<'_>,
-) -> Vec<u8> {
+    out: &mut Vec<u8>,
+) {
     let input = match codec::decode(input) {
         Ok(input) => input,
-        Err(why) => return refused(job, &Refusal::Input(why)),
+        Err(why) => return refuse(out, context, &Refusal::Input(why)),
     };
+    let start = out.len();
     // A panicking job leaves the process in the state in which a panicking thread leaves its program; what is shared
     // between jobs is the function's own affair.
     let (kind, encoded) = match catch_unwind(AssertUnwindSafe(|| body(input, context))) {
-        Ok(Ok(output)) => (Kind::Done, reply(Kind::Done, job, max, &output)),
-        Ok(Err(error)) => (Kind::Failed, reply(Kind::Failed, job, max, &error)),
+        Ok(Ok(output)) => (Kind::Done, reply(out, Kind::Done, context, max, &output)),
+        Ok(Err(error)) => (Kind::Failed, reply(out, Kind::Failed, context, max, &error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             let text = text.unwrap_or("a panic without a message");
             let shown = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
-            return frame::frame(Kind::Panicked, job, shown.as_bytes());
+            return out.extend(frame::frame(Kind::Panicked, context.job(), shown.as_bytes()));
         }
     };
-    encoded.unwrap_or_else(|error| match error {
-        EncodeError::TooLarge => refused(job, &Refusal::TooLarge { max }),
-        EncodeError::Unfit(why) => refused(job, &Refusal::Output(format!("{kind:?}: {why}"))),
-    })
+    if let Err(error) = encoded {
+        out.truncate(start);
+        let refusal = match error {
+            EncodeError::TooLarge => Refusal::TooLarge { max },
+            EncodeError::Unfit(why) => Refusal::Output(format!("{kind:?}: {why}")),
+        };
+        refuse(out, context, &refusal);
+    }
 }
 
 fn reply<T: Serialize>(
+    out: &mut Vec<u8>,
     kind: Kind,
-    job: u64,
+    context: &Context<'_>,
     max: usize,
     value: &T,
-) -> Result<Vec<u8>, EncodeError> {
-    codec::append(frame::open(kind, job), max.saturating_add(HEADER), value).map(frame::seal)
+) -> Result<(), EncodeError> {
+    let start = frame::begin(out, kind, context.job());
+    codec::append(out, max, value)?;
+    frame::finish(out, start);
+    Ok(())
 }
 
-fn refused(job: u64, refusal: &Refusal) -> Vec<u8> {
-    let bytes = frame::open(Kind::Refused, job);
-    frame::seal(
-        codec::append(bytes, usize::MAX, refusal).expect("a refusal is strings and numbers"),
-    )
+fn refuse(out: &mut Vec<u8>, context: &Context<'_>, refusal: &Refusal) {
+    let encoded = reply(out, Kind::Refused, context, usize::MAX, refusal);
+    encoded.expect("a refusal is strings and numbers");
 }

@@ -23,8 +23,9 @@ pub(super) struct Hello {
 
 impl Hello {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        codec::append(PROTOCOL.to_le_bytes().to_vec(), usize::MAX, self)
-            .expect("a hello is strings")
+        let mut bytes = PROTOCOL.to_le_bytes().to_vec();
+        codec::append(&mut bytes, usize::MAX, self).expect("a hello is strings");
+        bytes
     }
 
     /// Reads a hello and compares it with ours.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use super::buffers::Buffers;
 use super::codec;
 use super::error::JobError;
 use super::refusal::Refusal;
@@ -65,17 +66,22 @@ impl<O: DeserializeOwned, E: DeserializeOwned> Future for Job<O, E> {
         let outcome = ready!(Pin::new(&mut self.answer).poll(cx));
         self.answered = true;
         Poll::Ready(match outcome {
-            Ok(outcome) => read(outcome),
+            Ok(outcome) => read(outcome, &self.pool.buffers),
             Err(_) => Err(JobError::Closed),
         })
     }
 }
 
-fn read<O: DeserializeOwned, E: DeserializeOwned>(outcome: Outcome) -> Result<O, JobError<E>> {
+fn read<O: DeserializeOwned, E: DeserializeOwned>(
+    outcome: Outcome,
+    buffers: &Buffers,
+) -> Result<O, JobError<E>> {
     let unreadable = |what: &str, why: String| JobError::Codec(format!("{what}: {why}"));
     match outcome {
         Outcome::Done(frame) => {
-            codec::decode(frame.payload()).map_err(|why| unreadable("output", why))
+            let output = codec::decode(frame.payload());
+            buffers.give(frame.into_buffer());
+            output.map_err(|why| unreadable("output", why))
         }
         Outcome::Failed(frame) => Err(match codec::decode(frame.payload()) {
             Ok(error) => JobError::Failed(error),

@@ -386,8 +386,9 @@ impl ProcessPool {
         if !spec.hello.functions.iter().any(|name| name == function.name()) {
             return Err(SubmitError::Unknown(function.name().to_owned()));
         }
-        let call = function::call(function.name(), spec.max_frame, input);
-        let call = call.map_err(|error| match error {
+        let mut call = self.shared.buffers.take();
+        let encoded = function::call(&mut call, function.name(), spec.max_frame, input);
+        encoded.map_err(|error| match error {
             EncodeError::TooLarge => SubmitError::TooLarge(spec.max_frame),
             EncodeError::Unfit(why) => SubmitError::Encode(why),
         })?;

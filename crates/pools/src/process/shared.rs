@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rustix::io::{read, write};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use super::buffers::Buffers;
 use super::child::Spec;
 use super::death::Death;
 use super::error::{StartError, SubmitError};
@@ -107,6 +108,7 @@ pub(super) struct Settings {
 pub(super) struct Shared {
     pub(super) spec: Spec,
     pub(super) settings: Settings,
+    pub(super) buffers: Buffers,
     pub(super) places: Arc<Semaphore>,
     pub(super) pulse: watch::Sender<Pulse>,
     wakes: Vec<OwnedFd>,
@@ -148,6 +150,7 @@ impl Shared {
         Self {
             spec,
             settings,
+            buffers: Buffers::default(),
             places: Arc::new(Semaphore::new(places)),
             pulse: watch::Sender::new(Pulse { slots: wakes.len(), ..Pulse::default() }),
             wakes,

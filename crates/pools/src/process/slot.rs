@@ -277,6 +277,7 @@ impl Slot {
                             if let Err(why) = self.answer(frame) {
                                 return Ok(End::Lost(Some(why)));
                             }
+                            child.provide(|| self.pool.buffers.take());
                             child.jobs += 1;
                             head_since = Instant::now();
                         }
@@ -368,6 +369,9 @@ impl Slot {
             }
         });
         send(reply, outcome);
+        if let Some(call) = Arc::into_inner(ticket.call) {
+            self.pool.buffers.give(call);
+        }
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use rustix::process::{
 };
 
 use super::context::Context;
-use super::frame::{Inbox, Kind, frame};
+use super::frame::{Inbox, KEPT, Kind, frame};
 use super::function::Functions;
 use super::hello::{Hello, PROTOCOL, Passport, VARIABLE, executable_identity};
 
@@ -123,26 +123,27 @@ fn converse(
             passport.limits.renew_cpu_time();
             let cancelled = inbox.peek() == Some((Kind::Cancel, frame.job));
             let context = Context::new(socket, frame.job, cancelled);
-            let answer = functions.answer(frame.job, frame.payload(), passport.max_frame, &context);
-            drop(frame);
-            if answers.is_empty() {
-                answers = answer;
-            } else {
-                answers.extend_from_slice(&answer);
-            }
+            functions.answer(frame.payload(), passport.max_frame, &context, &mut answers);
+            inbox.reuse(frame.into_buffer());
             if COALESCE <= answers.len() {
-                write_all(socket.as_fd(), &std::mem::take(&mut answers))?;
+                write_out(socket, &mut answers)?;
             }
         }
-        if !answers.is_empty() {
-            write_all(socket.as_fd(), &std::mem::take(&mut answers))?;
-        }
+        write_out(socket, &mut answers)?;
         match read(socket, rustix::buffer::spare_capacity(inbox.room())) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(why) => return Err(why.into()),
         }
     }
+}
+
+/// Writes the bytes and keeps their memory, unless it is very much.
+fn write_out(socket: &OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
+    write_all(socket, bytes)?;
+    bytes.clear();
+    bytes.shrink_to(KEPT);
+    Ok(())
 }
 
 fn write_all(socket: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {

@@ -11,6 +11,7 @@ use tidegate_pools::process::{Death, Host, JobError, ProcessPool};
 
 use super::deaths::kill;
 use super::functions::{FAMILY, NAP, PID};
+use super::memory::resident_bytes;
 use super::support::{Test, block_on, children, nightly, runs, until, with_pool};
 
 /// Makes this executable a parent to be killed; the value is the file to which its workers write.
@@ -21,12 +22,24 @@ pub(crate) const TESTS: &[Test] = &[
     ("nothing_outlives_a_parent_that_was_killed", parent_killed),
 ];
 
+/// Of resident memory, whatever the number of kills: a page that any of 10,000 leaves behind is ten times that.
+const MOST_GROWTH: u64 = 4 << 20;
+
 fn random(below: u64) -> u64 {
     RandomState::new().hash_one(0) % below
 }
 
 fn random_kills(host: &Host) {
     let (jobs, kills) = if nightly() { (100_000, 10_000) } else { (1_500, 150) };
+    // The first pool warms the allocator's and the kernel's caches up; the others must live on that.
+    kill_at_random(host, jobs / 10, kills / 10);
+    let resident = resident_bytes();
+    kill_at_random(host, jobs, kills);
+    let now = resident_bytes();
+    assert!(now <= resident + MOST_GROWTH, "{resident} bytes were resident, and now {now}");
+}
+
+fn kill_at_random(host: &Host, jobs: u64, kills: u64) {
     let (over, killed_all) = (AtomicBool::new(false), AtomicBool::new(false));
     with_pool(
         host,

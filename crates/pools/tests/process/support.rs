@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::memory::live_bytes;
 use tidegate_pools::process::{Host, ProcessPool, ProcessPoolBuilder};
 
 /// A test: its name states a rule.
@@ -60,7 +61,10 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Runs `test` with a pool, and then expects that nothing is left of it: no process, no descriptor.
+/// What the runtime and the standard library may keep for themselves after a first use.
+const KEPT_BYTES: isize = 16 * 1024;
+
+/// Runs `test` with a pool, and then expects that nothing is left of it: no process, no descriptor, no memory.
 pub(crate) fn with_pool(
     host: &Host,
     set: impl FnOnce(ProcessPoolBuilder) -> ProcessPoolBuilder,
@@ -68,7 +72,7 @@ pub(crate) fn with_pool(
 ) {
     // A process's first tokio runtime opens descriptors that stay: a pair for signals, where that feature is on.
     block_on(async {});
-    let before = descriptors();
+    let (before, held) = (descriptors(), live_bytes());
     block_on(async {
         let pool = set(ProcessPool::builder(host).workers(2)).build().expect("a pool");
         test(&pool).await;
@@ -78,6 +82,7 @@ pub(crate) fn with_pool(
     assert_eq!(children(), [], "processes are left");
     let second = Duration::from_secs(1);
     until(second, "the descriptors are back", || (descriptors() == before).then_some(()));
+    until(second, "the memory is back", || (live_bytes() < held + KEPT_BYTES).then_some(()));
 }
 
 /// The open descriptors of this process.
