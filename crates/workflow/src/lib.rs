@@ -3,7 +3,8 @@
 //! | you want | use |
 //! |---|---|
 //! | run single tasks under one limit | [`Orchestrator::go`], [`wait`](Orchestrator::wait), [`shutdown`](Orchestrator::shutdown) |
-//! | run tasks that need each other | [`Graph`], [`Task::needs`], [`Orchestrator::run`] |
+//! | run tasks that need each other, their inputs checked by the compiler | [`Graph::task`], [`Handle`], [`Orchestrator::run`] |
+//! | run tasks that name each other by id, in any order | [`Graph::add`], [`Task::needs`] |
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
 //! | compute, or make calls that block | [`Task::offloaded`] |
 //! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
@@ -35,6 +36,7 @@ mod retry;
 mod run;
 mod source;
 mod task;
+mod typed;
 
 pub use agent::{Agent, Breaker};
 pub use context::{Context, InputError, Missing};
@@ -47,6 +49,7 @@ pub use retry::Retry;
 pub use run::{Finished, Run, Running, Status, Stopped, SubmitError, TooMuch, Waiting};
 pub use source::{Reading, RegistrySource, Source};
 pub use task::{DEFAULT_AGENT, Task, TaskError};
+pub use typed::{Handle, Inputs, Optional, TaskBuilder};
 
 #[doc(no_inline)]
 pub use tidegate_limiter::{Law, ThresholdConfig as Config, ThresholdConfigError as ConfigError};

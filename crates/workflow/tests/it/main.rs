@@ -4,6 +4,7 @@ mod adaptivity;
 mod graphs;
 mod live;
 mod single_tasks;
+mod typed;
 
 use tidegate_workflow::{Task, TaskError};
 
