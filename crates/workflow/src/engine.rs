@@ -29,6 +29,9 @@ pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
 
+/// How many events are told at once at most, and for how many actions memory is kept between turns.
+const PIECE: usize = 512;
+
 /// What the engine is told.
 pub(crate) enum Command {
     Start {
@@ -167,6 +170,7 @@ impl Engine {
         self.runners.push(&mut self.jobs);
         self.shared.events.tell(&mut self.told);
         self.publish_load();
+        actions.shrink_to(PIECE);
         self.actions = actions;
     }
 
@@ -349,11 +353,11 @@ impl Engine {
                 match failure {
                     attempt::Failure::Declined => Attempt::Declined,
                     attempt::Failure::Idle => {
-                        entry.error = Some("made no progress for too long".into());
+                        entry.failed("made no progress for too long".into());
                         Attempt::TimedOut
                     }
                     attempt::Failure::Error(error) => {
-                        entry.error = Some(error.message().into());
+                        entry.failed(error.message().into());
                         Attempt::Failed { retryable: error.is_retryable() }
                     }
                 }
@@ -371,10 +375,19 @@ impl Engine {
 
     fn perform(&mut self, action: Action, now: Duration) {
         match action {
+            Action::Began { run } => {
+                let count = self.runs.get(&run).map_or(0, |live| live.tasks.len());
+                for node in (0..).take(count) {
+                    let task = TaskRef { run, node };
+                    if self.machine.needs(task).is_empty() {
+                        self.perform(Action::Ready { task }, now);
+                    }
+                }
+            }
             Action::Ready { task } => {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
                 let entry = &mut live.tasks[task.node];
-                entry.ready.get_or_insert(now);
+                entry.is_ready(now);
                 if self.is_read {
                     let id = Arc::clone(&entry.id);
                     self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
@@ -392,8 +405,8 @@ impl Engine {
                 self.metrics.retries.inc();
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
                 let entry = &mut live.tasks[task.node];
-                let error = entry.error.take().filter(|_| !timed_out);
-                let error = error.map_or_else(|| "timed out".to_owned(), String::from);
+                let error = entry.take_error().filter(|_| !timed_out);
+                let error = error.unwrap_or_else(|| "timed out".to_owned());
                 let id = Arc::clone(&entry.id);
                 let delay = at.saturating_sub(now);
                 self.tell(now, || EventKind::TaskRetrying {
@@ -507,6 +520,9 @@ impl Engine {
     fn tell(&mut self, at: Duration, kind: impl FnOnce() -> EventKind) {
         if self.is_read {
             self.told.push(Event { at, kind: kind() });
+            if self.told.len() == PIECE {
+                self.shared.events.tell(&mut self.told);
+            }
         }
     }
 }

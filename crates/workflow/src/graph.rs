@@ -120,19 +120,20 @@ impl Graph {
     /// # Errors
     /// When a task of this id was added before, or when the task would close a cycle; the graph is then as it was.
     pub fn add(&mut self, mut task: Task) -> Result<(), AddError> {
-        let named = self.places.get(&task.id);
+        if task.needs.iter().any(|(need, _)| *need == task.id) {
+            return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
+        }
+        let named = self.tasks.len();
+        let place = self.place(&task.id);
         // Only a task that others have named before can close a cycle: nothing leads to a new name.
-        if let Some(place) = named {
+        if (place as usize) < named {
             if self.tasks[place].is_some() {
                 return Err(AddError::Duplicate { id: task.id.to_string() });
             }
             if let Some(path) = self.cycle(place, &task) {
                 return Err(AddError::Cycle { path });
             }
-        } else if task.needs.iter().any(|(need, _)| *need == task.id) {
-            return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
-        let place = named.unwrap_or_else(|| self.place(&task.id));
         let needs = std::mem::take(&mut task.needs);
         let needs = needs.into_iter().map(|(id, on)| Need { task: self.place(&id), on }).collect();
         self.tasks[place] = Some(Planned { task, needs });

@@ -50,6 +50,9 @@ const TO_BE_SKIPPED: u32 = u32::MAX;
 /// How many timers of attempts that are over are kept before they are thrown out.
 const STALE_TIMERS: usize = 1024;
 
+/// From how many tasks on that are ready at once it pays to make room for all of them first.
+const MANY: usize = 1024;
+
 /// A number that no two runs of a machine share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RunId(pub(crate) u64);
@@ -136,6 +139,8 @@ pub(crate) enum Action {
     Start { task: TaskRef, attempt: u32 },
     /// Ask the running attempt to stop; its end is still to be reported.
     Stop { task: TaskRef },
+    /// The run has begun; its tasks that need nobody are ready.
+    Began { run: RunId },
     /// All needs of the task are met; it waits for a slot.
     Ready { task: TaskRef },
     /// The attempt did not succeed; the next one may start at `at`.
@@ -317,12 +322,21 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         let ready = run.link();
+        if ready.len() >= MANY {
+            let mut by_class: Vec<ClassId> =
+                ready.iter().map(|node| run.nodes[*node].class).collect();
+            by_class.sort_unstable();
+            by_class
+                .chunk_by(|a, b| a == b)
+                .for_each(|tasks| self.admission.reserve(tasks[0], tasks.len()));
+        }
         self.runs.insert(id, run);
+        out.push(Action::Began { run: id });
         self.close(id, out);
         if let Some(timeout) = timeout {
             self.set_timer(now.saturating_add(timeout), Due::Run { run: id });
         }
-        ready.into_iter().for_each(|node| self.make_ready(TaskRef { run: id, node }, out));
+        ready.into_iter().for_each(|node| self.queue(TaskRef { run: id, node }, 0));
     }
 
     /// Adds a task to a live run, placed before tasks of it that have not started. The caller has checked that no cycle closes

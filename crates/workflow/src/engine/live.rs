@@ -29,23 +29,58 @@ pub(super) struct Live {
     unsuccessful: usize,
 }
 
+/// What is kept of a task. There may be a million: times are nanoseconds of the engine's clock.
 pub(super) struct Entry {
     pub(super) id: Arc<str>,
     pub(super) agent: AgentId,
     pub(super) attempts: u32,
-    pub(super) ready: Option<Duration>,
     pub(super) output: Option<Output>,
-    pub(super) error: Option<Box<str>>,
     /// What the running attempt sees.
     pub(super) running: Option<Context>,
     /// Away while an attempt runs, and after the last.
     pub(super) body: Option<Body>,
     extras: Option<Arc<Extras>>,
-    grace: Duration,
-    outcome: Option<Outcome>,
-    started: Option<Duration>,
-    ended: Duration,
-    busy: Duration,
+    fate: Fate,
+    ready: u64,
+    started: u64,
+    ended: u64,
+    busy: u64,
+    grace_ms: u32,
+}
+
+/// How it stands with a task.
+enum Fate {
+    Open { last_error: Option<Box<str>> },
+    Over(Outcome),
+}
+
+/// A time that has not come.
+const NEVER: u64 = u64::MAX;
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
+}
+
+impl Entry {
+    /// The task became ready; the first time counts.
+    pub(super) fn is_ready(&mut self, now: Duration) {
+        if self.ready == NEVER {
+            self.ready = nanos(now);
+        }
+    }
+
+    /// An attempt ended with this error.
+    pub(super) fn failed(&mut self, error: Box<str>) {
+        self.fate = Fate::Open { last_error: Some(error) };
+    }
+
+    /// The error of the last attempt.
+    pub(super) fn take_error(&mut self) -> Option<String> {
+        match &mut self.fate {
+            Fate::Open { last_error } => last_error.take().map(String::from),
+            Fate::Over(_) => None,
+        }
+    }
 }
 
 impl Live {
@@ -76,17 +111,16 @@ impl Live {
             id: task.id,
             agent,
             attempts: 0,
-            ready: None,
             output: None,
-            error: None,
             running: None,
             body: Some(task.body),
             extras: task.extras.map(Arc::from),
-            grace: task.grace,
-            outcome: None,
-            started: None,
-            ended: Duration::ZERO,
-            busy: Duration::ZERO,
+            fate: Fate::Open { last_error: None },
+            ready: NEVER,
+            started: NEVER,
+            ended: NEVER,
+            busy: 0,
+            grace_ms: u32::try_from(task.grace.as_millis()).unwrap_or(u32::MAX),
         });
     }
 
@@ -109,14 +143,16 @@ impl Live {
         let inputs = needs.iter().map(input).collect();
         let entry = &mut self.tasks[task.node];
         entry.attempts = attempt;
-        entry.started.get_or_insert(now);
+        if entry.started == NEVER {
+            entry.started = nanos(now);
+        }
         let context = Context::new(Arc::clone(&entry.id), attempt, inputs, self.handle.clone());
         entry.running = Some(context.clone());
         Job {
             task,
             context,
             body: entry.body.take().expect("an attempt gives the body back when it fails"),
-            grace: entry.grace,
+            grace: Duration::from_millis(u64::from(entry.grace_ms)),
             extras: entry.extras.clone(),
         }
     }
@@ -130,7 +166,7 @@ impl Live {
         }
         self.running = self.running.saturating_sub(1);
         let entry = &mut self.tasks[node];
-        entry.busy += took;
+        entry.busy = entry.busy.saturating_add(nanos(took));
         entry.running = None;
     }
 
@@ -149,18 +185,19 @@ impl Live {
             (End::OverBudget, _) => {
                 Outcome::Failed { error: "the run's budget is spent".to_owned() }
             }
-            (End::Failed, _) => {
-                Outcome::Failed { error: entry.error.take().map_or_else(String::new, String::from) }
-            }
+            (End::Failed, _) => Outcome::Failed { error: entry.take_error().unwrap_or_default() },
             (End::Cancelled | End::Skipped { .. }, _) => Outcome::Cancelled,
         };
         self.unsuccessful += usize::from(!outcome.is_success());
-        entry.ended = now;
+        entry.ended = nanos(now);
         let (body, extras) = (entry.body.take(), entry.extras.take());
         super::drop_contained((body, extras));
-        entry.outcome = Some(outcome);
+        entry.fate = Fate::Over(outcome);
         let entry = &*entry;
-        (entry, entry.outcome.as_ref().expect("it was set above"))
+        match &entry.fate {
+            Fate::Over(outcome) => (entry, outcome),
+            Fate::Open { .. } => unreachable!("it was set above"),
+        }
     }
 
     pub(super) fn status(&self, progress: &Progress, slots: usize, now: Duration) -> Status {
@@ -186,20 +223,24 @@ impl Live {
     ) -> (Finished, Done) {
         let began = self.began;
         let since = |at: Duration| at.saturating_sub(began);
+        let since_nanos = |at: u64| since(Duration::from_nanos(at));
         let mut outputs = Vec::with_capacity(self.tasks.len());
         let mut tasks: Vec<TaskReport> = Vec::with_capacity(self.tasks.len());
         for entry in self.tasks {
             outputs.push(entry.output);
+            let Fate::Over(outcome) = entry.fate else {
+                unreachable!("every task of a run that is over has ended")
+            };
             tasks.push(TaskReport {
                 id: entry.id,
                 agent: Arc::clone(agents.name(entry.agent)),
                 needs: Vec::new(),
-                outcome: entry.outcome.expect("every task of a run that is over has ended"),
+                outcome,
                 attempts: entry.attempts,
-                ready: entry.ready.map(since),
-                started: entry.started.map(since),
-                ended: since(entry.ended),
-                busy: entry.busy,
+                ready: Some(entry.ready).filter(|at| *at != NEVER).map(since_nanos),
+                started: Some(entry.started).filter(|at| *at != NEVER).map(since_nanos),
+                ended: since_nanos(entry.ended),
+                busy: Duration::from_nanos(entry.busy),
             });
         }
         for node in (0..).take(tasks.len()) {

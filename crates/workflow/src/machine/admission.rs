@@ -224,6 +224,11 @@ impl Admission {
         self.agents[agent.at()].wake_at == Some(at)
     }
 
+    /// Makes room for exactly so many ready tasks more.
+    pub(super) fn reserve(&mut self, class: ClassId, tasks: usize) {
+        self.classes[class.at()].ready.reserve(tasks);
+    }
+
     pub(super) fn push(&mut self, class: ClassId, key: Key, task: TaskRef) {
         self.ready += 1;
         self.joins(self.classes[class.at()].tenant);

@@ -48,6 +48,11 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    pub(super) fn reserve(&mut self, tasks: usize) {
+        self.by_key.reserve_exact(tasks);
+        self.by_age.reserve_exact(tasks);
+    }
+
     pub(super) fn push(&mut self, key: Key, task: TaskRef) {
         self.by_key.push(Entry { key, task });
         self.by_age.push_back((key.seq(), task));

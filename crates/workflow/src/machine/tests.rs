@@ -697,7 +697,10 @@ impl Simulation {
                     assert!(self.open_runs.remove(&run), "{run:?} is done twice");
                     assert!(self.machine.take_over(run).is_some());
                 }
-                Action::Ready { .. } | Action::Stop { .. } | Action::Retry { .. } => {}
+                Action::Began { .. }
+                | Action::Ready { .. }
+                | Action::Stop { .. }
+                | Action::Retry { .. } => {}
             }
         }
     }
