@@ -18,7 +18,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::Graph;
-use crate::machine::{Action, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, TaskRef};
+use crate::machine::{
+    Action, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
+};
 use crate::metrics::Metrics;
 use crate::run::{Finished, Run, Status, SubmitError, Waiting};
 use crate::task::{Task, TaskError};
@@ -363,7 +365,14 @@ impl Engine {
                 }
             }
         };
-        self.agents.ended(agent, took, verdict);
+        match (verdict, self.machine.stopping(task)) {
+            (Attempt::Failed { .. }, Some(Stop::TimedOut)) => {
+                self.agents.ended(agent, took, Attempt::TimedOut);
+            }
+            // That it was cancelled says nothing about its agent.
+            (Attempt::Failed { .. } | Attempt::TimedOut, Some(Stop::Cancelled)) => {}
+            (verdict, _) => self.agents.ended(agent, took, verdict),
+        }
         self.machine.ended(task, verdict, took, now, actions);
     }
 

@@ -52,7 +52,14 @@ pub use task::{DEFAULT_AGENT, Task, TaskError};
 pub use typed::{Handle, Inputs, Optional, TaskBuilder};
 
 #[doc(no_inline)]
-pub use tidegate_limiter::{Law, ThresholdConfig as Config, ThresholdConfigError as ConfigError};
+pub use tidegate_limiter::{
+    Law, Sample, ThresholdConfig as Config, ThresholdConfigError as ConfigError,
+};
+/// Control laws, for [`Builder::law`] and [`Agent::adaptive`].
+pub mod laws {
+    #[doc(no_inline)]
+    pub use tidegate_limiter::{Aimd, EnvoyGradient, Fixed, Gradient2, Knee, Threshold, Vegas};
+}
 /// The pools crate, for the kinds of [`Task::offloaded`].
 #[doc(no_inline)]
 pub use tidegate_pools as pools;

@@ -429,6 +429,14 @@ impl Machine {
         }
     }
 
+    /// Why the running attempt was asked to stop, if it was.
+    pub(crate) fn stopping(&self, task: TaskRef) -> Option<Stop> {
+        match self.state(task) {
+            Some(State::Running { stop, .. }) => stop,
+            _ => None,
+        }
+    }
+
     /// When [`Self::tick`] is next needed.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
         while let Some(Reverse((at, due))) = self.timers.peek() {

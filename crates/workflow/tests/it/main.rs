@@ -1,6 +1,8 @@
 //! The public behaviour of the orchestrator.
 
 mod adaptivity;
+mod agents;
+mod conduct;
 mod graphs;
 mod live;
 mod single_tasks;

@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_workflow::{Context, Graph, Orchestrator, Outcome, Task, TaskError};
+
+use crate::{echo, until_stopped};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn orchestrator() -> Orchestrator {
+    Orchestrator::builder().limit(9).build().expect("the settings are sound")
+}
+
+fn graph(tasks: impl IntoIterator<Item = Task>) -> Graph {
+    let mut graph = Graph::new();
+    tasks.into_iter().for_each(|task| graph.add(task).expect("no cycle"));
+    graph
+}
+
+async fn outcomes(graph: Graph) -> Vec<Outcome> {
+    let finished = orchestrator().run(graph).await.expect("it runs");
+    finished.report.tasks.into_iter().map(|task| task.outcome).collect()
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed { error: error.to_owned() }
+}
+
+#[tokio::test]
+async fn a_task_whose_condition_says_no_is_declined_and_those_that_need_it_are_skipped() {
+    let enough = |cx: &Context| cx.input::<usize>("count").is_ok_and(|count| *count > 9);
+    let count = Task::new("count", async |_| Ok::<usize, TaskError>(3));
+    let tasks = [
+        count,
+        echo("many").needs(["count"]).when(enough),
+        echo("after").needs(["many"]),
+        echo("few").needs(["count"]).when(move |cx| !enough(cx)),
+    ];
+    let because = Arc::from("many");
+    assert_eq!(
+        outcomes(graph(tasks)).await,
+        [Outcome::Succeeded, Outcome::Declined, Outcome::Skipped { because }, Outcome::Succeeded]
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_panics_fails_its_task_alone() {
+    let tasks = [echo("bad").when(|_| panic!("no idea")), echo("good")];
+    assert_eq!(outcomes(graph(tasks)).await, [failed("panicked: no idea"), Outcome::Succeeded]);
+}
+
+#[tokio::test]
+async fn a_fallback_runs_after_a_failure_only() {
+    let fails = Task::new("fails", async |_| Err::<(), _>("no"));
+    let tasks = [
+        fails,
+        echo("fine"),
+        echo("instead").on_failure(["fails"]),
+        echo("unneeded").on_failure(["fine"]),
+    ];
+    let because = Arc::from("fine");
+    assert_eq!(
+        outcomes(graph(tasks)).await,
+        [failed("no"), Outcome::Succeeded, Outcome::Succeeded, Outcome::Skipped { because }]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_without_progress_ends_as_timed_out_and_progress_puts_that_off() {
+    let silent = Task::new("silent", async |cx: Context| {
+        cx.token().cancelled().await;
+        Err::<(), _>("stopped")
+    });
+    let lively = Task::new("lively", async |cx: Context| {
+        for _ in 0..10 {
+            tokio::time::sleep(SECOND).await;
+            cx.progress();
+        }
+        Ok::<(), TaskError>(())
+    });
+    let idle = |task: Task| task.idle_timeout(3 * SECOND / 2);
+    let began = tokio::time::Instant::now();
+    let found = outcomes(graph([idle(silent), idle(lively)])).await;
+    assert_eq!(found, [Outcome::TimedOut, Outcome::Succeeded]);
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_past_its_timeout_is_cancelled() {
+    let tasks = [until_stopped("long"), echo("short"), echo("after").needs(["long"])];
+    let found = outcomes(graph(tasks).timeout(SECOND)).await;
+    assert_eq!(found, [Outcome::Cancelled, Outcome::Succeeded, Outcome::Cancelled]);
+}
+
+#[tokio::test]
+async fn a_budget_is_never_overdrawn() {
+    let tasks = ["one", "two", "three"].map(|id| echo(id).cost(4));
+    let found = outcomes(graph(tasks).budget(9)).await;
+    let spent = failed("the run's budget is spent");
+    assert_eq!(found, [Outcome::Succeeded, Outcome::Succeeded, spent]);
+}
+
+#[tokio::test]
+async fn a_waiting_task_can_be_given_another_priority() {
+    let orchestrator = Orchestrator::builder().limit(1).build().expect("the settings are sound");
+    let running = orchestrator
+        .start(graph([until_stopped("first").priority(1), echo("second"), echo("third")]))
+        .expect("it starts");
+    running.set_priority("third", 1);
+    running.cancel_task("first");
+    let report = running.wait().await.expect("it lives").report;
+    assert!(report.tasks[2].started < report.tasks[1].started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_how_far_a_run_is_and_how_much_longer_it_may_take() {
+    let orchestrator = Orchestrator::builder().limit(2).build().expect("the settings are sound");
+    let second = |task: Task| task.estimate(SECOND);
+    let wait = |id: &'static str| {
+        second(Task::new(id, async |_| {
+            tokio::time::sleep(SECOND).await;
+            Ok::<(), TaskError>(())
+        }))
+    };
+    let tasks = [wait("a").priority(1), wait("b").needs(["a"]), wait("c"), wait("d"), wait("e")];
+    let running = orchestrator.start(graph(tasks)).expect("it starts");
+    let status = running.status().await.expect("it is live");
+    assert_eq!((status.tasks, status.pending, status.ready, status.over), (5, 1, 2, 0));
+    assert_eq!(status.running.len(), 2);
+    assert_eq!(status.remaining, 5 * SECOND / 2, "five seconds of work in two slots");
+    tokio::time::sleep(3 * SECOND / 2).await;
+    let status = running.status().await.expect("it is live");
+    assert_eq!((status.over, status.progress()), (2, 0.4));
+    assert_eq!(status.elapsed, 3 * SECOND / 2);
+    let run = (*running).clone();
+    running.wait().await.expect("it lives");
+    assert_eq!(run.status().await, None);
+}
+
+#[tokio::test]
+async fn a_closure_that_holds_the_last_orchestrator_ends_it_without_blocking() {
+    let orchestrator = Arc::new(orchestrator());
+    let held = Arc::clone(&orchestrator);
+    let task = Task::new("holds", move |_| {
+        let _ = &held;
+        std::future::ready(Ok::<(), TaskError>(()))
+    });
+    let running = orchestrator.start(graph([task])).expect("it starts");
+    drop(orchestrator);
+    // Whether the run came to its end first is not the point: nobody hangs.
+    let _ = running.wait().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_that_block_their_thread_hold_up_nobody_below_the_limit() {
+    let orchestrator = Orchestrator::builder().limit(8).build().expect("the settings are sound");
+    // Each waits for all others: it ends only if all eight run at once.
+    let barrier = Arc::new(std::sync::Barrier::new(8));
+    let tasks = (0..8).map(|at| {
+        let barrier = Arc::clone(&barrier);
+        Task::new(format!("task {at}"), move |_| {
+            let barrier = Arc::clone(&barrier);
+            async move {
+                tokio::task::block_in_place(|| barrier.wait());
+                Ok::<(), TaskError>(())
+            }
+        })
+    });
+    assert!(orchestrator.run(graph(tasks)).await.expect("it runs").report.is_success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_from_many_threads_are_all_run_once() {
+    let orchestrator = Arc::new(orchestrator());
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (orchestrator, count) = (Arc::clone(&orchestrator), Arc::clone(&count));
+            std::thread::spawn(move || {
+                for at in 0..2_500 {
+                    let count = Arc::clone(&count);
+                    let task = async move |_| {
+                        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if at % 7 == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                        Ok::<(), TaskError>(())
+                    };
+                    orchestrator.go("work", task).expect("it is open");
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+    orchestrator.wait().await.expect("none failed");
+    assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 10_000);
+}
