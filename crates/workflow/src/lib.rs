@@ -23,6 +23,7 @@ mod agent;
 mod chunks;
 mod context;
 mod controller;
+mod durations;
 mod engine;
 mod event;
 mod graph;
@@ -40,6 +41,7 @@ mod typed;
 
 pub use agent::{Agent, Breaker};
 pub use context::{Context, InputError, Missing};
+pub use durations::{Durations, Estimate};
 pub use event::{Event, EventKind, Events, Next, Outcome};
 pub use graph::{AddError, Graph, Unresolved};
 pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};

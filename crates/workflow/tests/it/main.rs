@@ -3,6 +3,7 @@
 mod adaptivity;
 mod agents;
 mod conduct;
+mod durations;
 mod graphs;
 mod live;
 mod single_tasks;
