@@ -32,7 +32,7 @@ mod job;
 mod lanes;
 mod machine;
 mod offload;
-#[cfg(all(feature = "process", target_os = "linux"))]
+#[cfg(feature = "process")]
 pub mod process;
 mod stats;
 mod workers;

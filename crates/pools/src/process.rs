@@ -57,35 +57,66 @@
 //! Tests need a binary with a `main` of its own (`harness = false`), as the standard test harness owns `main`. Under a
 //! debugger all works; timeouts go on while a worker stands still, and none is the default.
 //!
-//! Linux only, 5.3 or newer.
+//! # Where
+//!
+//! Linux 5.3 or newer. On other systems all of this compiles, and building a pool is an error that says so: without
+//! process descriptors, process groups and parent-death signals the promises above could not be kept.
 
-mod buffers;
-mod child;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "workers use it"))]
+mod builder;
 mod codec;
-mod context;
 mod death;
 mod error;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "workers use it"))]
 mod frame;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "workers use it"))]
 mod function;
-mod hello;
-mod job;
 mod limits;
-mod pool;
-mod quarantine;
 mod refusal;
-mod shared;
-mod slot;
-mod starts;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "workers use it"))]
 mod stats;
+mod stdout;
+
+#[cfg(target_os = "linux")]
+mod buffers;
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod context;
+#[cfg(target_os = "linux")]
+mod hello;
+#[cfg(target_os = "linux")]
+mod job;
+#[cfg(target_os = "linux")]
+mod outbox;
+#[cfg(target_os = "linux")]
+mod pool;
+#[cfg(target_os = "linux")]
+mod quarantine;
+#[cfg(target_os = "linux")]
+mod shared;
+#[cfg(target_os = "linux")]
+mod slot;
+#[cfg(target_os = "linux")]
+mod starts;
+#[cfg(target_os = "linux")]
 mod tail;
+#[cfg(target_os = "linux")]
+mod ticket;
+#[cfg(target_os = "linux")]
 mod worker;
 
-pub use child::Stdout;
-pub use context::Context;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+
+pub use builder::ProcessPoolBuilder;
 pub use death::Death;
 pub use error::{JobError, StartError, SubmitError};
 pub use function::{Function, Functions};
-pub use job::Job;
-pub use pool::{ProcessPool, ProcessPoolBuilder};
 pub use stats::{ProcessStats, Timing};
-pub use worker::{Host, init};
+pub use stdout::Stdout;
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Context, Host, Job, ProcessPool, init};
+#[cfg(target_os = "linux")]
+pub use {context::Context, job::Job, pool::ProcessPool, worker::Host, worker::init};

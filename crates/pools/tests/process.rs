@@ -2,8 +2,14 @@
 //!
 //! `cargo test -p tidegate-pools --test process [NAME]`; the long versions run when `TIDEGATE_NIGHTLY` is set.
 
+/// Elsewhere a pool is an error that says why.
 #[cfg(not(target_os = "linux"))]
-fn main() {}
+fn main() {
+    use tidegate_pools::process::{Functions, ProcessPool, init};
+    let refused = ProcessPool::new(&init(Functions::new())).expect_err("there are no workers here");
+    assert_eq!(refused.kind(), std::io::ErrorKind::Unsupported);
+    assert!(refused.to_string().contains("Linux"), "{refused}");
+}
 
 #[cfg(target_os = "linux")]
 #[path = "process/cases.rs"]

@@ -1,6 +1,5 @@
 //! A worker process as its parent sees it: started, spoken to, ended. It decides nothing.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -24,24 +23,12 @@ use super::error::StartError;
 use super::frame::{Frame, FrameError, Inbox, Kind};
 use super::hello::{Hello, Passport, VARIABLE};
 use super::limits::Limits;
+use super::outbox::Outbox;
+use super::stdout::Stdout;
 use super::tail::Tail;
 
-/// Small frames are joined up to this size before they are written.
-const JOIN: usize = 32 * 1024;
 /// A payload of this size passes the socket without either side waiting for the other.
 const SEND_BUFFER: usize = 1024 * 1024;
-
-/// Where a worker's stdout goes. It never carries the protocol.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Stdout {
-    /// With stderr into the tail that errors show.
-    #[default]
-    Captured,
-    /// Nowhere.
-    Discarded,
-    /// Where this process's stdout goes.
-    Inherited,
-}
 
 /// What every worker of a pool is started with.
 #[derive(Debug)]
@@ -53,21 +40,6 @@ pub(super) struct Spec {
     pub(super) limits: Limits,
     pub(super) max_frame: usize,
     pub(super) hello: Hello,
-}
-
-#[derive(Debug)]
-enum Outgoing {
-    Shared(Arc<Vec<u8>>),
-    Joined(Vec<u8>),
-}
-
-impl Outgoing {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Shared(bytes) => bytes,
-            Self::Joined(bytes) => bytes,
-        }
-    }
 }
 
 /// What [`wait`](Child::wait) saw.
@@ -88,8 +60,7 @@ pub(super) struct Child {
     socket: OwnedFd,
     stderr: Option<OwnedFd>,
     inbox: Inbox,
-    outbox: VecDeque<Outgoing>,
-    written: usize,
+    outbox: Outbox,
     pub(super) tail: Tail,
     pub(super) since: Instant,
     pub(super) jobs: u64,
@@ -148,8 +119,7 @@ impl Child {
             socket,
             stderr: Some(stderr),
             inbox: Inbox::new(spec.max_frame),
-            outbox: VecDeque::new(),
-            written: 0,
+            outbox: Outbox::default(),
             tail: Tail::default(),
             since: Instant::now(),
             jobs: 0,
@@ -200,33 +170,17 @@ impl Child {
 
     /// Takes a frame to be written by [`flush`](Self::flush).
     pub(super) fn push(&mut self, bytes: &Arc<Vec<u8>>) {
-        match self.outbox.back_mut() {
-            Some(Outgoing::Joined(joined)) if joined.len() + bytes.len() <= JOIN => {
-                joined.extend_from_slice(bytes);
-            }
-            Some(_) if bytes.len() <= JOIN => {
-                self.outbox.push_back(Outgoing::Joined(bytes.to_vec()));
-            }
-            _ => self.outbox.push_back(Outgoing::Shared(Arc::clone(bytes))),
-        }
+        self.outbox.push(bytes);
     }
 
     /// Writes what the socket takes. An error is left to whoever reads: a worker that cannot be written to has died.
     pub(super) fn flush(&mut self) {
-        while let Some(front) = self.outbox.front() {
-            let bytes = front.bytes();
-            match send(&self.socket, &bytes[self.written..], SendFlags::NOSIGNAL) {
-                Ok(sent) if self.written + sent < bytes.len() => self.written += sent,
-                Ok(_) => {
-                    self.outbox.pop_front();
-                    self.written = 0;
-                }
+        while let Some(bytes) = self.outbox.front() {
+            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => self.outbox.written(sent),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                Err(_) => {
-                    self.outbox.clear();
-                    self.written = 0;
-                }
+                Err(_) => self.outbox = Outbox::default(),
             }
         }
     }

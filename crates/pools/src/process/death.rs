@@ -1,10 +1,13 @@
 //! How a worker died, told from its exit status, its last words and its limits.
 
 use std::fmt;
+#[cfg(target_os = "linux")]
 use std::os::unix::process::ExitStatusExt as _;
+#[cfg(target_os = "linux")]
 use std::process::ExitStatus;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use super::limits::Limits;
 
 const SIGABRT: i32 = 6;
@@ -46,6 +49,7 @@ impl fmt::Display for Death {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Death {
     pub(super) fn of(status: ExitStatus, last_words: &str, limits: &Limits) -> Self {
         if let Some(code) = status.code() {
@@ -83,7 +87,7 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::{Death, Duration, ExitStatus, Limits};
     use std::os::unix::process::ExitStatusExt as _;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Context;
 use super::codec::{self, EncodeError};
-use super::context::Context;
 use super::frame::{self, Kind};
 use super::refusal::Refusal;
 

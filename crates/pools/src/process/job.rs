@@ -14,7 +14,8 @@ use super::buffers::Buffers;
 use super::codec;
 use super::error::JobError;
 use super::refusal::Refusal;
-use super::shared::{Outcome, Shared};
+use super::shared::Shared;
+use super::ticket::Outcome;
 
 /// A job that was handed in: a future of its output.
 ///

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+#[cfg(target_os = "linux")]
 use rustix::time::{ClockId, clock_gettime};
 
 /// What one worker process may use.
@@ -16,6 +18,7 @@ pub(super) struct Limits {
     pub(super) core_dumps: bool,
 }
 
+#[cfg(target_os = "linux")]
 impl Limits {
     /// Sets on this process all that does not change from job to job.
     pub(super) fn set(&self) -> Result<(), String> {
@@ -42,6 +45,7 @@ impl Limits {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn lower(resource: Resource, to: u64) -> rustix::io::Result<()> {
     let maximum = getrlimit(resource).maximum.map_or(to, |hard| to.min(hard));
     setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })

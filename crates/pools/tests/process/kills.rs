@@ -119,7 +119,8 @@ pub(crate) fn be_a_parent(host: &Host, path: &str) -> ! {
         let _too = pool.submit(FAMILY, &path.to_owned()).await.expect("there is room");
         let idle = pool.run(PID, &()).await.expect("a worker");
         let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("it is there");
-        writeln!(file, "{idle} {idle}").expect("the file is writable");
+        // In one write: the busy ones write to it, too.
+        file.write_all(format!("{idle} {idle}\n").as_bytes()).expect("the file is writable");
         std::future::pending::<()>().await;
     });
     std::process::exit(0)
@@ -142,7 +143,7 @@ fn parent_killed(_: &Host) {
                 text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect::<Vec<u32>>()
             })
         });
-        assert!(pids.iter().all(|&pid| runs(pid)));
+        assert!(pids.iter().all(|&pid| runs(pid)), "{pids:?}");
         parent.kill().expect("it runs");
         parent.wait().expect("it is our child");
         until(Duration::from_secs(1), "workers and their children are gone", || {
