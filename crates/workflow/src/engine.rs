@@ -6,6 +6,7 @@
 
 mod agents;
 mod attempt;
+mod combine;
 mod link;
 mod live;
 mod runners;

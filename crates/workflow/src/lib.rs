@@ -18,6 +18,7 @@
 //! For a loop over one list with one limit, `tidegate-taskgroup` alone is smaller; for a request limit in a server,
 //! `tidegate-limiter`.
 #![forbid(unsafe_code)]
+#![cfg(not(loom))]
 
 mod agent;
 mod chunks;
@@ -36,6 +37,7 @@ mod report;
 mod retry;
 mod run;
 mod source;
+mod sync;
 mod task;
 mod typed;
 

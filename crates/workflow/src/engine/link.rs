@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::combine::{After, Combine};
 use super::{Command, Engine};
 use crate::offload::Pools;
 use crate::run::TooMuch;
@@ -19,12 +20,8 @@ use crate::task::Task;
 const TURNS: usize = 8;
 
 /// The way to the engine, its clock, its pools, and what there is of each resource.
-///
-/// 1. Whoever puts a command into the inbox then tries to take the engine. If it is taken, its holder sees the command:
-///    it looks into the inbox once more after it has let go.
 pub(crate) struct Link {
-    inbox: Mutex<Inbox>,
-    engine: Mutex<Option<Holding>>,
+    engine: Combine<Driven, Command>,
     /// Tells the engine's own task that there is something to do, or an earlier time to ring.
     wake: Notify,
     clock: Instant,
@@ -33,16 +30,8 @@ pub(crate) struct Link {
     pub(crate) capacities: Mutex<HashMap<Arc<str>, u64>>,
 }
 
-#[derive(Default)]
-struct Inbox {
-    commands: Vec<Command>,
-    is_closed: bool,
-}
-
-struct Holding {
+struct Driven {
     engine: Engine,
-    /// What the engine works through; between turns its memory waits here.
-    batch: Vec<Command>,
     /// When the engine's own task is going to ring.
     rings: Option<Duration>,
 }
@@ -61,8 +50,7 @@ impl Link {
     /// A link without an engine: what is sent waits until one is [put in](Self::attach).
     pub(crate) fn new(capacities: HashMap<Arc<str>, u64>) -> Self {
         Self {
-            inbox: Mutex::default(),
-            engine: Mutex::new(None),
+            engine: Combine::default(),
             wake: Notify::new(),
             clock: Instant::now(),
             pools: Pools::default(),
@@ -71,30 +59,13 @@ impl Link {
     }
 
     pub(crate) fn attach(&self, engine: Engine) {
-        *self.engine.lock() = Some(Holding { engine, batch: Vec::new(), rings: None });
+        self.engine.attach(Driven { engine, rings: None });
     }
 
-    /// Takes nothing more, and drops the engine with everything that it holds.
+    /// Takes nothing more, and drops the engine with everything that it holds; if it is in use, its user does so after the
+    /// turn.
     pub(crate) fn close(&self) {
-        let mut inbox = self.inbox.lock();
-        inbox.is_closed = true;
-        let commands = std::mem::take(&mut inbox.commands);
-        drop(inbox);
-        // Who has the engine now, which may be this very thread, drops it after its turn.
-        let engine = self.engine.try_lock().and_then(|mut held| held.take());
-        super::drop_contained((commands, engine));
-    }
-
-    /// Lets go of the engine; whether there may be more to do.
-    fn let_go(&self, held: MutexGuard<'_, Option<Holding>>) -> bool {
-        drop(held);
-        let inbox = self.inbox.lock();
-        if inbox.is_closed {
-            drop(inbox);
-            self.close();
-            return false;
-        }
-        !inbox.commands.is_empty()
+        super::drop_contained(self.engine.close());
     }
 
     /// Tells the engine something. What follows from it has happened when this returns, or happens at once elsewhere.
@@ -104,30 +75,19 @@ impl Link {
 
     /// The same, at a time that has just been read.
     pub(crate) fn send_at(&self, command: Command, now: Duration) -> Result<(), Gone> {
-        let mut inbox = self.inbox.lock();
-        if inbox.is_closed {
-            return Err(Gone);
-        }
-        inbox.commands.push(command);
-        drop(inbox);
+        self.engine.put(command).map_err(|_| Gone)?;
         for _ in 0..TURNS {
-            if !self.turn(now) {
+            let after = self.engine.try_turn(|driven, commands| {
+                if driven.turn(commands, now) {
+                    self.wake.notify_one();
+                }
+            });
+            if !is_more(after) {
                 return Ok(());
             }
         }
         self.wake.notify_one();
         Ok(())
-    }
-
-    /// Takes a turn of the engine, if something has come and nobody else has the engine. Whether there may be more to do.
-    fn turn(&self, now: Duration) -> bool {
-        let Some(mut held) = self.engine.try_lock() else { return false };
-        let Some(holding) = held.as_mut() else { return false };
-        std::mem::swap(&mut self.inbox.lock().commands, &mut holding.batch);
-        if holding.turn(now) {
-            self.wake.notify_one();
-        }
-        self.let_go(held)
     }
 
     /// The engine's own task: rings when something is due, and takes the turns that others leave over.
@@ -150,13 +110,13 @@ impl Link {
 
     /// A turn, whoever else may have the engine; when to ring next.
     fn turn_to_ring(&self) -> Option<Duration> {
-        let mut held = self.engine.lock();
-        let holding = held.as_mut()?;
-        holding.rings = None;
-        std::mem::swap(&mut self.inbox.lock().commands, &mut holding.batch);
-        holding.turn(self.now());
-        let rings = holding.rings;
-        if self.let_go(held) {
+        let mut rings = None;
+        let after = self.engine.turn(|driven, commands| {
+            driven.rings = None;
+            driven.turn(commands, self.now());
+            rings = driven.rings;
+        });
+        if is_more(after) {
             self.wake.notify_one();
         }
         rings
@@ -199,10 +159,22 @@ impl Link {
     }
 }
 
-impl Holding {
+/// Whether there is more to do after a turn. An engine that was closed meanwhile is dropped.
+fn is_more(after: After<Driven>) -> bool {
+    match after {
+        After::Nothing => false,
+        After::More => true,
+        After::Closed(driven) => {
+            super::drop_contained(driven);
+            false
+        }
+    }
+}
+
+impl Driven {
     /// A turn of the engine; whether its own task has to ring earlier than it is going to.
-    fn turn(&mut self, now: Duration) -> bool {
-        self.engine.turn(&mut self.batch, now);
+    fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) -> bool {
+        self.engine.turn(commands, now);
         let due = self.engine.next_due();
         let earlier = due.filter(|due| self.rings.is_none_or(|rings| *due < rings));
         self.rings = earlier.or(self.rings);

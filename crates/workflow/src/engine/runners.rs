@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_micros(50);
 const TURN: u32 = 32;
 
 pub(crate) struct Runners {
-    state: Mutex<State>,
+    state: Mutex<State<Job>>,
     wake: Notify,
     group: Spawner<(), Infallible>,
     /// As many as there are workers; one that has nothing to do ends if there are more.
@@ -40,9 +40,8 @@ pub(crate) struct Runners {
     look: Duration,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<QueuedJob>,
+struct State<J> {
+    queue: VecDeque<J>,
     /// How many runners there are.
     all: usize,
     /// How many of them are not inside an attempt, and awake or about to be.
@@ -50,11 +49,9 @@ struct State {
     sleeping: usize,
 }
 
-struct QueuedJob(Job);
-
-impl std::fmt::Debug for QueuedJob {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("QueuedJob")
+impl<J> Default for State<J> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new(), all: 0, looking: 0, sleeping: 0 }
     }
 }
 
@@ -74,7 +71,7 @@ impl Runners {
             return;
         }
         let mut state = self.state.lock();
-        state.queue.extend(jobs.drain(..).map(QueuedJob));
+        state.queue.extend(jobs.drain(..));
         let more = state.needs_a_looker();
         drop(state);
         self.act(more);
@@ -123,13 +120,8 @@ impl Runners {
         }
     }
 
-    /// A job for a runner that looks for one; afterwards it is inside.
     fn take(self: &Arc<Self>) -> Option<Job> {
-        let mut state = self.state.lock();
-        let QueuedJob(job) = state.queue.pop_front()?;
-        state.looking -= 1;
-        let more = state.needs_a_looker();
-        drop(state);
+        let (job, more) = self.state.lock().take()?;
         self.act(more);
         Some(job)
     }
@@ -180,7 +172,14 @@ enum More {
     Spawn,
 }
 
-impl State {
+impl<J> State<J> {
+    /// A job for a runner that looks for one; afterwards it is inside.
+    fn take(&mut self) -> Option<(J, More)> {
+        let job = self.queue.pop_front()?;
+        self.looking -= 1;
+        Some((job, self.needs_a_looker()))
+    }
+
     fn rest(&mut self, enough: usize) -> Rest {
         if !self.queue.is_empty() {
             return Rest::Work;
@@ -205,5 +204,94 @@ impl State {
         }
         self.all += 1;
         More::Spawn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Runner {
+        Looking,
+        Inside,
+        Sleeping,
+    }
+
+    /// Runners and a driver in a random order of their steps; jobs are numbers of jobs.
+    struct Model {
+        state: State<u32>,
+        runners: Vec<Runner>,
+        taken: u32,
+        seed: u64,
+    }
+
+    impl Model {
+        fn below(&mut self, n: usize) -> usize {
+            // Knuth's MMIX generator.
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (self.seed >> 33) as usize % n
+        }
+
+        fn act(&mut self, more: More) {
+            match more {
+                More::None => {}
+                More::Spawn => self.runners.push(Runner::Looking),
+                More::Wake => {
+                    let asleep = self.runners.iter().position(|of| *of == Runner::Sleeping);
+                    self.runners[asleep.expect("only a sleeping one is woken")] = Runner::Looking;
+                }
+            }
+        }
+
+        fn step(&mut self, jobs: &mut u32) {
+            let count = self.runners.len();
+            let at = self.below(count + 1);
+            if at == count {
+                let new = (self.below(3) as u32).min(*jobs);
+                *jobs -= new;
+                self.state.queue.extend(0..new);
+                let more = self.state.needs_a_looker();
+                self.act(more);
+                return;
+            }
+            match self.runners[at] {
+                Runner::Sleeping => {}
+                Runner::Inside => {
+                    self.state.looking += 1;
+                    self.runners[at] = Runner::Looking;
+                }
+                Runner::Looking => match self.state.take() {
+                    Some((_, more)) => {
+                        self.taken += 1;
+                        self.runners[at] = Runner::Inside;
+                        self.act(more);
+                    }
+                    None => match self.state.rest(2) {
+                        Rest::Work => panic!("it has just found nothing"),
+                        Rest::Sleep => self.runners[at] = Runner::Sleeping,
+                        Rest::End => drop(self.runners.swap_remove(at)),
+                    },
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn while_a_job_is_queued_somebody_who_can_take_it_is_awake() {
+        for seed in 0..500 {
+            let mut model = Model { state: State::default(), runners: Vec::new(), taken: 0, seed };
+            let mut jobs = 100;
+            for _ in 0..2_000 {
+                model.step(&mut jobs);
+                let looking = model.runners.iter().filter(|of| **of == Runner::Looking).count();
+                assert_eq!(looking, model.state.looking, "seed {seed}");
+                assert!(model.state.queue.is_empty() || looking > 0, "seed {seed}: nobody looks");
+                assert_eq!(model.runners.len(), model.state.all);
+            }
+            assert_eq!((model.taken, jobs), (100, 0), "seed {seed}");
+            let awake = model.runners.iter().filter(|of| **of != Runner::Sleeping).count();
+            assert!(model.runners.len() - awake <= 2, "seed {seed}: more sleep than are enough");
+        }
     }
 }

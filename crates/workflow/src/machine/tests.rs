@@ -523,6 +523,16 @@ fn a_priority_that_changes_puts_a_ready_task_in_line_anew() {
 }
 
 #[test]
+fn an_urgent_task_of_one_agent_overtakes_the_waiting_ones_of_another() {
+    let mut bench = Bench::new(1, &[9, 9]);
+    let urgent = |class, priority| NodeSpec { priority, ..spec(class, &[]) };
+    bench.submit(vec![spec(A, &[]), urgent(B, 1), urgent(B, 1)]);
+    bench.insert(urgent(A, 2), &[]);
+    bench.ok(1);
+    assert_eq!(bench.started(), [1, 3]);
+}
+
+#[test]
 fn a_score_replaces_priority_and_rank() {
     let mut bench = Bench::new(1, &[9]);
     bench.machine.set_score(Box::new(|facts| facts.complexity - facts.dependents as f32));
