@@ -1,13 +1,13 @@
 //! Threads for calls that wait in the kernel: as many as are needed, up to a limit, gone when idle.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::job::{Job, SubmitError, Work};
+use crate::job::{Abandoned, Job, SubmitError, Work};
 use crate::lanes::{Lanes, Priority};
 use crate::stats::{Counts, PoolStats};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, thread};
 
 /// Runs calls that wait in the kernel, each on a thread of its own while it lasts.
 ///
@@ -36,6 +36,7 @@ pub struct BlockingPool {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    abandoned: Abandoned,
     settings: BlockingPoolBuilder,
 }
 
@@ -106,6 +107,7 @@ impl BlockingPoolBuilder {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
                 work: Condvar::new(),
+                abandoned: Abandoned::new(AtomicUsize::new(0)),
                 settings: self,
             }),
         }
@@ -126,17 +128,30 @@ impl BlockingPool {
     /// Starts a call, or queues it while all threads are busy. Never waits.
     ///
     /// # Errors
-    /// [`SubmitError::Full`] when every thread is busy and the queue is full.
+    /// [`SubmitError::Stuck`] when no more threads may be started and every one is held by a call whose handle was dropped;
+    /// [`SubmitError::Full`] when every thread is busy and the queue is full; [`SubmitError::NoThread`] when there is no
+    /// thread and the system refuses one.
     pub fn submit<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Job<T>, SubmitError> {
-        let (job, work) = Job::new(call, None);
-        let mut state = self.shared.lock();
+        let abandoned = Arc::clone(&self.shared.abandoned);
+        let (job, work) = Job::new(call, None, Some(abandoned));
+        let mut state = self.shared.state.lock();
         let free = state.idle > state.queue.len();
         let grow = !free && state.threads < self.shared.settings.threads;
-        if !free && !grow && state.queue.len() >= self.shared.settings.queue {
-            return Err(SubmitError::Full { waiting: state.queue.len() });
+        if !free && !grow {
+            let (abandoned, waiting) = (self.abandoned(), state.queue.len());
+            let refused = if abandoned >= state.threads {
+                Some(SubmitError::Stuck { abandoned })
+            } else {
+                (waiting >= self.shared.settings.queue).then_some(SubmitError::Full { waiting })
+            };
+            if let Some(refused) = refused {
+                // The call is foreign: it is dropped after the lock.
+                drop(state);
+                return Err(refused);
+            }
         }
         state.queue.push(Priority::Normal, (Instant::now(), work));
         if grow {
@@ -154,23 +169,29 @@ impl BlockingPool {
 
     /// What the pool does and has done.
     pub fn stats(&self) -> PoolStats {
-        let state = self.shared.lock();
+        let state = self.shared.state.lock();
         state.counts.stats(state.threads, state.queue.len())
     }
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.shared.lock().threads
+        self.shared.state.lock().threads
     }
 
     /// How many threads wait for work.
     pub fn idle(&self) -> usize {
-        self.shared.lock().idle
+        self.shared.state.lock().idle
     }
 
     /// How many calls wait for a thread.
     pub fn waiting(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.state.lock().queue.len()
+    }
+
+    /// How many calls run whose handles were dropped: they hold their threads until they end.
+    pub fn abandoned(&self) -> usize {
+        // ORDERING: Relaxed; a count that orders nothing.
+        self.shared.abandoned.load(Ordering::Relaxed)
     }
 
     /// Starts the thread that was counted. If the system refuses it, the call waits for another; without any, it is refused.
@@ -178,14 +199,15 @@ impl BlockingPool {
         if self.spawn(number).is_ok() {
             return Ok(());
         }
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.threads -= 1;
         if state.threads > 0 {
             return Ok(());
         }
         let unrun = state.queue.drain();
         drop(state);
-        Err(SubmitError::Full { waiting: unrun.len() })
+        drop(unrun);
+        Err(SubmitError::NoThread)
     }
 
     fn spawn(&self, number: u64) -> io::Result<()> {
@@ -197,7 +219,7 @@ impl BlockingPool {
 
 impl Drop for BlockingPool {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.closed = true;
         let unrun = state.queue.drain();
         drop(state);
@@ -208,21 +230,16 @@ impl Drop for BlockingPool {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn work_until_idle(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some((queued, work)) = state.queue.pop() {
                 let started = Instant::now();
                 state.counts.start(queued, started);
                 drop(state);
-                work();
+                work.run();
                 let ended = Instant::now();
-                state = self.lock();
+                state = self.state.lock();
                 state.counts.end(started, ended);
                 continue;
             }
@@ -230,14 +247,11 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            let (woken, waited) = self
-                .work
-                .wait_timeout(state, self.settings.idle)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, late) = self.work.wait_for(state, self.settings.idle);
             state = woken;
             state.idle -= 1;
             // A call may have come at the very moment: the queue decides.
-            if waited.timed_out() && state.queue.len() == 0 {
+            if late && state.queue.len() == 0 {
                 break;
             }
         }

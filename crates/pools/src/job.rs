@@ -1,18 +1,19 @@
 //! A job from its submission to its result.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::oneshot;
+mod error;
+mod task;
 
-/// A job, ready to run on a thread of a pool.
-pub(crate) type Work = Box<dyn FnOnce() + Send>;
+pub(crate) use error::message;
+pub use error::{JobError, SubmitError};
+pub(crate) use task::{Abandoned, Work};
+use task::{Outcome, Task};
 
 /// Tells a job that nobody wants its result any more. Long computations look at it now and then.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +26,7 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn request(&self) {
+    fn request(&self) {
         // ORDERING: Relaxed; see `is_requested`.
         self.0.store(true, Ordering::Relaxed);
     }
@@ -34,31 +35,27 @@ impl Stop {
 /// A submitted job, as the future of its result.
 ///
 /// # Cancel safety
-/// Dropping it cancels the job: one that has not started never will, one that runs is told by its [`Stop`].
-#[derive(Debug)]
+/// Dropping it cancels the job: one that has not started never will, and what it holds is dropped at once; one that runs is
+/// told by its [`Stop`].
+///
+/// # Panics
+/// When polled again after its result.
 #[must_use = "a job whose handle is dropped is cancelled"]
 pub struct Job<T> {
-    result: oneshot::Receiver<Result<T, JobError>>,
+    /// Until the result is read.
+    task: Option<Arc<dyn Outcome<T>>>,
     stop: Option<Stop>,
 }
 
 impl<T: Send + 'static> Job<T> {
-    /// The job's handle, and what runs it. The work skips itself if the handle is gone by then.
+    /// The job's handle, and what runs it. While the work runs after the handle was dropped, it counts in `abandoned`.
     pub(crate) fn new(
         work: impl FnOnce() -> T + Send + 'static,
         stop: Option<Stop>,
+        abandoned: Option<Abandoned>,
     ) -> (Self, Work) {
-        let (sender, result) = oneshot::channel();
-        let run = move || {
-            if sender.is_closed() {
-                return;
-            }
-            let result = catch_unwind(AssertUnwindSafe(work));
-            let result = result.map_err(|panic| JobError::Panicked { message: message(&*panic) });
-            // A result that nobody wants is dropped here, on the pool's thread; its drop may panic as well.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(sender.send(result))));
-        };
-        (Self { result, stop }, Box::new(run))
+        let task = Task::new(work, abandoned);
+        (Self { task: Some(Arc::clone(&task) as Arc<dyn Outcome<T>>), stop }, Work::new(task))
     }
 }
 
@@ -66,69 +63,26 @@ impl<T> Future for Job<T> {
     type Output = Result<T, JobError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(Pin::new(&mut self.result).poll(cx));
-        // The sender goes unused only when the pool drops the work unrun.
-        Poll::Ready(result.unwrap_or(Err(JobError::Cancelled)))
+        let task = self.task.as_ref().expect("a job is not polled after its result");
+        let result = ready!(task.poll(cx));
+        self.task = None;
+        Poll::Ready(result)
     }
 }
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        if let Some(stop) = &self.stop {
-            stop.request();
+        if let Some(task) = &self.task {
+            if let Some(stop) = &self.stop {
+                stop.request();
+            }
+            task.abandon();
         }
     }
 }
 
-pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a value that is no text")
-        .to_owned()
-}
-
-/// Why a job has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobError {
-    /// It panicked. The thread lives on.
-    Panicked {
-        /// The panic's message.
-        message: String,
-    },
-    /// The pool was closed before the job started.
-    Cancelled,
-}
-
-impl fmt::Display for JobError {
+impl<T> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked { message } => write!(f, "the job panicked: {message}"),
-            Self::Cancelled => f.write_str("the pool was closed before the job started"),
-        }
+        f.debug_struct("Job").field("result_read", &self.task.is_none()).finish_non_exhaustive()
     }
 }
-
-impl std::error::Error for JobError {}
-
-/// Why a job was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubmitError {
-    /// The queue is full.
-    Full {
-        /// How many jobs wait.
-        waiting: usize,
-    },
-    /// The pool was closed.
-    Closed,
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { waiting } => write!(f, "the pool's queue is full: {waiting} jobs wait"),
-            Self::Closed => f.write_str("the pool is closed"),
-        }
-    }
-}
-
-impl std::error::Error for SubmitError {}

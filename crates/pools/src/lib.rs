@@ -25,24 +25,31 @@
 //! `tokio::task::spawn_blocking` is there already; it has neither priorities nor a bound on its queue.
 #![forbid(unsafe_code)]
 
+#[cfg(not(loom))]
 mod batcher;
 mod blocking;
 mod cpu;
 mod job;
 mod lanes;
 mod machine;
+#[cfg(not(loom))]
 mod offload;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", not(loom)))]
 pub mod process;
 mod stats;
+mod sync;
+#[cfg(not(loom))]
 mod workers;
 
+#[cfg(not(loom))]
 pub use batcher::{BatchError, Batcher, BatcherBuilder, BatcherStats};
 pub use blocking::{BlockingPool, BlockingPoolBuilder};
 pub use cpu::{CpuPool, CpuPoolBuilder};
 pub use job::{Job, JobError, Stop, SubmitError};
 pub use lanes::Priority;
 pub use machine::processors;
+#[cfg(not(loom))]
 pub use offload::{Kind, Offload, OffloadError};
 pub use stats::PoolStats;
+#[cfg(not(loom))]
 pub use workers::{Finished, WorkerPool, WorkerStats};

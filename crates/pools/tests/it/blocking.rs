@@ -54,3 +54,42 @@ async fn dropping_the_pool_cancels_what_has_not_started() {
     drop(open);
     assert_eq!(running.await, Ok(()));
 }
+
+#[tokio::test]
+async fn a_pool_full_of_calls_that_nobody_waits_for_refuses_until_one_of_them_ends() {
+    let pool = BlockingPool::builder().threads(2).build();
+    let (open_a, started_a, a) = gate();
+    let (open_b, started_b, b) = gate();
+    let (a, b) = (pool.submit(a).expect("a thread"), pool.submit(b).expect("another"));
+    started_a.recv().expect("it starts");
+    started_b.recv().expect("it starts");
+    drop(a);
+    assert_eq!(pool.abandoned(), 1);
+    let waiting = pool
+        .submit(|| 1)
+        .expect("somebody waits for the other call: it is taken as one that will end");
+    drop(b);
+    let refused = pool.submit(|| 2).expect_err("no thread can be hoped for");
+    assert_eq!(refused, SubmitError::Stuck { abandoned: 2 });
+    assert_eq!(
+        refused.to_string(),
+        "each of the pool's threads (2) is held by a call that nobody waits for any more and that has not ended"
+    );
+    drop(open_a);
+    assert_eq!(waiting.await, Ok(1), "what was accepted is run when a thread is free");
+    assert_eq!(pool.abandoned(), 1);
+    assert_eq!(pool.submit(|| 3).expect("a thread is free").await, Ok(3));
+    drop(open_b);
+}
+
+#[tokio::test]
+async fn a_call_dropped_while_it_waits_is_not_counted_as_abandoned() {
+    let pool = BlockingPool::builder().threads(1).build();
+    let (open, started, job) = gate();
+    let running = pool.submit(job).expect("a thread");
+    started.recv().expect("it starts");
+    drop(pool.submit(|| 1).expect("there is room"));
+    assert_eq!(pool.abandoned(), 0);
+    drop(open);
+    running.await.expect("it ends");
+}

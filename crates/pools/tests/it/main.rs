@@ -1,4 +1,5 @@
 //! The public behaviour of the pools.
+#![cfg(not(loom))]
 
 mod batcher;
 mod blocking;
