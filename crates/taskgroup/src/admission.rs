@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 /// Places and the queue for them; `W` waits.
+#[derive(Debug)]
 pub(crate) struct Admission<W> {
     limit: usize,
     running: usize,
@@ -20,6 +21,7 @@ pub(crate) struct Admission<W> {
     closed: bool,
 }
 
+#[derive(Debug)]
 struct Spot<W> {
     ticket: u64,
     /// `None` once it gave up: taking it out of the middle would move the others.
@@ -29,7 +31,7 @@ struct Spot<W> {
 
 /// What became of one who asked for a place.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Entry<W> {
+pub enum Entry<W> {
     /// A place was taken for it.
     Now(W),
     /// It stands in the queue, under this ticket.
@@ -41,19 +43,23 @@ pub(crate) enum Entry<W> {
 }
 
 impl<W> Admission<W> {
+    /// So many places, all free.
     pub(crate) fn new(limit: usize) -> Self {
         let queue = VecDeque::new();
         Self { limit, running: 0, queue, gone: 0, stuck: 0, tickets: 0, closed: false }
     }
 
+    /// How many places there are.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
+    /// How many are taken.
     pub(crate) fn running(&self) -> usize {
         self.running
     }
 
+    /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len() - self.gone
     }
@@ -132,5 +138,5 @@ impl<W> Admission<W> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

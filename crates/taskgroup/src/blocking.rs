@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::child::{Inside, drop_quietly};
 use crate::shared::Waiting;
+use crate::slots::Slot;
 use crate::{Outcome, Panic, Spawner};
 
 /// A closure that was admitted. Dropped before it ran, it ends as cancelled.
@@ -14,7 +15,7 @@ pub(crate) struct Blocking<F, T: Send + 'static, E: Send + 'static> {
     work: Option<F>,
     spawner: Spawner<T, E>,
     index: u32,
-    held: bool,
+    slot: Slot,
 }
 
 impl<F, T, E> Blocking<F, T, E>
@@ -24,7 +25,7 @@ where
     E: Send + 'static,
 {
     pub(crate) fn new(work: F, spawner: Spawner<T, E>, index: u32) -> Self {
-        Self { work: Some(work), spawner, index, held: false }
+        Self { work: Some(work), spawner, index, slot: Slot::QUEUED }
     }
 
     fn run(mut self) {
@@ -50,7 +51,7 @@ where
 
 impl<F, T: Send + 'static, E: Send + 'static> Blocking<F, T, E> {
     fn end(&self, outcome: Outcome<T, E>) {
-        self.spawner.shared.end(outcome, self.held, || self.spawner.label(self.index));
+        self.spawner.shared.end(outcome, self.slot, || self.spawner.label(self.index));
     }
 }
 
@@ -61,7 +62,7 @@ where
     E: Send + 'static,
 {
     fn start(mut self: Box<Self>, runtime: &Handle) -> bool {
-        self.held = true;
+        self.slot = Slot::NONE;
         drop(runtime.spawn_blocking(move || self.run()));
         true
     }

@@ -93,7 +93,7 @@ where
         self
     }
 
-    fn cut_short(mut self: Pin<&mut Self>) {
+    fn cut_short(self: Pin<&mut Self>) {
         let forced = self.shared.slots.is_closed();
         // A task that never began had no grace to ignore.
         let began = self.slot != Slot::QUEUED;
@@ -102,10 +102,6 @@ where
         } else {
             Outcome::Cancelled
         };
-        if forced && began {
-            // The closing of the slots takes every waker out.
-            *self.as_mut().project().slot = Slot::NONE;
-        }
         self.end(outcome);
     }
 
@@ -120,9 +116,7 @@ where
             }
         };
         let shared = &*this.shared;
-        shared.slots.leave(*this.slot);
-        let held = *this.slot != Slot::QUEUED;
-        shared.end(outcome, held, || Label { index: *this.index, name: this.name.get() });
+        shared.end(outcome, *this.slot, || Label { index: *this.index, name: this.name.get() });
     }
 }
 

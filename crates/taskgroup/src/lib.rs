@@ -32,8 +32,10 @@
 #![doc = include_str!("../RULES.md")]
 #![forbid(unsafe_code)]
 
-#[cfg(not(loom))]
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod admission;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
+mod batch;
 #[cfg(not(loom))]
 mod blocking;
 #[cfg(not(loom))]
@@ -41,6 +43,8 @@ mod builder;
 #[cfg(not(loom))]
 mod child;
 mod error;
+#[cfg(not(loom))]
+mod family;
 #[cfg(not(loom))]
 mod group;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
@@ -50,6 +54,8 @@ mod map;
 mod outcome;
 #[cfg(not(loom))]
 mod place;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
+mod places;
 mod policy;
 mod refused;
 #[cfg(not(loom))]
@@ -66,7 +72,11 @@ mod sync;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod tally;
 #[cfg(not(loom))]
+mod timers;
+#[cfg(not(loom))]
 mod trace;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
+mod turn;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod waiters;
 
@@ -95,9 +105,13 @@ pub use tokio_util::sync::CancellationToken;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod core {
+    pub use crate::admission::Entry;
+    pub use crate::batch::Leaving;
     pub use crate::ledger::{After, Ledger};
+    pub use crate::places::Places;
     pub use crate::slots::{Slot, Slots};
     pub use crate::tally::{Seen, Tally, Who};
+    pub use crate::turn::{Grant, Turn, turn};
     pub use crate::waiters::{Ticket, Waiters};
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::admission::Entry;
 use crate::child::Inside;
 use crate::shared::Waiting;
+use crate::turn::{Grant, Turn, turn};
 use crate::{Refused, Spawner};
 
 /// A place in a group, for one task. Dropped without one, it goes to the next who waits.
@@ -60,16 +60,13 @@ pub struct AwaitPlace<T: Send + 'static, E: Send + 'static> {
 
 enum State {
     New,
-    Waiting { ticket: u64, granted: oneshot::Receiver<()> },
+    Waiting { ticket: u64, turn: Turn },
     Done,
 }
 
-/// Who waits for a place, as the queue sees it.
-struct Waiter(oneshot::Sender<()>);
-
-impl Waiting for Waiter {
+impl Waiting for Grant {
     fn start(self: Box<Self>, _: &Handle) -> bool {
-        self.0.send(()).is_ok()
+        self.give()
     }
 }
 
@@ -87,17 +84,16 @@ impl<T: Send + 'static, E: Send + 'static> AwaitPlace<T, E> {
     /// Asks once: `Ok(true)` with a place, `Ok(false)` in the queue.
     fn ask(&mut self) -> Result<bool, Refused> {
         let shared = &self.spawner.shared;
-        let Some(admission) = &shared.admission else {
+        let Some(places) = &shared.places else {
             return self.spawner.refusal().map_or(Ok(true), Err);
         };
         // The first poll tells who asks: a task of this very group holds a place while it waits.
         let holds = Inside::group() == Some(Arc::as_ptr(shared).addr());
-        let (grant, granted) = oneshot::channel();
-        let entry = admission.lock().enter(Box::new(Waiter(grant)), holds);
-        match entry {
+        let (grant, turn) = turn();
+        match places.enter(Box::new(grant), holds) {
             Entry::Now(_) => Ok(true),
             Entry::Later(ticket) => {
-                self.state = State::Waiting { ticket, granted };
+                self.state = State::Waiting { ticket, turn };
                 Ok(false)
             }
             Entry::Closed(_) => Err(self.spawner.refusal().unwrap_or(Refused::Cancelled)),
@@ -122,27 +118,25 @@ impl<T: Send + 'static, E: Send + 'static> Future for AwaitPlace<T, E> {
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
         }
-        let State::Waiting { granted, .. } = &mut self.state else {
+        let State::Waiting { turn, .. } = &self.state else {
             panic!("a place is not waited for after it was given")
         };
-        let Poll::Ready(answer) = Pin::new(granted).poll(cx) else { return Poll::Pending };
+        let Poll::Ready(given) = turn.poll(cx) else { return Poll::Pending };
         self.state = State::Done;
-        // Dropped in the queue, the waiter tells that the group was cancelled.
-        Poll::Ready(answer.map(|()| self.place()).map_err(|_| Refused::Cancelled))
+        // Refused in the queue: the group was cancelled.
+        Poll::Ready(if given { Ok(self.place()) } else { Err(Refused::Cancelled) })
     }
 }
 
 impl<T: Send + 'static, E: Send + 'static> Drop for AwaitPlace<T, E> {
     fn drop(&mut self) {
-        let State::Waiting { ticket, granted } = &mut self.state else { return };
+        let State::Waiting { ticket, turn } = &self.state else { return };
         let shared = &self.spawner.shared;
-        // Closed first: a grant under way from here on fails, and goes to the next.
-        granted.close();
-        if granted.try_recv().is_ok() {
+        // First the turn, then the queue: a grant under way from here on fails, and goes to the next.
+        if turn.give_up() {
             shared.give_place();
-        } else if let Some(admission) = &shared.admission {
-            let waiter = admission.lock().give_up(*ticket);
-            drop(waiter);
+        } else if let Some(places) = &shared.places {
+            places.give_up(*ticket);
         }
     }
 }

@@ -16,22 +16,25 @@
 //! LOCK ORDER: no lock is taken while another is held.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{Admission, Entry};
+use crate::admission::Entry;
 use crate::child::{Inside, drop_quietly};
+use crate::family::{Children, Link as _, Parent};
 use crate::ledger::Ledger;
-use crate::slots::Slots;
+use crate::places::Places;
+use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 use crate::tally::{Seen, Tally, Who};
+use crate::timers::Timers;
 use crate::waiters::Waiters;
 use crate::{Cause, GroupError, Label, Outcome, Policy, Refused};
+
+mod cancel;
 
 /// What stands in the queue of a limited group: a task that starts when it is called, and ends as cancelled when it is
 /// dropped; or somebody who waits for a place.
@@ -65,58 +68,13 @@ pub(crate) struct Shared<T, E> {
     pub(crate) slots: Slots,
     pub(crate) waiters: Waiters,
     pub(crate) ledger: Mutex<Ledger<T, E>>,
-    pub(crate) admission: Option<Mutex<Admission<Queued>>>,
+    pub(crate) places: Option<Places<Queued>>,
     pub(crate) token: CancellationToken,
     pub(crate) settings: Settings,
     parent: Option<Parent>,
-    children: Mutex<Children>,
+    children: Children,
     runtime: OnceLock<Handle>,
-    timers: Mutex<Timers>,
-}
-
-/// A group as its child and its parent know it, whatever it returns.
-pub(crate) trait Link: Send + Sync {
-    /// A child has its first task.
-    fn hold(&self) -> Result<(), Refused>;
-    /// A child has none left.
-    fn release(&self);
-    /// The parent was cancelled, or dropped.
-    fn cancel_from_above(self: Arc<Self>, dropped: bool);
-    /// The child `key` is gone.
-    fn forget_child(&self, key: u64);
-    /// Whether the group at this address is this one or below it.
-    fn contains(&self, address: usize) -> bool;
-}
-
-struct Parent {
-    link: Arc<dyn Link>,
-    key: u64,
-}
-
-impl Drop for Parent {
-    fn drop(&mut self) {
-        self.link.forget_child(self.key);
-    }
-}
-
-#[derive(Default)]
-struct Children {
-    next: u64,
-    links: HashMap<u64, Weak<dyn Link>>,
-    closed: bool,
-}
-
-/// Helper tasks: the grace period, the deadline, the outer token. Aborted when the group has ended.
-#[derive(Default)]
-struct Timers {
-    running: Vec<AbortHandle>,
-    closed: bool,
-}
-
-impl Drop for Timers {
-    fn drop(&mut self) {
-        self.running.iter().for_each(AbortHandle::abort);
-    }
+    timers: Timers,
 }
 
 impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
@@ -133,16 +91,9 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     {
         let mut born_cancelled = false;
         let child = Arc::new_cyclic(|weak: &Weak<Self>| {
-            let mut children = parent.children.lock();
-            let key = children.next;
-            children.next += 1;
-            born_cancelled = children.closed;
-            if !born_cancelled {
-                children.links.insert(key, weak.clone());
-            }
-            drop(children);
-            let link: Arc<dyn Link> = parent.clone();
-            Self::build(settings, parent.token.child_token(), Some(Parent { link, key }))
+            let (above, too_late) = Parent::adopt(parent.clone(), weak.clone());
+            born_cancelled = too_late;
+            Self::build(settings, parent.token.child_token(), Some(above))
         });
         if born_cancelled || parent.tally.seen().is_cancelled() {
             Arc::clone(&child).cancel_from_above(false);
@@ -162,13 +113,13 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
                 settings.keep_failures,
                 settings.streaming,
             )),
-            admission: settings.limit.map(|limit| Mutex::new(Admission::new(limit))),
+            places: settings.limit.map(Places::new),
             token,
             settings,
             parent,
-            children: Mutex::default(),
+            children: Children::default(),
             runtime: OnceLock::new(),
-            timers: Mutex::default(),
+            timers: Timers::default(),
         }
     }
 
@@ -184,7 +135,7 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
     fn watch(self: &Arc<Self>, runtime: &Handle) {
         if let Some(deadline) = self.settings.deadline {
             let group = Arc::downgrade(self);
-            self.keep(runtime.spawn(async move {
+            self.timers.keep(runtime.spawn(async move {
                 tokio::time::sleep(deadline).await;
                 if let Some(group) = group.upgrade() {
                     group.cancel(Cause::Deadline);
@@ -193,22 +144,12 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         }
         if let Some(token) = self.settings.token.clone() {
             let group = Arc::downgrade(self);
-            self.keep(runtime.spawn(async move {
+            self.timers.keep(runtime.spawn(async move {
                 token.cancelled().await;
                 if let Some(group) = group.upgrade() {
                     group.cancel(Cause::Cancelled);
                 }
             }));
-        }
-    }
-
-    fn keep(&self, timer: tokio::task::JoinHandle<()>) {
-        let mut timers = self.timers.lock();
-        if timers.closed {
-            drop(timers);
-            timer.abort();
-        } else {
-            timers.running.push(timer.abort_handle());
         }
     }
 
@@ -229,25 +170,30 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         entered
     }
 
-    /// A task is over, its future dropped. `held`: whether it had a place under the limit.
+    /// A task is over, its future dropped.
     pub(crate) fn end(
         self: &Arc<Self>,
         outcome: Outcome<T, E>,
-        held: bool,
+        slot: Slot,
         label: impl FnOnce() -> Label,
     ) {
+        let mut cancelled = false;
         match outcome {
             Outcome::Value(_) if self.counts_only() => {}
-            // ORDERING: Relaxed; the Release in `leave`, below, publishes it to whoever finds the group empty.
-            Outcome::Cancelled if !self.settings.streaming => {
-                self.cancelled.fetch_add(1, Ordering::Relaxed);
-            }
+            Outcome::Cancelled if !self.settings.streaming => cancelled = true,
             outcome => self.record(label(), outcome),
         }
-        if held {
+        if slot != Slot::QUEUED {
             self.give_place();
         }
-        self.leave();
+        let leaving = self.slots.leave(slot, cancelled);
+        if leaving.cancelled != 0 {
+            // ORDERING: Relaxed; the Release in `leave`, below, publishes it to whoever finds the group empty.
+            self.cancelled.fetch_add(leaving.cancelled as usize, Ordering::Relaxed);
+        }
+        if leaving.tasks != 0 {
+            self.leave(leaving.tasks);
+        }
     }
 
     /// Whether values are only counted: there is nothing in `()` to keep.
@@ -266,8 +212,8 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         drop_quietly(after.surplus);
     }
 
-    fn leave(&self) {
-        if self.tally.leave().live() != 0 {
+    fn leave(&self, tasks: u32) {
+        if self.tally.leave(tasks).live() != 0 {
             return;
         }
         self.waiters.wake_all();
@@ -284,12 +230,11 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
 
     /// Asks for a place; `None` when it was given at once or the asker now waits, the asker itself when the group takes none.
     pub(crate) fn queue(self: &Arc<Self>, who: Queued) -> Option<Queued> {
-        let Some(admission) = &self.admission else {
+        let Some(places) = &self.places else {
             who.start(self.runtime());
             return None;
         };
-        let entry = admission.lock().enter(who, false);
-        match entry {
+        match places.enter(who, false) {
             Entry::Now(who) => {
                 if !who.start(self.runtime()) {
                     self.give_place();
@@ -303,65 +248,14 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
 
     /// Gives a place back and starts whoever is next.
     pub(crate) fn give_place(self: &Arc<Self>) {
-        let Some(admission) = &self.admission else { return };
-        let mut next = admission.lock().leave();
-        while let Some(who) = next {
-            if who.start(self.runtime()) {
-                return;
-            }
-            next = admission.lock().leave();
+        if let Some(places) = &self.places {
+            places.give_back(&mut |who| who.start(self.runtime()));
         }
     }
 
     pub(crate) fn resize(self: &Arc<Self>, limit: usize) {
-        let Some(admission) = &self.admission else { return };
-        let next = admission.lock().resize(limit);
-        for who in next {
-            if !who.start(self.runtime()) {
-                self.give_place();
-            }
-        }
-    }
-
-    pub(crate) fn cancel(self: &Arc<Self>, cause: Cause<E>) {
-        self.ledger.lock().blame(cause);
-        self.spread();
-    }
-
-    /// The owner is gone: nobody is admitted, nobody is given time.
-    pub(crate) fn abandon(self: &Arc<Self>) {
-        self.tally.close();
-        self.cancel(Cause::Cancelled);
-        self.slots.close();
-        self.below().into_iter().for_each(|child| child.cancel_from_above(true));
-        self.end_timers();
-    }
-
-    /// Carries a cancellation to everything that hangs on the group. The second call does nothing.
-    fn spread(self: &Arc<Self>) {
-        if self.tally.cancel().is_cancelled() {
-            return;
-        }
-        self.token.cancel();
-        if let Some(admission) = &self.admission {
-            let waiting = admission.lock().close();
-            // Dropping a task that waits ends it as cancelled.
-            drop(waiting);
-        }
-        self.children.lock().closed = true;
-        self.below().into_iter().for_each(|child| child.cancel_from_above(false));
-        let grace = self.settings.grace;
-        match self.runtime.get() {
-            Some(runtime) if !grace.is_zero() && self.tally.seen().live() != 0 => {
-                let group = Arc::downgrade(self);
-                self.keep(runtime.spawn(async move {
-                    tokio::time::sleep(grace).await;
-                    if let Some(group) = group.upgrade() {
-                        group.slots.close();
-                    }
-                }));
-            }
-            _ => self.slots.close(),
+        if let Some(places) = &self.places {
+            places.resize(limit, &mut |who| who.start(self.runtime()));
         }
     }
 
@@ -370,15 +264,9 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         Inside::group().is_some_and(|group| self.contains(group))
     }
 
-    /// The groups below this one, upgraded outside the lock: to drop the last handle of one takes the lock again.
-    fn below(&self) -> Vec<Arc<dyn Link>> {
-        let links: Vec<Weak<dyn Link>> = self.children.lock().links.values().cloned().collect();
-        links.iter().filter_map(Weak::upgrade).collect()
-    }
-
     /// The verdict, once nobody lives and nobody can come.
     pub(crate) fn settle(&self, closed: Seen) -> Result<Vec<T>, GroupError<E>> {
-        self.end_timers();
+        self.timers.end();
         // ORDERING: Relaxed; `close_if_empty` has seen every task leave, and what each did before that.
         let cancelled = self.cancelled.load(Ordering::Relaxed);
         let (verdict, valued) = {
@@ -390,44 +278,6 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
             return Ok((0..valued).map(|_| unit()).collect());
         }
         Ok(values.into_iter().map(|(_, value)| value).collect())
-    }
-
-    fn end_timers(&self) {
-        let running = {
-            let mut timers = self.timers.lock();
-            timers.closed = true;
-            std::mem::take(&mut timers.running)
-        };
-        running.iter().for_each(AbortHandle::abort);
-    }
-}
-
-impl<T: Send + 'static, E: Send + 'static> Link for Shared<T, E> {
-    fn hold(&self) -> Result<(), Refused> {
-        self.enter(Who::ChildGroup).map(drop)
-    }
-
-    fn release(&self) {
-        self.leave();
-    }
-
-    fn cancel_from_above(self: Arc<Self>, dropped: bool) {
-        self.cancel(Cause::Parent);
-        if dropped {
-            self.slots.close();
-            self.below().into_iter().for_each(|child| child.cancel_from_above(true));
-        }
-    }
-
-    fn forget_child(&self, key: u64) {
-        self.children.lock().links.remove(&key);
-    }
-
-    fn contains(&self, address: usize) -> bool {
-        if std::ptr::from_ref(self).addr() == address {
-            return true;
-        }
-        self.below().iter().any(|child| child.contains(address))
     }
 }
 

@@ -3,16 +3,22 @@
 //! A task registers once, when its future is first pending: tokio polls a task with the same waker for life. Trivial tasks,
 //! which never park, never come here.
 //!
-//! Invariant: after [`Slots::close`] returned, every waker ever put in has been woken or taken out, and none is accepted.
-//! So a task either finds the slots closed when it parks, or is woken by the closing.
+//! Invariants:
+//! 1. After [`Slots::close`] returned, every waker ever put in has been woken or taken out, and none is accepted. So a task
+//!    either finds the slots closed when it parks, or is woken by the closing.
+//! 2. A task whose waker was taken out by itself leaves alone; one whose waker the closing took leaves with its batch. The
+//!    lock of its shard decides which.
 
 use std::mem;
 use std::task::Waker;
 
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::batch::{Batch, Leaving};
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering};
 
 const SHARDS: u32 = 4;
 const END: u32 = u32::MAX;
+/// How many neighbours leave together when they are forced.
+const BATCH: usize = 64;
 
 /// The place of one parked task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +35,18 @@ impl Slot {
 #[derive(Debug)]
 pub struct Slots {
     closed: AtomicBool,
-    shards: [Mutex<Shard>; SHARDS as usize],
+    shards: [Shard; SHARDS as usize],
 }
 
 #[derive(Debug)]
 struct Shard {
+    list: Mutex<List>,
+    /// Set by the closing, under the lock; read without it.
+    batches: OnceLock<Box<[Batch]>>,
+}
+
+#[derive(Debug)]
+struct List {
     entries: Vec<Entry>,
     vacant: u32,
     closed: bool,
@@ -55,7 +68,10 @@ impl Default for Slots {
 impl Slots {
     /// No task parked.
     pub fn new() -> Self {
-        let shard = |_| Mutex::new(Shard { entries: Vec::new(), vacant: END, closed: false });
+        let shard = |_| {
+            let list = List { entries: Vec::new(), vacant: END, closed: false };
+            Shard { list: Mutex::new(list), batches: OnceLock::new() }
+        };
         Self { closed: AtomicBool::new(false), shards: std::array::from_fn(shard) }
     }
 
@@ -63,20 +79,32 @@ impl Slots {
     pub fn park(&self, index: u32, waker: &Waker) -> Option<Slot> {
         let shard = index % SHARDS;
         // A waker's clone is a count of the task; it runs no code of the user.
-        let mut locked = self.shards[shard as usize].lock();
-        if locked.closed {
+        let mut list = self.shards[shard as usize].list.lock();
+        if list.closed {
             return None;
         }
-        Some(Slot(locked.insert(waker.clone()) * SHARDS + shard))
+        Some(Slot(list.insert(waker.clone()) * SHARDS + shard))
     }
 
-    /// Takes the task out again.
-    pub fn leave(&self, slot: Slot) {
+    /// The task is over, `cancelled` or not; takes it out if it parked. Gives who leaves the group's counts by that.
+    pub fn leave(&self, slot: Slot, cancelled: bool) -> Leaving {
         if slot == Slot::NONE || slot == Slot::QUEUED {
-            return;
+            return Leaving::alone(cancelled);
         }
-        let taken = self.shards[(slot.0 % SHARDS) as usize].lock().remove(slot.0 / SHARDS);
-        drop(taken);
+        let (shard, at) = (&self.shards[(slot.0 % SHARDS) as usize], slot.0 / SHARDS);
+        let batch = |batches: &[Batch]| batches[at as usize / BATCH].leave(cancelled);
+        if let Some(batches) = shard.batches.get() {
+            return batch(batches);
+        }
+        let mut list = shard.list.lock();
+        if list.closed {
+            drop(list);
+            return batch(shard.batches.get().expect("set under the lock that closed the list"));
+        }
+        let waker = list.remove(at);
+        drop(list);
+        drop(waker);
+        Leaving::alone(cancelled)
     }
 
     /// Whether tasks are to end at their next poll.
@@ -95,12 +123,7 @@ impl Slots {
             return;
         }
         for shard in &self.shards {
-            let entries = {
-                let mut shard = shard.lock();
-                shard.closed = true;
-                mem::take(&mut shard.entries)
-            };
-            for entry in entries {
+            for entry in shard.close() {
                 if let Entry::Parked(waker) = entry {
                     waker.wake();
                 }
@@ -110,6 +133,19 @@ impl Slots {
 }
 
 impl Shard {
+    fn close(&self) -> Vec<Entry> {
+        let mut list = self.list.lock();
+        list.closed = true;
+        let entries = mem::take(&mut list.entries);
+        let parked = |entry: &&Entry| matches!(entry, Entry::Parked(_));
+        let batch = |few: &[Entry]| Batch::of(few.iter().filter(parked).count() as u32);
+        let batches = entries.chunks(BATCH).map(batch).collect();
+        self.batches.set(batches).expect("only the first to close comes here");
+        entries
+    }
+}
+
+impl List {
     fn insert(&mut self, waker: Waker) -> u32 {
         let at = self.vacant;
         let Some(entry) = self.entries.get_mut(at as usize) else {
@@ -122,15 +158,10 @@ impl Shard {
         at
     }
 
-    /// Nothing once closed: the entries are gone then.
-    fn remove(&mut self, at: u32) -> Option<Waker> {
-        let next = self.vacant;
-        let entry = self.entries.get_mut(at as usize)?;
-        match mem::replace(entry, Entry::Vacant(next)) {
-            Entry::Parked(waker) => {
-                self.vacant = at;
-                Some(waker)
-            }
+    fn remove(&mut self, at: u32) -> Waker {
+        let vacant = Entry::Vacant(mem::replace(&mut self.vacant, at));
+        match mem::replace(&mut self.entries[at as usize], vacant) {
+            Entry::Parked(waker) => waker,
             Entry::Vacant(_) => unreachable!("a slot is left once"),
         }
     }

@@ -11,6 +11,9 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
+#[cfg(not(loom))]
+pub(crate) use std::sync::OnceLock;
+
 use std::fmt;
 use std::sync::PoisonError;
 
@@ -41,5 +44,29 @@ impl<T: Default> Default for Mutex<T> {
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mutex")
+    }
+}
+
+/// std's, with the ordering that it promises told to loom, which has none of its own.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct OnceLock<T>(AtomicBool, std::sync::OnceLock<T>);
+
+#[cfg(loom)]
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self(AtomicBool::new(false), std::sync::OnceLock::new())
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        self.1.set(value)?;
+        // ORDERING: Release; pairs with the Acquire in `get`, as std's `set` and `get` do.
+        self.0.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // ORDERING: Acquire; pairs with the Release in `set`.
+        if self.0.load(Ordering::Acquire) { self.1.get() } else { None }
     }
 }

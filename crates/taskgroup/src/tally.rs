@@ -133,13 +133,14 @@ impl Tally {
         }
     }
 
-    /// One admitted or held is gone; gives what is left.
-    pub fn leave(&self) -> Seen {
+    /// So many who were admitted or held are gone; gives what is left.
+    pub fn leave(&self, tasks: u32) -> Seen {
+        let step = LIVE * u64::from(tasks);
         // ORDERING: AcqRel; Release pairs with the Acquire in `seen` and `close_if_empty`: whoever reads 0 sees all that
         // the task did. Acquire makes the last one to leave see what those before it did, on whose behalf it wakes.
-        let before = self.0.fetch_sub(LIVE, Ordering::AcqRel);
-        debug_assert_ne!(Seen(before).live(), 0, "one left who was never admitted");
-        Seen(before.wrapping_sub(LIVE))
+        let before = self.0.fetch_sub(step, Ordering::AcqRel);
+        debug_assert!(tasks as usize <= Seen(before).live(), "one left who was never admitted");
+        Seen(before.wrapping_sub(step))
     }
 
     /// Closes if nobody lives, and gives the word of that moment.

@@ -12,9 +12,10 @@ fn admit_unless_first(tally: &Tally) -> Result<Option<u32>, Refused> {
 fn index_counts_admissions_and_live_counts_those_who_have_not_left() {
     let tally = Tally::new();
     assert_eq!((admit(&tally), admit(&tally)), (Ok(0), Ok(1)));
-    assert_eq!(tally.leave().live(), 1);
+    assert_eq!(tally.leave(1).live(), 1);
     assert_eq!(admit(&tally), Ok(2));
     assert_eq!((tally.seen().live(), tally.seen().admitted()), (2, 3));
+    assert_eq!((tally.leave(2).live(), tally.seen().admitted()), (0, 3));
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn closes_only_when_empty_and_admits_nobody_after() {
     let tally = Tally::new();
     admit(&tally).expect("open");
     assert_eq!(tally.close_if_empty(), None);
-    tally.leave();
+    tally.leave(1);
     assert!(tally.close_if_empty().is_some());
     assert_eq!(admit(&tally), Err(Refused::Closed));
     assert_eq!(tally.enter(Who::ChildGroup).map(Seen::admitted), Err(Refused::Closed));
