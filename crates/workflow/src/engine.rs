@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::durations::Durations;
 use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::Graph;
 use crate::machine::{
@@ -78,6 +79,7 @@ pub(crate) enum Command {
         tenant: Arc<str>,
         weight: f64,
     },
+    Durations(oneshot::Sender<Durations>),
     /// What was measured of an agent since it was last asked for.
     Observe {
         agent: Arc<str>,
@@ -121,6 +123,7 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     metrics: Metrics,
     fail_fast: bool,
+    durations: Durations,
     /// What is started at the end of the turn.
     jobs: Vec<Job>,
     /// What is told at the end of the turn, while anybody listens.
@@ -133,7 +136,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(
         limit: usize,
-        settings: Settings,
+        mut settings: Settings,
         link: Arc<Link>,
         runners: Arc<Runners>,
         shared: Arc<Shared>,
@@ -141,6 +144,7 @@ impl Engine {
         fail_fast: bool,
     ) -> Self {
         metrics.limit.set(limit as f64);
+        let durations = std::mem::take(&mut settings.durations);
         let mut machine = Machine::new(limit);
         Self {
             agents: Agents::new(settings, &mut machine),
@@ -151,6 +155,7 @@ impl Engine {
             shared,
             metrics,
             fail_fast,
+            durations,
             jobs: Vec::new(),
             told: Vec::new(),
             is_read: false,
@@ -242,6 +247,7 @@ impl Engine {
             Command::SetTenant { tenant, weight } => {
                 self.agents.set_tenant(&tenant, weight, &mut self.machine);
             }
+            Command::Durations(reply) => drop(reply.send(self.durations.clone())),
             Command::Observe { agent, reply } => {
                 let _ = reply.send(self.agents.observe(&agent, &self.machine));
             }
@@ -280,13 +286,17 @@ impl Engine {
         tenant: crate::machine::TenantId,
     ) -> NodeSpec {
         let class = self.agents.class(task, tenant, &mut self.machine);
-        let estimate = task.estimate.map_or(1.0, |estimate| estimate.as_secs_f32());
         let extras = task.extras.as_deref();
+        let estimate = task.estimate.unwrap_or_else(|| {
+            let kind = extras.and_then(|extras| extras.kind.as_ref());
+            let learned = kind.and_then(|kind| self.durations.estimate(kind));
+            learned.map_or(Duration::from_secs(1), |learned| learned.mean)
+        });
         NodeSpec {
             needs,
             class,
             priority: task.priority,
-            estimate,
+            estimate: estimate.as_secs_f32(),
             complexity: extras.map_or(1.0, |extras| extras.complexity),
             cost: extras.map_or(0, |extras| extras.cost),
             policy: Policy { timeout: task.timeout, retry: task.retry },
@@ -349,6 +359,9 @@ impl Engine {
         let verdict = match ended.result {
             Ok(output) => {
                 entry.output = output;
+                if let Some(kind) = entry.kind() {
+                    self.durations.observe(kind, took);
+                }
                 Attempt::Succeeded
             }
             Err(failure) => {
@@ -519,7 +532,7 @@ impl Engine {
 
     fn status(&self, run: RunId, now: Duration) -> Option<Status> {
         let progress = self.machine.progress(run)?;
-        Some(self.runs.get(&run)?.status(&progress, self.machine.limit(), now))
+        Some(self.runs.get(&run)?.status(&progress, self.machine.limit(), &self.durations, now))
     }
 
     fn find(&self, run: RunId, id: &str) -> Option<TaskRef> {

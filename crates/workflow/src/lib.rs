@@ -48,7 +48,7 @@ pub use event::{Event, EventKind, Events, Next, Outcome};
 pub use graph::{AddError, Graph, Unresolved};
 pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};
 pub use prioritizer::{Facts, Prioritizer, Weighted};
-pub use report::{Report, TaskReport};
+pub use report::{AgentReport, Report, TaskReport};
 pub use retry::Retry;
 pub use run::{Finished, Run, Running, Status, Stopped, SubmitError, TooMuch, Waiting};
 pub use source::{Reading, RegistrySource, Source};

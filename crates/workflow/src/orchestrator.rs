@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Breaker};
 use crate::controller;
+use crate::durations::Durations;
 use crate::engine::{
     AgentChange, Command, Done, Engine, Link, Runners, Settings, Shared, memory_of,
 };
@@ -106,6 +107,7 @@ impl Orchestrator {
                 resources: HashMap::new(),
                 tenants: HashMap::new(),
                 score: None,
+                durations: Durations::default(),
             },
             registry: None,
             fail_fast: false,
@@ -168,6 +170,8 @@ impl Orchestrator {
     {
         // Called once, because the task is tried once; the type of a task's work does not say so.
         let task = Mutex::new(Some(task));
+        let name: Arc<str> = name.into();
+        let kind = Arc::clone(&name);
         let once = Task::new(name, move |context| {
             let work = task.lock().take().map(|task| task(context.token().clone()));
             async move {
@@ -177,7 +181,7 @@ impl Orchestrator {
                 }
             }
         });
-        self.submit(Graph::of(once), Done::Service).map(drop)
+        self.submit(Graph::of(once.kind(kind)), Done::Service).map(drop)
     }
 
     /// Returns once nothing is live: no run, no task of [`go`](Self::go). More may be started afterwards.
@@ -254,6 +258,18 @@ impl Orchestrator {
     pub fn limit(&self) -> usize {
         // ORDERING: Relaxed; a figure for people, which guards nothing.
         self.shared.limit.load(Ordering::Relaxed)
+    }
+
+    /// What has been learned of how long tasks of a kind take: to be kept, and given to
+    /// [`Builder::durations`] another time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn durations(&self) -> Durations {
+        let (reply, answer) = oneshot::channel();
+        // A refusal drops the sender, and nothing was learned.
+        let _ = self.link.send(Command::Durations(reply));
+        answer.await.unwrap_or_default()
     }
 
     /// What happens from now on.
@@ -344,6 +360,12 @@ impl Builder {
     /// graphs that name no tenant; what is not positive counts as the smallest share.
     pub fn tenant(mut self, name: impl Into<Arc<str>>, weight: f64) -> Self {
         self.settings.tenants.insert(name.into(), positive(weight));
+        self
+    }
+
+    /// What earlier runs have taught of how long tasks of a kind take; see [`Orchestrator::durations`].
+    pub fn durations(mut self, durations: Durations) -> Self {
+        self.settings.durations = durations;
         self
     }
 

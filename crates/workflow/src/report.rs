@@ -1,6 +1,7 @@
 //! What a run did, as plain values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,34 @@ impl Report {
         counts
     }
 
+    /// The share of the tasks that succeeded, 0 to 1; 1 if there were none.
+    pub fn success_rate(&self) -> f64 {
+        let succeeded = self.tasks.iter().filter(|task| task.outcome.is_success()).count();
+        if self.tasks.is_empty() { 1.0 } else { succeeded as f64 / self.tasks.len() as f64 }
+    }
+
+    /// How long the tasks that ran were busy, on average; zero if none ran.
+    pub fn mean_busy(&self) -> Duration {
+        let ran = self.tasks.iter().filter(|task| task.attempts > 0).count();
+        let ran = u32::try_from(ran).unwrap_or(u32::MAX);
+        self.busy.checked_div(ran).unwrap_or_default()
+    }
+
+    /// What each agent did.
+    pub fn by_agent(&self) -> BTreeMap<Arc<str>, AgentReport> {
+        let mut agents: BTreeMap<Arc<str>, AgentReport> = BTreeMap::new();
+        for task in &self.tasks {
+            let agent = agents.entry(Arc::clone(&task.agent)).or_default();
+            agent.tasks += 1;
+            agent.succeeded += usize::from(task.outcome.is_success());
+            agent.attempts += u64::from(task.attempts);
+            agent.busy += task.busy;
+            let waited = task.started.zip(task.ready);
+            agent.waited += waited.map_or(Duration::ZERO, |(to, from)| to.saturating_sub(from));
+        }
+        agents
+    }
+
     /// How many times faster than one task after another.
     pub fn speed_up(&self) -> f64 {
         ratio(self.busy, self.makespan)
@@ -101,6 +130,49 @@ impl Report {
     /// The share of the run during which at least two tasks ran.
     pub fn parallel_share(&self) -> f64 {
         ratio(self.parallel, self.makespan)
+    }
+}
+
+/// What one agent did in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// How many tasks were its.
+    pub tasks: usize,
+    /// How many of them succeeded.
+    pub succeeded: usize,
+    /// How many attempts they took.
+    pub attempts: u64,
+    /// How long those ran, all together: over the makespan it is how many of the agent's slots were in use on average.
+    pub busy: Duration,
+    /// How long its tasks waited for their first slot, all together.
+    pub waited: Duration,
+}
+
+/// The report in a few lines, for people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.counts().into_iter().map(|(name, count)| format!("{count} {name}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        writeln!(f, "{} tasks: {counts}", self.tasks.len())?;
+        writeln!(
+            f,
+            "{:.3?} for {:.3?} of work: {:.2} times as fast as one after another, at most {} at once, {:.0} % of the time in parallel",
+            self.makespan,
+            self.busy,
+            self.speed_up(),
+            self.peak,
+            100.0 * self.parallel_share()
+        )?;
+        let path = self.critical_path.join(" -> ");
+        writeln!(f, "critical path, {:.3?}: {path}", self.critical_path_busy)?;
+        for (name, agent) in self.by_agent() {
+            let AgentReport { tasks, succeeded, busy, waited, .. } = agent;
+            writeln!(
+                f,
+                "{name}: {succeeded} of {tasks} succeeded, {busy:.3?} busy, {waited:.3?} waited for a slot"
+            )?;
+        }
+        Ok(())
     }
 }
 

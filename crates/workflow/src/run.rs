@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::context::{InputError, Missing};
+use crate::durations::Estimate;
 use crate::engine::{Command, Link};
 use crate::graph::Places;
 use crate::machine::RunId;
@@ -321,8 +322,9 @@ pub struct Status {
     /// How long it has been live.
     pub elapsed: Duration,
     /// How much longer it will probably take, from the estimates of what is left and the slots there are: at least the
-    /// longest chain of needs, at least all work over all slots.
-    pub remaining: Duration,
+    /// longest chain of needs, at least all work over all slots. The range is that of the [`Durations`](crate::Durations)
+    /// of the tasks' kinds; tasks of no kind are taken to last as long as was estimated.
+    pub remaining: Estimate,
 }
 
 impl Status {

@@ -231,13 +231,14 @@ impl Task {
     }
 
     /// How long it will probably take. Without it the orchestrator goes by how long tasks of its [`kind`](Self::kind) took,
-    /// and by 1 s while none has.
+    /// and by 1 s while it knows nothing.
     pub fn estimate(mut self, duration: Duration) -> Self {
         self.estimate = Some(duration);
         self
     }
 
-    /// What it is an example of: durations are learned by kind. Its agent by default.
+    /// What it is an example of: the orchestrator learns how long tasks of a kind take, for the order of those to come and
+    /// for [`Status::remaining`](crate::Status::remaining). Of a task without a kind nothing is learned.
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.extras().kind = Some(kind.into());
         self

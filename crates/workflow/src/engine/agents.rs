@@ -8,6 +8,7 @@ use tidegate_limiter::{Latency, Sample};
 
 use super::link::memory_of;
 use crate::agent::{Agent, Breaker};
+use crate::durations::Durations;
 use crate::machine::{AgentId, Attempt, ClassId, Demand, Machine, ResourceId, Score, TenantId};
 use crate::task::{DEFAULT_AGENT, Task};
 
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) resources: HashMap<Arc<str>, u64>,
     pub(crate) tenants: HashMap<Arc<str>, f64>,
     pub(crate) score: Option<Score>,
+    pub(crate) durations: Durations,
 }
 
 /// A change of an agent while it is in use.

@@ -8,6 +8,8 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use super::{Command, Link, aborted};
+use tracing::Span;
+
 use crate::context::{Context, Shared};
 use crate::machine::TaskRef;
 use crate::task::{Body, Extras, Output, TaskError, Work};
@@ -45,13 +47,17 @@ pub(super) struct Trying {
     job: Option<Job>,
     began: Duration,
     work: Option<Work>,
+    /// Everything of the user's runs inside.
+    span: Span,
     /// Ends when the attempt is not waited for any longer.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Trying {
     pub(super) fn new(job: Job) -> Self {
-        Self { job: Some(job), began: Duration::ZERO, work: None, patience: None }
+        let (run, task) = (job.task.run.0, &*job.context.0.id);
+        let span = tracing::info_span!("attempt", run, task, attempt = job.context.0.attempt);
+        Self { job: Some(job), began: Duration::ZERO, work: None, span, patience: None }
     }
 
     /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
@@ -102,7 +108,9 @@ impl Trying {
         if self.job.is_none() {
             return Poll::Ready(None);
         }
+        let span = self.span.clone();
         let polled = catch_unwind(AssertUnwindSafe(|| {
+            let _inside = span.enter();
             if self.work.is_none() {
                 self.begin()?;
             }

@@ -8,6 +8,7 @@ use super::agents::Agents;
 use super::attempt::Job;
 use crate::chunks::Chunks;
 use crate::context::Context;
+use crate::durations::{Durations, Estimate};
 use crate::event::Outcome;
 use crate::graph::Places;
 use crate::machine::{self, AgentId, End, Need, Progress, TaskRef, TenantId};
@@ -72,6 +73,11 @@ impl Entry {
     /// An attempt ended with this error.
     pub(super) fn failed(&mut self, error: Box<str>) {
         self.fate = Fate::Open { last_error: Some(error) };
+    }
+
+    /// What it is an example of.
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.extras.as_ref()?.kind.as_deref()
     }
 
     /// The error of the last attempt.
@@ -200,7 +206,13 @@ impl Live {
         }
     }
 
-    pub(super) fn status(&self, progress: &Progress, slots: usize, now: Duration) -> Status {
+    pub(super) fn status(
+        &self,
+        progress: &Progress,
+        slots: usize,
+        durations: &Durations,
+        now: Duration,
+    ) -> Status {
         let running = self.tasks.iter().filter(|entry| entry.running.is_some());
         Status {
             tasks: self.tasks.len(),
@@ -211,8 +223,28 @@ impl Live {
             over: progress.over,
             unsuccessful: self.unsuccessful,
             elapsed: now.saturating_sub(self.began),
-            remaining: progress.remaining(slots),
+            remaining: self.remaining(progress, slots, durations),
         }
+    }
+
+    /// The guess of the machine, as wide as what is known of the kinds of what is left.
+    fn remaining(&self, progress: &Progress, slots: usize, durations: &Durations) -> Estimate {
+        let mean = progress.remaining(slots);
+        let (mut low, mut middle, mut high) = (0.0, 0.0, 0.0);
+        for entry in self.tasks.iter().filter(|entry| matches!(entry.fate, Fate::Open { .. })) {
+            if let Some(learned) = entry.kind().and_then(|kind| durations.estimate(kind)) {
+                low += learned.low.as_secs_f64();
+                middle += learned.mean.as_secs_f64();
+                high += learned.high.as_secs_f64();
+            }
+        }
+        // The share of the work that is of known kinds spreads as they do.
+        let known = if progress.work > 0.0 { (middle / progress.work).min(1.0) } else { 0.0 };
+        let scaled = |to: f64| {
+            let factor = if middle > 0.0 { 1.0 + known * (to / middle - 1.0) } else { 1.0 };
+            Duration::try_from_secs_f64(mean.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+        };
+        Estimate { low: scaled(low), mean, high: scaled(high) }
     }
 
     pub(super) fn finish(

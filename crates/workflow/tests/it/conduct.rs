@@ -127,7 +127,7 @@ async fn status_tells_how_far_a_run_is_and_how_much_longer_it_may_take() {
     let status = running.status().await.expect("it is live");
     assert_eq!((status.tasks, status.pending, status.ready, status.over), (5, 1, 2, 0));
     assert_eq!(status.running.len(), 2);
-    assert_eq!(status.remaining, 5 * SECOND / 2, "five seconds of work in two slots");
+    assert_eq!(status.remaining.mean, 5 * SECOND / 2, "five seconds of work in two slots");
     tokio::time::sleep(3 * SECOND / 2).await;
     let status = running.status().await.expect("it is live");
     assert_eq!((status.over, status.progress()), (2, 0.4));
@@ -194,4 +194,58 @@ async fn tasks_from_many_threads_are_all_run_once() {
     threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     orchestrator.wait().await.expect("none failed");
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn durations_learned_by_kind_feed_order_and_remaining_time() {
+    let lasting = |id: &'static str, seconds: u32| {
+        Task::new(id, move |_| async move {
+            tokio::time::sleep(SECOND * seconds).await;
+            Ok::<(), TaskError>(())
+        })
+    };
+    let limit_1 = || Orchestrator::builder().limit(1);
+    let teacher = limit_1().build().expect("the settings are sound");
+    let lessons = [lasting("a", 8).kind("slow"), lasting("b", 12).kind("slow"), lasting("c", 2)];
+    teacher.run(graph(lessons)).await.expect("it runs");
+    let durations = teacher.durations().await;
+    assert_eq!(durations.estimate("slow").map(|learned| learned.mean), Some(10 * SECOND));
+    assert_eq!(durations.len(), 1, "nothing is learned of what has no kind");
+
+    let orchestrator = limit_1().durations(durations).build().expect("the settings are sound");
+    let tasks = [lasting("quick", 2).estimate(2 * SECOND), lasting("slow", 9).kind("slow")];
+    let running = orchestrator.start(graph(tasks)).expect("it starts");
+    let remaining = running.status().await.expect("it is live").remaining;
+    assert_eq!(remaining.mean, 12 * SECOND);
+    assert!(remaining.low < 10 * SECOND && 14 * SECOND < remaining.high, "{remaining:?}");
+    let report = running.wait().await.expect("it lives").report;
+    assert!(report.tasks[1].started < report.tasks[0].started, "the longer one goes first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_sums_up_by_agent_and_reads_as_text() {
+    let second = |id: &'static str| {
+        let work = async |_| {
+            tokio::time::sleep(SECOND).await;
+            Ok::<(), TaskError>(())
+        };
+        Task::new(id, work).agent("model")
+    };
+    let orchestrator =
+        Orchestrator::builder().agent("model", 1).build().expect("the settings are sound");
+    let tasks = [second("a"), second("b"), Task::new("c", async |_| Err::<(), _>("no"))];
+    let report = orchestrator.run(graph(tasks)).await.expect("it runs").report;
+    let model = report.by_agent()["model"];
+    assert_eq!((model.tasks, model.succeeded, model.attempts), (2, 2, 2));
+    assert_eq!((model.busy, model.waited), (2 * SECOND, SECOND));
+    assert!((report.success_rate() - 2.0 / 3.0).abs() < 1e-9);
+    let text = report.to_string();
+    assert!(
+        text.starts_with("3 tasks: 1 failed, 2 succeeded\n2.000s for 2.000s of work"),
+        "{text}"
+    );
+    assert!(
+        text.contains("model: 2 of 2 succeeded, 2.000s busy, 1.000s waited for a slot"),
+        "{text}"
+    );
 }
