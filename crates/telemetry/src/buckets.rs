@@ -54,7 +54,8 @@ impl Buckets {
     }
 }
 
-const MAX_BOUNDS: usize = 500;
+/// Most bounds that a histogram may have.
+pub(crate) const MAX_BOUNDS: usize = 500;
 
 /// Bounds for the seconds that a request takes: 0.005 to 10, eleven of them.
 impl Default for Buckets {

@@ -166,9 +166,9 @@ impl Family {
 
     fn write_histogram(&self, to: &mut Writer<'_>, series: &Series<HistogramCells>) {
         let heads = self.heads.histogram.as_ref().expect("a histogram has the heads of one");
-        let sum = series.value.read(&mut to.buffers);
+        let (counts, sum) = series.value.read(&mut to.buffers);
         let mut count = 0_u64;
-        for (bucket, (bound, n)) in heads.bounds.iter().zip(&to.buffers.counts).enumerate() {
+        for (bucket, (bound, n)) in heads.bounds.iter().zip(counts).enumerate() {
             count = count.saturating_add(*n);
             to.out.extend_from_slice(&heads.bucket);
             to.out.extend_from_slice(series.labels.inner());

@@ -4,69 +4,80 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 /// Hashes label values by folded multiplication, as wyhash and foldhash do it.
+///
+/// The pieces of a value are multiplied apart from each other, each with keys of its own, and only then put together:
+/// a processor multiplies them at the same time, where a chain would wait for each product.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hasher {
-    seed: u64,
-    key: u64,
+    keys: [u64; 4],
 }
 
 impl Hasher {
     pub(crate) fn new() -> Self {
         let random = RandomState::new();
-        Self { seed: random.hash_one(1_u8), key: random.hash_one(2_u8) | 1 }
+        Self { keys: std::array::from_fn(|i| random.hash_one(i)) }
     }
 
     /// Depends on each value, its length and its place.
     #[inline]
     pub(crate) fn hash(&self, values: &[&str]) -> u64 {
-        let hash = values.iter().fold(self.seed, |hash, value| self.one(hash, value.as_bytes()));
-        fold(hash, self.key)
+        values.iter().fold(0, |hash, value| hash.rotate_left(29) ^ self.one(value.as_bytes()))
     }
 
     #[inline]
-    fn one(&self, hash: u64, bytes: &[u8]) -> u64 {
-        let len = bytes.len();
-        let mut hash = hash ^ (len as u64);
-        if len >= 8 {
-            // Two words at a time, of which the last may overlap those before.
-            let mut rest = bytes;
-            while rest.len() > 16 {
-                hash = fold(hash ^ u64_at(rest, 0), self.key ^ u64_at(rest, 8));
-                rest = &rest[16..];
-            }
-            let first = if rest.len() >= 8 { u64_at(rest, 0) } else { 0 };
-            fold(hash ^ first, self.key ^ u64_at(bytes, len - 8))
+    fn one(&self, bytes: &[u8]) -> u64 {
+        let [a, b, c, d] = self.keys;
+        let hash = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let ([w, x], [y, z]) = (words(first), words(last));
+            // The last words may overlap those before, which the length tells apart.
+            let ends = fold(w ^ a, x ^ b) ^ fold(y ^ c, z ^ d);
+            if bytes.len() > 32 { ends ^ self.middle(&bytes[16..bytes.len() - 16]) } else { ends }
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            fold(u64::from_le_bytes(*first) ^ a, u64::from_le_bytes(*last) ^ b)
         } else {
-            fold(hash ^ short(bytes), self.key)
-        }
+            fold(short(bytes) ^ a, b)
+        };
+        hash ^ (bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// What lies between the first and the last two words of a long value.
+    fn middle(&self, bytes: &[u8]) -> u64 {
+        let [.., c, d] = self.keys;
+        let (words, rest) = bytes.as_chunks::<8>();
+        let of = |hash: u64, word: u64| fold(hash ^ word, d) ^ c;
+        let hash = words.iter().fold(d, |hash, word| of(hash, u64::from_le_bytes(*word)));
+        of(hash, short(rest))
     }
 }
 
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b);
+    let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
 
 /// Up to seven bytes in one word: with the same length, the same word means the same bytes.
 #[inline]
 pub(crate) fn short(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    if len >= 4 {
-        u64::from(u32_at(bytes, 0)) | u64::from(u32_at(bytes, len - 4)) << 32
-    } else if len > 0 {
-        u64::from(u32::from_le_bytes([bytes[0], bytes[len / 2], bytes[len - 1], 0]))
-    } else {
-        0
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => match bytes {
+            [] => 0,
+            [first, ..] => {
+                let (middle, last) = (bytes[bytes.len() / 2], bytes[bytes.len() - 1]);
+                u64::from(u32::from_le_bytes([*first, middle, last, 0]))
+            }
+        },
     }
 }
 
 #[inline]
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+fn words(bytes: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*bytes);
+    [both as u64, (both >> 64) as u64]
 }
 
-#[inline]
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
+#[cfg(test)]
+mod tests;

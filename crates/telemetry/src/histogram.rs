@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
+use crate::buckets::MAX_BOUNDS;
 use crate::exemplar::{self, ExemplarError};
 use crate::local;
 use crate::series::{Handle, Series, Storage};
@@ -212,18 +213,19 @@ impl HistogramCells {
         local::bucket_cell(self.start, bucket)
     }
 
-    /// Puts the count of each bucket into `counts` and returns the sum.
-    pub(crate) fn read(&self, buffers: &mut Buffers) -> f64 {
+    /// Reads the count of each bucket into `buffers`; returns the counts and the sum.
+    pub(crate) fn read<'b>(&self, buffers: &'b mut Buffers) -> (&'b [u64], f64) {
         let buckets = self.spec.bounds.len() + 1;
-        buffers.counts.resize(buckets, 0);
-        buffers.scratch.resize(buckets, 0);
-        local::observed(self.start, &mut buffers.scratch, &mut buffers.counts)
+        let (scratch, counts) = (&mut buffers.scratch[..buckets], &mut buffers.counts[..buckets]);
+        let sum = local::observed(self.start, scratch, counts);
+        (counts, sum)
     }
 
     pub(crate) fn snapshot(&self) -> HistogramSnapshot {
-        let mut buffers = Buffers::default();
-        let sum = self.read(&mut buffers);
-        HistogramSnapshot::new(self.spec.bounds.clone(), buffers.counts, sum)
+        let buckets = self.spec.bounds.len() + 1;
+        let (mut scratch, mut counts) = (vec![0; buckets], vec![0; buckets]);
+        let sum = local::observed(self.start, &mut scratch, &mut counts);
+        HistogramSnapshot::new(self.spec.bounds.clone(), counts, sum)
     }
 }
 
@@ -233,9 +235,15 @@ impl Drop for HistogramCells {
     }
 }
 
-/// Room to read a histogram into, kept between readings.
-#[derive(Debug, Default)]
+/// Room to read any histogram into, so that writing the registry allocates nothing.
+#[derive(Debug)]
 pub(crate) struct Buffers {
-    scratch: Vec<u64>,
-    pub(crate) counts: Vec<u64>,
+    scratch: [u64; MAX_BOUNDS + 1],
+    counts: [u64; MAX_BOUNDS + 1],
+}
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self { scratch: [0; MAX_BOUNDS + 1], counts: [0; MAX_BOUNDS + 1] }
+    }
 }

@@ -45,20 +45,35 @@ impl Labels {
     /// Walks the rendered form: the quotes must stand where the values put them, and the end must be the end. In a
     /// plain set there are two quotes for each label and no others, all of them accounted for by the walk, so no value
     /// with a quote of its own can pass.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn are(&self, names: &[String], values: &[&str]) -> bool {
+        if !self.plain {
+            return self.are_escaped(names, values);
+        }
+        let text = self.inner();
+        let mut at = 0;
+        for (name, value) in names.iter().zip(values) {
+            // `name="value",`
+            let (from, to) = (at + name.len() + 2, at + name.len() + 2 + value.len());
+            let Some([b'"', found @ .., b'"']) = text.get(from - 1..to + 1) else { return false };
+            if !same(found, value.as_bytes()) {
+                return false;
+            }
+            at = to + 2;
+        }
+        // No comma follows the last.
+        at == text.len() + usize::from(!names.is_empty())
+    }
+
+    #[cold]
+    fn are_escaped(&self, names: &[String], values: &[&str]) -> bool {
         let mut rest = self.inner();
         for (i, (name, value)) in names.iter().zip(values).enumerate() {
             // `,name="`
             let skip = usize::from(i > 0) + name.len() + 2;
-            let Some(at_value) = rest.get(skip..) else { return false };
-            let after = if self.plain {
-                strip(at_value, value.as_bytes())
-            } else {
-                strip_escaped(at_value, value)
-            };
-            match after {
-                Some([b'"', after @ ..]) if rest[skip - 1] == b'"' => rest = after,
+            let Some((before, at_value)) = rest.split_at_checked(skip) else { return false };
+            match strip_escaped(at_value, value) {
+                Some([b'"', after @ ..]) if before.last() == Some(&b'"') => rest = after,
                 _ => return false,
             }
         }
@@ -110,19 +125,17 @@ pub(crate) fn write_escaped(out: &mut Vec<u8>, value: &str) {
     }
 }
 
-/// What follows `value`, if `text` begins with it; word by word, which beats a call for values as short as labels are.
+/// Whether two texts of one length are the same; words at a time, which beats a call for values as short as labels are.
 #[inline]
-fn strip<'t>(text: &'t [u8], value: &[u8]) -> Option<&'t [u8]> {
-    let (head, rest) = text.split_at_checked(value.len())?;
-    let same = match (value.last_chunk::<8>(), head.last_chunk::<8>()) {
-        (Some(tail), Some(end)) => {
-            // The last word overlaps the one before it.
-            tail == end
-                && value.as_chunks::<8>().0.iter().zip(head.as_chunks::<8>().0).all(|(a, b)| a == b)
-        }
-        _ => short(value) == short(head),
-    };
-    same.then_some(rest)
+fn same(a: &[u8], b: &[u8]) -> bool {
+    // The last words overlap those before.
+    if let (Some(end), Some(tail)) = (a.last_chunk::<16>(), b.last_chunk()) {
+        end == tail && a.as_chunks::<16>().0.iter().zip(b.as_chunks().0).all(|(a, b)| a == b)
+    } else if let (Some(end), Some(tail)) = (a.last_chunk::<8>(), b.last_chunk()) {
+        end == tail && a.first_chunk::<8>() == b.first_chunk()
+    } else {
+        short(a) == short(b)
+    }
 }
 
 /// What follows the escaped form of `value`, if `text` begins with it.

@@ -230,7 +230,7 @@ impl Registry {
         self.expire(Instant::now());
         let families = self.families();
         let mut writer =
-            Writer { out, format, created: self.inner.created, buffers: Buffers::default() };
+            Writer { out, format, created: self.inner.created, buffers: Buffers::new() };
         families.iter().for_each(|family| family.write(&mut writer));
         report::write(&families, &self.inner.constant, format, out);
         if format == Format::OpenMetrics {

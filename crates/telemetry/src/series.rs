@@ -31,6 +31,15 @@ impl<M> Series<M> {
         Self { value, labels, created, handles: AtomicU32::new(0), removed: AtomicBool::new(false) }
     }
 
+    /// Reads a little of everything that writing a line of the series will read.
+    #[inline]
+    pub(crate) fn touch(&self) -> usize {
+        let labels = self.labels.with_tail();
+        usize::from(self.is_removed())
+            + usize::from(labels.first().copied().unwrap_or_default())
+            + usize::from(labels.last().copied().unwrap_or_default())
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         // ORDERING: Acquire; pairs with the Release in `Handle::drop`.
         self.handles.load(Ordering::Acquire) > 0

@@ -107,7 +107,11 @@ impl<M: Storage> Store<M> {
 
     /// Uses the series with these values, which is made when there is none. Without allocation when there is one.
     #[inline]
-    pub(crate) fn with<R>(&self, values: &[&str], usage: impl FnOnce(&Arc<Series<M>>) -> R) -> R {
+    pub(crate) fn with<const N: usize, R>(
+        &self,
+        values: &[&str; N],
+        usage: impl FnOnce(&Arc<Series<M>>) -> R,
+    ) -> R {
         let hash = self.hasher.hash(values);
         let mut usage = Some(usage);
         let quick = M::seen().try_with(|seen| {
@@ -234,7 +238,7 @@ impl<M: Storage> Store<M> {
     /// Calls `visit` with each series: in the order in which they were made, the overflow series last, if it was used.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Series<M>)) {
         let table = self.table();
-        table.iter().for_each(|series| visit(series));
+        table.each(|series| visit(series));
         if let Some(overflow) = self.overflow() {
             visit(&overflow);
         }

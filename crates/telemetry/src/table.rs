@@ -3,17 +3,16 @@
 //! Slots are only ever filled; removal marks the series. Growth and the sweeping out of removed series make a new table,
 //! and readers keep the old one until they notice ([`Store`](crate::store::Store)).
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::series::Series;
 
-/// Series that are allocated together.
-const CHUNK: usize = 256;
+/// Series that are touched together before they are read.
+const TOGETHER: usize = 16;
 /// An index entry is 8 bits of hash and 24 bits of position, counted from 1.
 pub(crate) const MAX_SERIES: usize = (1 << 24) - 1;
-
-type Chunk<M> = Box<[OnceLock<Arc<Series<M>>>]>;
 
 #[derive(Debug)]
 pub(crate) struct Table<M> {
@@ -21,32 +20,27 @@ pub(crate) struct Table<M> {
     pub(crate) generation: u64,
     /// A power of two of entries; 0 is empty.
     index: Box<[AtomicU32]>,
-    chunks: Box<[OnceLock<Chunk<M>>]>,
-    /// A chunk holds two to the power of this many series: a shift finds it, where a division would cost as much as
-    /// the rest of the look-up.
-    shift: u32,
+    /// In the order in which they were added.
+    series: Box<[OnceLock<Arc<Series<M>>>]>,
     len: AtomicUsize,
     superseded: AtomicBool,
 }
 
 impl<M> Table<M> {
-    /// An empty table for at least `capacity` series.
+    /// An empty table for `capacity` series.
     pub(crate) fn new(generation: u64, capacity: usize) -> Self {
-        let entries = (capacity * 4 / 3 + 1).next_power_of_two().max(4);
-        let capacity = entries * 3 / 4;
-        let chunk = entries.min(CHUNK);
+        let entries = (capacity * 4 / 3 + 1).next_power_of_two();
         Self {
             generation,
             index: (0..entries).map(|_| AtomicU32::new(0)).collect(),
-            chunks: (0..capacity.div_ceil(chunk)).map(|_| OnceLock::new()).collect(),
-            shift: chunk.ilog2(),
+            series: (0..capacity).map(|_| OnceLock::new()).collect(),
             len: AtomicUsize::new(0),
             superseded: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= (self.index.len() * 3 / 4).min(MAX_SERIES)
+        self.len() >= self.series.len().min(MAX_SERIES)
     }
 
     /// How many series were added, removed ones included.
@@ -84,9 +78,7 @@ impl<M> Table<M> {
     pub(crate) fn add(&self, hash: u64, series: Arc<Series<M>>) {
         // ORDERING: Relaxed; only adders write it, and they take turns.
         let position = self.len.load(Ordering::Relaxed);
-        let new_chunk = || (0..1_usize << self.shift).map(|_| OnceLock::new()).collect();
-        let chunk = self.chunks[position >> self.shift].get_or_init(new_chunk);
-        assert!(chunk[self.within(position)].set(series).is_ok(), "a position is filled once");
+        assert!(self.series[position].set(series).is_ok(), "a position is filled once");
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
         // ORDERING: Relaxed; as `len`.
@@ -109,6 +101,18 @@ impl<M> Table<M> {
         self.superseded.load(Ordering::Relaxed)
     }
 
+    /// Calls `visit` with each live series, in the order in which they were added.
+    ///
+    /// Series lie all over the memory. Touching the next few together lets their cache misses happen at the same time.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&Arc<Series<M>>)) {
+        let len = self.len();
+        for from in (0..len).step_by(TOGETHER) {
+            let block = || (from..len.min(from + TOGETHER)).filter_map(|i| self.get(i));
+            black_box(block().fold(0, |sum: usize, series| sum.wrapping_add(series.touch())));
+            block().filter(|series| !series.is_removed()).for_each(&mut visit);
+        }
+    }
+
     /// Live series, in the order in which they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Series<M>>> {
         (0..self.len()).filter_map(|i| self.get(i)).filter(|series| !series.is_removed())
@@ -116,13 +120,7 @@ impl<M> Table<M> {
 
     #[inline]
     fn get(&self, position: usize) -> Option<&Arc<Series<M>>> {
-        self.chunks[position >> self.shift].get()?[self.within(position)].get()
-    }
-
-    /// The place within its chunk.
-    #[inline]
-    fn within(&self, position: usize) -> usize {
-        position & ((1 << self.shift) - 1)
+        self.series.get(position)?.get()
     }
 }
 
