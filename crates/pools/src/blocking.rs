@@ -233,7 +233,7 @@ impl Shared {
     fn work_until_idle(&self) {
         let mut state = self.state.lock();
         loop {
-            if let Some((queued, work)) = state.queue.pop() {
+            if let Some((_, (queued, work))) = state.queue.pop() {
                 let started = Instant::now();
                 state.counts.start(queued, started);
                 drop(state);

@@ -10,6 +10,7 @@ use crate::sync::thread::JoinHandle;
 mod agenda;
 mod builder;
 mod crew;
+mod search;
 
 pub use builder::CpuPoolBuilder;
 use crew::{Crew, Offer};

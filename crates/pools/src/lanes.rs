@@ -49,12 +49,12 @@ impl<T> Lanes<T> {
         self.len += 1;
     }
 
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<(Priority, T)> {
         let urgent = self.lanes.iter().rposition(|lane| !lane.is_empty())?;
         self.taken = (self.taken + 1) % AGEING;
         let lane = if self.taken == 0 { self.oldest().unwrap_or(urgent) } else { urgent };
         self.len -= 1;
-        self.lanes[lane].pop_front().map(|(_, job)| job)
+        self.lanes[lane].pop_front().map(|(_, job)| (Priority::ALL[lane], job))
     }
 
     /// Takes everything, the most urgent first.
@@ -85,7 +85,10 @@ mod tests {
         ] {
             lanes.push(priority, job);
         }
-        assert_eq!(String::from_iter(std::iter::from_fn(|| lanes.pop())), "abcd");
+        assert_eq!(
+            String::from_iter(std::iter::from_fn(|| lanes.pop().map(|(_, job)| job))),
+            "abcd"
+        );
         assert_eq!(lanes.len(), 0);
     }
 
@@ -95,7 +98,7 @@ mod tests {
         lanes.push(Priority::Low, "low");
         let turn = (1..).find(|_| {
             lanes.push(Priority::Critical, "critical");
-            lanes.pop() == Some("low")
+            lanes.pop() == Some((Priority::Low, "low"))
         });
         assert!(turn.is_some_and(|turn| turn <= AGEING), "{turn:?}");
     }

@@ -41,6 +41,7 @@ pub(crate) enum Answer {
 
 /// A job to run; whom to tell that it has entered, and whether to wake a thread, both after the lock.
 pub(crate) struct Taken<J> {
+    pub(crate) priority: Priority,
     pub(crate) job: J,
     pub(crate) entered: Option<Waker>,
     pub(crate) wake: bool,
@@ -105,13 +106,13 @@ impl<J> Agenda<J> {
     }
 
     pub(crate) fn take(&mut self) -> Option<Taken<J>> {
-        let job = self.lanes.pop()?;
+        let (priority, job) = self.lanes.pop()?;
         let first = if self.closed { None } else { self.door.pop_front() };
         let entered = first.map(|caller| {
             self.lanes.push(caller.priority, caller.job);
             caller.waker
         });
-        Some(Taken { job, entered, wake: self.wake_one() })
+        Some(Taken { priority, job, entered, wake: self.wake_one() })
     }
 
     /// Takes no more. Callers at the door stay until they ask; these wake them, after the lock.

@@ -11,18 +11,15 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
-#[cfg(not(loom))]
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::agenda::{Agenda, Answer, Taken};
+#[cfg(not(loom))]
+use super::search::SEARCH;
+use super::search::Searches;
 use crate::lanes::Priority;
 use crate::stats::{Counts, PoolStats};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
-
-/// How long a thread without work looks for more before it sleeps; about what waking it would cost.
-#[cfg(not(loom))]
-const SEARCH: Duration = Duration::from_micros(20);
 
 pub(crate) struct Crew<J> {
     state: Mutex<State<J>>,
@@ -149,19 +146,27 @@ impl<J> Crew<J> {
     }
 
     /// The life of a thread: runs jobs until the crew is closed and none is left.
-    pub(crate) fn work(&self, run: impl Fn(J)) {
+    ///
+    /// `run` says whether somebody who waited for the job was woken.
+    pub(crate) fn work(&self, run: impl Fn(J) -> bool) {
+        let mut searches = Searches::default();
         let mut state = self.state.lock();
         // The end of the last job is the start of the next: one look at the clock for both.
         let mut ended = None;
         loop {
-            if let Some(Taken { job: (queued, job), entered, wake }) = state.agenda.take() {
+            if let Some(Taken { priority, job: (queued, job), entered, wake }) = state.agenda.take()
+            {
                 let started = ended.unwrap_or_else(Instant::now);
                 state.counts.start(queued, started);
                 drop(state);
                 self.wake(wake);
                 entered.into_iter().for_each(Waker::wake);
-                run(job);
+                let woke = run(job);
                 let now = Instant::now();
+                if woke && priority >= Priority::High {
+                    // Threads that compute may hold every processor: who waits for an urgent job shall not wait for them.
+                    thread::yield_now();
+                }
                 ended = Some(now);
                 state = self.state.lock();
                 state.counts.end(started, now);
@@ -169,18 +174,23 @@ impl<J> Crew<J> {
                 return;
             } else {
                 ended = None;
-                state = self.idle(state);
+                state = self.idle(state, &mut searches);
             }
         }
     }
 
     /// Comes back when there may be work.
-    fn idle<'c>(&'c self, mut state: MutexGuard<'c, State<J>>) -> MutexGuard<'c, State<J>> {
-        if state.agenda.start_search() {
+    fn idle<'c>(
+        &'c self,
+        mut state: MutexGuard<'c, State<J>>,
+        searches: &mut Searches,
+    ) -> MutexGuard<'c, State<J>> {
+        if searches.next() && state.agenda.start_search() {
             // ORDERING: Relaxed; a hint, written under the lock as in `offer`.
             self.hint.store(false, Ordering::Relaxed);
             drop(state);
-            let came = self.search();
+            let (came, away) = self.search();
+            searches.ended(away);
             state = self.state.lock();
             state.agenda.end_search();
             if came || state.agenda.waiting() > 0 || state.agenda.is_closed() {
@@ -193,29 +203,33 @@ impl<J> Crew<J> {
         state
     }
 
-    /// Looks for a job for a moment, since a wake-up costs more than the moment. Says whether one may have come.
+    /// Looks for a job for a moment. Says whether one may have come, and the longest time that it was away from its processor.
     #[cfg(not(loom))]
-    fn search(&self) -> bool {
+    fn search(&self) -> (bool, Duration) {
         let since = Instant::now();
+        let (mut last, mut away) = (since, Duration::ZERO);
         loop {
             // ORDERING: Relaxed; see `offer`.
             if self.hint.load(Ordering::Relaxed) {
-                return true;
+                return (true, away);
             }
-            if since.elapsed() > SEARCH {
-                return false;
+            if last - since > SEARCH {
+                return (false, away);
             }
             // Whoever waits for the last result may have been woken onto this processor.
             thread::yield_now();
+            let now = Instant::now();
+            away = away.max(now - last);
+            last = now;
         }
     }
 
     /// One look is all that a model needs: time does not pass in it.
     #[cfg(loom)]
-    fn search(&self) -> bool {
+    fn search(&self) -> (bool, Duration) {
         thread::yield_now();
         // ORDERING: Relaxed; see `offer`.
-        self.hint.load(Ordering::Relaxed)
+        (self.hint.load(Ordering::Relaxed), Duration::ZERO)
     }
 
     fn wake(&self, wake: bool) {

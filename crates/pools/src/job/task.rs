@@ -45,13 +45,16 @@ where
         Arc::new(Self { step: Mutex::new(Step::Queued(work, None)), abandoned })
     }
 
-    fn finish(&self, result: Result<T, JobError>) {
+    /// Whether somebody who waits for the result was woken.
+    fn finish(&self, result: Result<T, JobError>) -> bool {
         let mut step = self.step.lock();
         match mem::replace(&mut *step, Step::Over) {
             Step::Running(waker) => {
                 *step = Step::Done(result);
                 drop(step);
+                let woke = waker.is_some();
                 waker.into_iter().for_each(Waker::wake);
+                woke
             }
             _ => {
                 drop(step);
@@ -60,6 +63,7 @@ where
                     abandoned.fetch_sub(1, Ordering::Relaxed);
                 }
                 drop(result);
+                false
             }
         }
     }
@@ -67,7 +71,7 @@ where
 
 /// The task as the pool sees it.
 trait Run: Send + Sync {
-    fn run(&self);
+    fn run(&self) -> bool;
     fn cancel(&self);
 }
 
@@ -76,17 +80,16 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    fn run(&self) {
+    fn run(&self) -> bool {
         let mut step = self.step.lock();
         // If it is over already, its handle was dropped: nobody wants it run.
-        if let Step::Queued(work, waker) = mem::replace(&mut *step, Step::Over) {
-            *step = Step::Running(waker);
-            drop(step);
-            let result = catch_unwind(AssertUnwindSafe(work));
-            let result = result.map_err(|panic| JobError::Panicked { message: message(&*panic) });
-            // A result that nobody wants is dropped there, and its drop may panic as well.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.finish(result)));
-        }
+        let Step::Queued(work, waker) = mem::replace(&mut *step, Step::Over) else { return false };
+        *step = Step::Running(waker);
+        drop(step);
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let result = result.map_err(|panic| JobError::Panicked { message: message(&*panic) });
+        // A result that nobody wants is dropped there, and its drop may panic as well.
+        catch_unwind(AssertUnwindSafe(|| self.finish(result))).unwrap_or(false)
     }
 
     fn cancel(&self) {
@@ -161,11 +164,10 @@ impl Work {
         Self(Some(task))
     }
 
-    /// Runs the job, unless its handle is gone. What it panics with stays in its result.
-    pub(crate) fn run(mut self) {
-        if let Some(task) = self.0.take() {
-            task.run();
-        }
+    /// Runs the job, unless its handle is gone. What it panics with stays in its result. Says whether somebody who waits for
+    /// the result was woken.
+    pub(crate) fn run(mut self) -> bool {
+        self.0.take().is_some_and(|task| task.run())
     }
 }
 
