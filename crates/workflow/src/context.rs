@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) run: Run,
     /// Made when somebody asks: most tasks end before anybody does.
     token: OnceLock<CancellationToken>,
+    is_stopped: AtomicBool,
+    /// Whoever polls the attempt, to be woken when it is to stop.
+    waker: AtomicWaker,
     /// When it last told of progress, in nanoseconds of the engine's clock.
     progress: AtomicU64,
     /// Whether it was stopped for want of progress.
@@ -32,7 +37,34 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn token(&self) -> &CancellationToken {
-        self.token.get_or_init(CancellationToken::new)
+        let token = self.token.get_or_init(CancellationToken::new);
+        if self.is_stopped() {
+            token.cancel();
+        }
+        token
+    }
+
+    /// Asks the attempt to stop.
+    pub(crate) fn stop(&self) {
+        // ORDERING: SeqCst with the load in `is_stopped` and the token's own accesses: either this finds the token that
+        //   somebody makes, or who makes it finds the flag.
+        self.is_stopped.store(true, Ordering::SeqCst);
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        // ORDERING: SeqCst; see `stop`. Between `watch` and `stop` the waker orders it: a stop that `watch` comes too late
+        //   for is seen here.
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Wakes this waker when the attempt is to stop. Look at [`Self::is_stopped`] afterwards.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        self.waker.register(waker);
     }
 
     pub(crate) fn last_progress(&self) -> Duration {
@@ -48,7 +80,7 @@ impl Shared {
     pub(crate) fn stop_as_idle(&self) {
         // ORDERING: Relaxed; written and read by the attempt alone.
         self.idle.store(true, Ordering::Relaxed);
-        self.token().cancel();
+        self.stop();
     }
 
     pub(crate) fn was_idle(&self) -> bool {
@@ -79,6 +111,8 @@ impl Context {
             inputs,
             run,
             token: OnceLock::new(),
+            is_stopped: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
             progress: AtomicU64::new(0),
             idle: AtomicBool::new(false),
         }))

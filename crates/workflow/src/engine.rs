@@ -421,7 +421,7 @@ impl Engine {
                 let live = self.runs.get(&task.run);
                 if let Some(context) = live.and_then(|live| live.tasks[task.node].running.as_ref())
                 {
-                    context.token().cancel();
+                    context.0.stop();
                 }
             }
             Action::Retry { task, failed, timed_out, at } => {

@@ -23,6 +23,17 @@ pub(crate) struct Job {
     pub(super) extras: Option<Arc<Extras>>,
 }
 
+impl Job {
+    fn idle_timeout(&self) -> Option<Duration> {
+        self.extras.as_ref()?.idle_timeout
+    }
+
+    /// Whether time alone may end the attempt: it was asked to stop, or has to show progress.
+    fn is_impatient(&self) -> bool {
+        self.context.0.is_stopped() || self.idle_timeout().is_some()
+    }
+}
+
 /// How an attempt ended. The times are those of the engine's clock.
 pub(crate) struct Ended {
     pub(super) task: TaskRef,
@@ -126,6 +137,10 @@ impl Trying {
             Ok(Ok(Poll::Ready(output))) => Ok(output),
             Ok(Ok(Poll::Pending)) => {
                 let job = self.job.as_ref().expect("it has not ended");
+                job.context.0.watch(cx.waker());
+                if !job.is_impatient() {
+                    return Poll::Pending;
+                }
                 let patience = self.patience.get_or_insert_with(|| Box::pin(patience(job)));
                 match patience.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
@@ -173,12 +188,11 @@ pub(super) fn tell(ended: Option<(Arc<Link>, Ended)>) {
 /// Waits until the attempt was asked to stop and its grace period is over. Asks it to stop when it makes no progress.
 fn patience(job: &Job) -> impl Future<Output = ()> + Send + 'static {
     let shared = Arc::clone(&job.context.0);
-    let idle = job.extras.as_ref().and_then(|extras| extras.idle_timeout);
+    let idle = job.idle_timeout();
     let grace = job.grace;
     async move {
-        match idle {
-            None => shared.token().cancelled().await,
-            Some(idle) => stopped_or_idle(&shared, idle).await,
+        if let Some(idle) = idle {
+            stopped_or_idle(&shared, idle).await;
         }
         tokio::time::sleep(grace).await;
     }
