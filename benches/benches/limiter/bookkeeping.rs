@@ -9,6 +9,9 @@ const ROUNDS: usize = 41;
 const OPERATIONS: u64 = 100_000;
 
 pub(crate) fn measure(suite: &mut Suite) {
+    if !["knee", "each-item"].iter().any(|law| suite.wants(&format!("limiter/bookkeeping/{law}"))) {
+        return;
+    }
     let knee = added(Knee::new(8, 8));
     suite.figure("limiter/bookkeeping/knee", "ns").ours(&knee).at_most_value(PROMISED).report();
     // Aimd decides on each work item, so that each is measured: two readings of the clock are most of it.

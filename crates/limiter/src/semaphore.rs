@@ -26,7 +26,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::queue::{Left, NIL, Oversize, Polled, Queue};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::word::{self, CLOSED, QUEUED, WATCHED, Word};
 
 mod acquire;
@@ -378,7 +378,7 @@ impl Semaphore {
     /// ```
     pub fn close(&self) {
         let mut wakes = Wakes::new();
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         shared.queue.close(|waker| wakes.push(waker));
         // ORDERING: Release; pairs with the Acquire loads of `take` and `is_closed`: who finds it closed sees what the
         // closer wrote before. Settling clears QUEUED, for nobody waits any more (invariants 1 and 5).
@@ -408,9 +408,15 @@ impl Semaphore {
         self.view().available()
     }
 
+    /// How many requests the queue has memory for at the moment, at 32 bytes each. It follows the number of those who wait:
+    /// after a peak the memory is given back as those who came during it go.
+    pub fn queue_capacity(&self) -> usize {
+        self.lock().queue.capacity()
+    }
+
     /// How many requests wait, whatever their weight.
     pub fn waiting(&self) -> usize {
-        self.shared.lock().queue.waiting() as usize
+        self.lock().queue.waiting() as usize
     }
 
     /// Limit and use as they were at one moment.
@@ -436,7 +442,7 @@ impl Semaphore {
     /// [`with_wait_times`](Self::with_wait_times) it looks at every slot of the queue.
     pub fn queue(&self) -> QueueView {
         let now = Instant::now();
-        QueueView::new(self.shared.lock().queue.census(now))
+        QueueView::new(self.lock().queue.census(now))
     }
 
     /// Completes when nothing is in use and nobody waits, even if that lasted but a moment.
@@ -522,7 +528,7 @@ impl Semaphore {
     #[inline(never)]
     fn hand_over(&self, weight: u32) {
         let mut wakes = Wakes::new();
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         // ORDERING: Relaxed. QUEUED cannot go while we hold the lock; a resize that comes between this load and the grant
         // has not returned, for it needs the lock: the grant came before it. What the giver wrote reaches the one granted
         // through the lock, under which the grant is collected.
@@ -550,11 +556,7 @@ impl Semaphore {
     #[cold]
     #[inline(never)]
     fn settle_slowly(&self) {
-        let mut wakes = Wakes::new();
-        let mut shared = self.shared.lock();
-        self.settle(&mut shared, &mut wakes);
-        drop(shared);
-        wakes.wake();
+        self.settle_and_wake(self.shared.lock());
     }
 
     /// Restores the invariants after something became free, and collects who must be woken: the head is admitted as long
@@ -598,7 +600,7 @@ impl Semaphore {
     #[cold]
     fn settle_after_change(&self) {
         let mut wakes = Wakes::new();
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         // The limit of this moment, not the one just set: another resize may have come between, and would then scan too.
         let limit = self.load().limit();
         if limit != 0 {
@@ -635,7 +637,7 @@ impl Semaphore {
         oversize: Oversize,
         waker: Waker,
     ) -> Result<Option<u32>, AcquireError> {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         let full = self.queue_bound <= shared.queue.waiting();
         // ORDERING: Relaxed here, Acquire on success of the CAS, as in `take`; a refusal is about the limit alone.
         let mut word = Word(self.word.load(Ordering::Relaxed));
@@ -675,7 +677,7 @@ impl Semaphore {
     fn collect(&self, slot: u32, current: &Waker) -> Polled {
         let mut spare = None;
         loop {
-            let polled = self.shared.lock().queue.poll(slot, current, &mut spare);
+            let polled = self.lock().queue.poll(slot, current, &mut spare);
             match polled {
                 Polled::WrongWaker => spare = Some(current.clone()),
                 decided => return decided,
@@ -687,24 +689,46 @@ impl Semaphore {
     #[cold]
     #[inline(never)]
     fn leave(&self, slot: u32) {
-        let mut wakes = Wakes::new();
         let mut shared = self.shared.lock();
         let (left, waker) = shared.queue.cancel(slot);
-        let passes_on = match left {
+        match left {
+            Left::Lingers { full: false } | Left::Middle | Left::Nothing => drop(shared),
+            Left::Lingers { full: true } => drop(self.without_lingerers(shared)),
+            Left::Head => self.settle_and_wake(shared),
             Left::Granted { weight } => {
                 // ORDERING: AcqRel, as in `give`.
                 self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
-                true
+                self.settle_and_wake(shared);
             }
-            Left::Waiting { was_head } => was_head,
-            Left::Nothing => false,
-        };
-        if passes_on {
-            self.settle(&mut shared, &mut wakes);
         }
+        drop(waker);
+    }
+
+    fn settle_and_wake(&self, shared: MutexGuard<'_, Shared>) {
+        let mut wakes = Wakes::new();
+        let mut shared = self.without_lingerers(shared);
+        self.settle(&mut shared, &mut wakes);
         drop(shared);
         wakes.wake();
-        drop(waker);
+    }
+
+    /// The lock, with nobody in the queue who has left it.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.without_lingerers(self.shared.lock())
+    }
+
+    #[inline]
+    fn without_lingerers<'a>(
+        &'a self,
+        mut shared: MutexGuard<'a, Shared>,
+    ) -> MutexGuard<'a, Shared> {
+        while shared.queue.lingers() {
+            let gone = shared.queue.see_off();
+            drop(shared);
+            drop(gone);
+            shared = self.shared.lock();
+        }
+        shared
     }
 
     fn now(&self) -> Option<Instant> {
