@@ -25,7 +25,7 @@ use crate::machine::{
 };
 use crate::metrics::Metrics;
 use crate::run::{Finished, Run, Status, SubmitError, Waiting};
-use crate::task::{Task, TaskError};
+use crate::task::{Body, Extras, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
 use attempt::{Ended, Job};
@@ -88,6 +88,13 @@ pub(crate) enum Command {
     Ended(Ended),
 }
 
+/// What is the user's and of no use any more. Its destructors run when the engine has been let go of.
+pub(crate) enum Waste {
+    Body(Body),
+    Extras(Arc<Extras>),
+    Finished(Finished),
+}
+
 /// Who learns that a run is over.
 #[derive(Debug)]
 pub(crate) enum Done {
@@ -131,6 +138,7 @@ pub(crate) struct Engine {
     is_read: bool,
     /// Empty between turns; its memory serves them all.
     actions: Vec<Action>,
+    waste: Vec<Waste>,
 }
 
 impl Engine {
@@ -160,6 +168,7 @@ impl Engine {
             told: Vec::new(),
             is_read: false,
             actions: Vec::new(),
+            waste: Vec::new(),
         }
     }
 
@@ -180,6 +189,11 @@ impl Engine {
         self.publish_load();
         actions.shrink_to(PIECE);
         self.actions = actions;
+    }
+
+    /// What has become of no use; for the caller to drop when it has let go of the engine.
+    pub(crate) fn take_waste(&mut self) -> Vec<Waste> {
+        std::mem::take(&mut self.waste)
     }
 
     /// When the next turn is needed even if nothing comes.
@@ -442,7 +456,7 @@ impl Engine {
             }
             Action::Settled { task, end } => {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let (entry, outcome) = live.settled(task.node, end, now);
+                let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
                 self.metrics.ended(&entry.id, outcome);
                 if self.is_read {
                     let (id, attempts, outcome) =
@@ -479,7 +493,9 @@ impl Engine {
         let (finished, done) = live.finish(&graph, &self.agents, now);
         match done {
             // The owner may have gone.
-            Done::Owner(owner) => drop_contained(owner.send(finished)),
+            Done::Owner(owner) => {
+                self.waste.extend(owner.send(finished).err().map(Waste::Finished))
+            }
             Done::Service => {
                 let failed = finished.report.tasks.iter().find(|task| !task.outcome.is_success());
                 if let Some(task) = failed {
@@ -491,7 +507,7 @@ impl Engine {
                         let _ = self.link.send(Command::CancelAll);
                     }
                 }
-                drop_contained(finished);
+                self.waste.push(Waste::Finished(finished));
             }
         }
         // Before anybody learns that the run is over, so that the figures agree with it.

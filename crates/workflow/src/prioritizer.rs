@@ -24,7 +24,7 @@ pub struct Facts {
 /// replaces the default order: by priority, then by the longest way to the end.
 ///
 /// Whatever the numbers are, every 64th start is the turn of the task that has been ready the longest. A prioritizer that
-/// panics, or answers with NaN, has put 0 on the task. Any `FnMut(&Facts) -> f64` is one.
+/// panics, or answers with NaN, has put 0 on the task. It is asked while the engine does nothing else: it must not wait. Any `FnMut(&Facts) -> f64` is one.
 ///
 /// # Examples
 /// ```

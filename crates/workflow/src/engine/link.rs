@@ -77,11 +77,14 @@ impl Link {
     pub(crate) fn send_at(&self, command: Command, now: Duration) -> Result<(), Gone> {
         self.engine.put(command).map_err(|_| Gone)?;
         for _ in 0..TURNS {
+            let mut waste = Vec::new();
             let after = self.engine.try_turn(|driven, commands| {
                 if driven.turn(commands, now) {
                     self.wake.notify_one();
                 }
+                waste = driven.engine.take_waste();
             });
+            waste.into_iter().for_each(super::drop_contained);
             if !is_more(after) {
                 return Ok(());
             }
@@ -110,12 +113,14 @@ impl Link {
 
     /// A turn, whoever else may have the engine; when to ring next.
     fn turn_to_ring(&self) -> Option<Duration> {
-        let mut rings = None;
+        let (mut rings, mut waste) = (None, Vec::new());
         let after = self.engine.turn(|driven, commands| {
             driven.rings = None;
             driven.turn(commands, self.now());
             rings = driven.rings;
+            waste = driven.engine.take_waste();
         });
+        waste.into_iter().for_each(super::drop_contained);
         if is_more(after) {
             self.wake.notify_one();
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Done;
 use super::agents::Agents;
 use super::attempt::Job;
+use super::{Done, Waste};
 use crate::chunks::Chunks;
 use crate::context::Context;
 use crate::durations::{Durations, Estimate};
@@ -176,8 +176,14 @@ impl Live {
         entry.running = None;
     }
 
-    /// The task is over; what it needed to run is dropped.
-    pub(super) fn settled(&mut self, node: u32, end: End, now: Duration) -> (&Entry, &Outcome) {
+    /// The task is over; what it needed to run goes to `waste`.
+    pub(super) fn settled(
+        &mut self,
+        node: u32,
+        end: End,
+        now: Duration,
+        waste: &mut Vec<Waste>,
+    ) -> (&Entry, &Outcome) {
         let because = match end {
             End::Skipped { because } => Some(Arc::clone(&self.tasks[because].id)),
             _ => None,
@@ -196,8 +202,8 @@ impl Live {
         };
         self.unsuccessful += usize::from(!outcome.is_success());
         entry.ended = nanos(now);
-        let (body, extras) = (entry.body.take(), entry.extras.take());
-        super::drop_contained((body, extras));
+        waste.extend(entry.body.take().map(Waste::Body));
+        waste.extend(entry.extras.take().map(Waste::Extras));
         entry.fate = Fate::Over(outcome);
         let entry = &*entry;
         match &entry.fate {
