@@ -95,6 +95,16 @@ pub(crate) enum Waste {
     Finished(Finished),
 }
 
+impl Waste {
+    fn discard(self) {
+        match self {
+            Self::Body(body) => drop_contained(body),
+            Self::Extras(extras) => drop_contained(extras),
+            Self::Finished(finished) => drop_contained(finished),
+        }
+    }
+}
+
 /// Who learns that a run is over.
 #[derive(Debug)]
 pub(crate) enum Done {

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::combine::{After, Combine};
-use super::{Command, Engine};
+use super::{Command, Engine, Waste};
 use crate::offload::Pools;
 use crate::run::TooMuch;
 use crate::task::Task;
@@ -84,7 +84,7 @@ impl Link {
                 }
                 waste = driven.engine.take_waste();
             });
-            waste.into_iter().for_each(super::drop_contained);
+            waste.into_iter().for_each(Waste::discard);
             if !is_more(after) {
                 return Ok(());
             }
@@ -120,7 +120,7 @@ impl Link {
             rings = driven.rings;
             waste = driven.engine.take_waste();
         });
-        waste.into_iter().for_each(super::drop_contained);
+        waste.into_iter().for_each(Waste::discard);
         if is_more(after) {
             self.wake.notify_one();
         }
