@@ -21,11 +21,11 @@ use crate::durations::Durations;
 use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::Graph;
 use crate::machine::{
-    Action, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
+    Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
 };
 use crate::metrics::Metrics;
 use crate::run::{Finished, Run, Status, SubmitError, Waiting};
-use crate::task::{Body, Extras, Task, TaskError};
+use crate::task::{Body, Extras, Task};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
 use attempt::{Ended, Job};
@@ -294,7 +294,7 @@ impl Engine {
         let count = tasks.len();
         for planned in tasks.into_iter().flatten() {
             let agent = self.agents.id_of(&planned.task, &mut self.machine);
-            run.push(self.spec(&planned.task, planned.needs, tenant));
+            run.push(self.spec(&planned.task, planned.needs, agent, tenant));
             live.add(planned.task, agent);
         }
         self.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
@@ -307,9 +307,10 @@ impl Engine {
         &mut self,
         task: &Task,
         needs: Box<[Need]>,
+        agent: AgentId,
         tenant: crate::machine::TenantId,
     ) -> NodeSpec {
-        let class = self.agents.class(task, tenant, &mut self.machine);
+        let class = self.agents.class(task, agent, tenant, &mut self.machine);
         let extras = task.extras.as_deref();
         let estimate = task.estimate.unwrap_or_else(|| {
             let kind = extras.and_then(|extras| extras.kind.as_ref());
@@ -361,7 +362,7 @@ impl Engine {
         }
         let tenant = live.tenant;
         let agent = self.agents.id_of(&task, &mut self.machine);
-        let spec = self.spec(&task, needs, tenant);
+        let spec = self.spec(&task, needs, agent, tenant);
         task.needs = Vec::new();
         let id = Arc::clone(&task.id);
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
@@ -579,9 +580,4 @@ impl Engine {
 /// Drops values of the user, whose destructors may panic, without taking the engine down.
 fn drop_contained<T>(value: T) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
-}
-
-/// An attempt that could not be reported as it ended.
-fn aborted() -> TaskError {
-    TaskError::fatal("aborted")
 }

@@ -437,24 +437,18 @@ impl Machine {
         }
     }
 
-    /// When [`Self::tick`] is next needed.
-    pub(crate) fn next_due(&mut self) -> Option<Duration> {
-        while let Some(Reverse((at, due))) = self.timers.peek() {
-            if self.is_due(*at, *due) {
-                return Some(*at);
-            }
-            self.timers.pop();
-        }
-        None
+    /// When [`Self::tick`] is next needed, or before: what is due then may have been overtaken.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Does what is due at `now`: time-outs, retries, rates and breakers.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<Action>) {
-        while let Some(at) = self.next_due() {
-            if now < at {
-                break;
+        while self.next_due().is_some_and(|at| at <= now) {
+            let Reverse((at, due)) = self.timers.pop().expect("it was seen above");
+            if !self.is_due(at, due) {
+                continue;
             }
-            let Reverse((_, due)) = self.timers.pop().expect("next_due has just seen it");
             match due {
                 Due::Timeout { task, .. } => self.stop(task, Stop::TimedOut, out),
                 Due::Retry { task, .. } => self.make_ready(task, out),

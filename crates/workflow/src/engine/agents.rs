@@ -83,7 +83,7 @@ struct State {
 /// Finds numbers for names, and makes new ones.
 pub(crate) struct Agents {
     default_limit: usize,
-    by_name: HashMap<Arc<str>, AgentId>,
+    by_name: HashMap<Arc<str>, AgentId, foldhash::quality::RandomState>,
     states: Vec<State>,
     resources: HashMap<Arc<str>, ResourceId>,
     tenants: HashMap<Arc<str>, TenantId>,
@@ -99,7 +99,7 @@ impl Agents {
     pub(super) fn new(settings: Settings, machine: &mut Machine) -> Self {
         let mut agents = Self {
             default_limit: settings.agent_default,
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             states: Vec::new(),
             resources: HashMap::new(),
             tenants: HashMap::new(),
@@ -146,14 +146,14 @@ impl Agents {
         }
     }
 
-    /// The class of a task; a new one if there is none.
+    /// The class of a task of this agent; a new one if there is none.
     pub(super) fn class(
         &mut self,
         task: &Task,
+        agent: AgentId,
         tenant: TenantId,
         machine: &mut Machine,
     ) -> ClassId {
-        let agent = self.id_of(task, machine);
         let mut demands: Vec<Demand> = Vec::new();
         if let Some(extras) = task.extras.as_deref() {
             let memory = self.states[agent.at()].memory.filter(|_| extras.memory_mb > 0);

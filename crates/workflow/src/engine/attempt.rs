@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use super::{Command, Link, aborted};
+use super::{Command, Link};
 use tracing::Span;
 
 use crate::context::{Context, Shared};
@@ -172,7 +172,9 @@ impl Future for Trying {
 impl Drop for Trying {
     /// After a panic elsewhere, and when the attempt is aborted.
     fn drop(&mut self) {
-        tell(self.report(Err(Failure::Error(aborted()))));
+        if self.job.is_some() {
+            tell(self.report(Err(Failure::Error(TaskError::fatal("aborted")))));
+        }
     }
 }
 
