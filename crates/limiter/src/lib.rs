@@ -60,5 +60,5 @@ pub use limiter::{Limiter, OwnedTicket, Ticket};
 pub use meter::{Ended, Meter, Outcome};
 pub use semaphore::{
     Acquire, AcquireError, AcquireOwned, Idle, OwnedSemaphorePermit, QueueView, Semaphore,
-    SemaphorePermit, TryAcquireError, View,
+    SemaphorePermit, Stoppable, TryAcquireError, View,
 };

@@ -2,82 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+#[cfg(not(loom))]
+use std::time::Duration;
 
-use crate::sync::thread;
+use crate::queue::{NIL, Oversize};
 
-use super::{
-    AcquireError, NIL, Oversize, OwnedSemaphorePermit, Polled, Semaphore, SemaphorePermit, Taken,
-};
-
-/// What both futures are apart from how they hold the semaphore.
-struct Request {
-    weight: u32,
-    /// The slot it owns in the queue, or `NIL`.
-    slot: u32,
-    oversize: Oversize,
-}
-
-impl Request {
-    #[inline]
-    fn new(weight: u32) -> Self {
-        Self { weight, slot: NIL, oversize: Oversize::Refuse }
-    }
-
-    #[inline]
-    fn poll(
-        &mut self,
-        semaphore: &Semaphore,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Taken, AcquireError>> {
-        if self.slot == NIL && semaphore.take(self.weight).is_ok() {
-            return Poll::Ready(Ok(Taken { weight: self.weight, waited: false }));
-        }
-        let taken = Taken { weight: self.weight, waited: true };
-        self.poll_slowly(semaphore, cx).map_ok(|()| taken)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn poll_slowly(
-        &mut self,
-        semaphore: &Semaphore,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), AcquireError>> {
-        if self.slot == NIL {
-            return match semaphore.join(self.weight, self.oversize, cx.waker().clone()) {
-                Ok(None) => Poll::Ready(Ok(())),
-                Ok(Some(slot)) => {
-                    self.slot = slot;
-                    Poll::Pending
-                }
-                Err(error) => Poll::Ready(Err(error)),
-            };
-        }
-        let decided = match semaphore.collect(self.slot, cx.waker()) {
-            Polled::Waiting | Polled::WrongWaker => return Poll::Pending,
-            Polled::Granted => Ok(()),
-            Polled::Closed => Err(AcquireError::Closed),
-            Polled::Refused { limit } => Err(AcquireError::ExceedsLimit {
-                requested: self.weight as usize,
-                limit: limit as usize,
-            }),
-        };
-        self.slot = NIL;
-        Poll::Ready(decided)
-    }
-
-    #[inline]
-    fn leave(&mut self, semaphore: &Semaphore) {
-        if self.slot != NIL {
-            semaphore.leave(self.slot);
-            self.slot = NIL;
-        }
-    }
-}
+use super::request::Request;
+use super::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, Stoppable, park};
 
 /// A request for a permit, and the future of one. Made by [`Semaphore::acquire`] and
 /// [`acquire_many`](Semaphore::acquire_many).
@@ -118,7 +52,8 @@ impl<'a> Acquire<'a> {
     /// Waits as long as `cancel` does not complete.
     ///
     /// A semaphore that is closed is told first; then `cancel` is looked at *before* a permit is taken, so that a request
-    /// cancelled from the start takes none; but a permit granted by the time both are ready is kept.
+    /// cancelled from the start takes none; but a permit granted by the time both are ready is kept. It may be combined
+    /// with [`before`](Self::before): see [`Stoppable`].
     ///
     /// # Cancel safety
     /// As for [`Semaphore::acquire`]; `cancel` is dropped with it.
@@ -137,12 +72,12 @@ impl<'a> Acquire<'a> {
     /// assert_eq!(stopped.unwrap_err(), AcquireError::Cancelled);
     /// # });
     /// ```
-    pub async fn until(
+    pub fn until(
         self,
         cancel: impl Future<Output = ()>,
-    ) -> Result<SemaphorePermit<'a>, AcquireError> {
-        let semaphore = self.semaphore;
-        stoppable(self, cancel, AcquireError::Cancelled, || semaphore.is_closed()).await
+    ) -> Stoppable<&'a Semaphore, impl Future<Output = Result<SemaphorePermit<'a>, AcquireError>>>
+    {
+        Stoppable::new(self.semaphore, self).until(cancel)
     }
 
     /// Waits until `timer` completes, say `tokio::time::sleep_until(deadline)`: the crate has no clock of its own. The
@@ -153,12 +88,12 @@ impl<'a> Acquire<'a> {
     ///
     /// # Errors
     /// [`AcquireError::TimedOut`], and those of [`Semaphore::acquire_many`].
-    pub async fn before(
+    pub fn before(
         self,
         timer: impl Future<Output = ()>,
-    ) -> Result<SemaphorePermit<'a>, AcquireError> {
-        let semaphore = self.semaphore;
-        stoppable(self, timer, AcquireError::TimedOut, || semaphore.is_closed()).await
+    ) -> Stoppable<&'a Semaphore, impl Future<Output = Result<SemaphorePermit<'a>, AcquireError>>>
+    {
+        Stoppable::new(self.semaphore, self).before(timer)
     }
 
     /// Blocks this thread until it is its turn.
@@ -166,7 +101,7 @@ impl<'a> Acquire<'a> {
     /// # Errors
     /// Those of [`Semaphore::acquire_many`].
     pub fn wait(self) -> Result<SemaphorePermit<'a>, AcquireError> {
-        park_on(self, None)
+        park::wait(self)
     }
 
     /// Blocks this thread until it is its turn, for `timeout` at most. With a timeout of zero a permit that is free is
@@ -185,8 +120,9 @@ impl<'a> Acquire<'a> {
     /// let error = late.acquire().wait_timeout(Duration::from_millis(1)).unwrap_err();
     /// assert_eq!(error, AcquireError::TimedOut);
     /// ```
+    #[cfg(not(loom))]
     pub fn wait_timeout(self, timeout: Duration) -> Result<SemaphorePermit<'a>, AcquireError> {
-        park_on(self, Some(timeout))
+        park::wait_timeout(self, timeout)
     }
 }
 
@@ -240,12 +176,12 @@ impl AcquireOwned {
     ///
     /// # Errors
     /// As for [`Acquire::until`].
-    pub async fn until(
+    pub fn until(
         self,
         cancel: impl Future<Output = ()>,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let semaphore = Arc::clone(&self.semaphore);
-        stoppable(self, cancel, AcquireError::Cancelled, || semaphore.is_closed()).await
+    ) -> Stoppable<Arc<Semaphore>, impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>>
+    {
+        Stoppable::new(Arc::clone(&self.semaphore), self).until(cancel)
     }
 
     /// As [`Acquire::before`].
@@ -255,12 +191,12 @@ impl AcquireOwned {
     ///
     /// # Errors
     /// As for [`Acquire::before`].
-    pub async fn before(
+    pub fn before(
         self,
         timer: impl Future<Output = ()>,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let semaphore = Arc::clone(&self.semaphore);
-        stoppable(self, timer, AcquireError::TimedOut, || semaphore.is_closed()).await
+    ) -> Stoppable<Arc<Semaphore>, impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>>
+    {
+        Stoppable::new(Arc::clone(&self.semaphore), self).before(timer)
     }
 
     /// As [`Acquire::wait`].
@@ -268,15 +204,16 @@ impl AcquireOwned {
     /// # Errors
     /// As for [`Acquire::wait`].
     pub fn wait(self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        park_on(self, None)
+        park::wait(self)
     }
 
     /// As [`Acquire::wait_timeout`].
     ///
     /// # Errors
     /// As for [`Acquire::wait_timeout`].
+    #[cfg(not(loom))]
     pub fn wait_timeout(self, timeout: Duration) -> Result<OwnedSemaphorePermit, AcquireError> {
-        park_on(self, Some(timeout))
+        park::wait_timeout(self, timeout)
     }
 }
 
@@ -310,77 +247,4 @@ fn debug(f: &mut fmt::Formatter<'_>, name: &str, request: &Request) -> fmt::Resu
         .field("weight", &request.weight)
         .field("is_queued", &(request.slot != NIL))
         .finish_non_exhaustive()
-}
-
-/// The request, or `reason` if `stop` completes first. On the first poll `stop` goes first, later the request.
-async fn stoppable<P>(
-    mut acquire: impl Future<Output = Result<P, AcquireError>> + Unpin,
-    stop: impl Future<Output = ()>,
-    reason: AcquireError,
-    is_closed: impl Fn() -> bool,
-) -> Result<P, AcquireError> {
-    let mut stop = pin!(stop);
-    let mut is_first = true;
-    std::future::poll_fn(move |cx| {
-        if std::mem::take(&mut is_first) {
-            if is_closed() {
-                return Poll::Ready(Err(AcquireError::Closed));
-            }
-            if stop.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(reason));
-            }
-            return Pin::new(&mut acquire).poll(cx);
-        }
-        let acquired = Pin::new(&mut acquire).poll(cx);
-        if acquired.is_pending() && stop.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(reason));
-        }
-        acquired
-    })
-    .await
-}
-
-/// Wakes the thread that made it.
-struct Unpark(thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Polls on this thread, asleep in between.
-fn park_on<P>(
-    mut acquire: impl Future<Output = Result<P, AcquireError>> + Unpin,
-    timeout: Option<Duration>,
-) -> Result<P, AcquireError> {
-    // A fast path without a clock and without a thread handle.
-    let mut poll = |waker: &Waker| Pin::new(&mut acquire).poll(&mut Context::from_waker(waker));
-    let deadline = timeout.map(|timeout| Instant::now().checked_add(timeout));
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        if let Poll::Ready(done) = poll(&waker) {
-            return done;
-        }
-        match deadline.flatten() {
-            None => thread::park(),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(AcquireError::TimedOut);
-                }
-                park_timeout(left);
-            }
-        }
-    }
-}
-
-#[cfg(not(loom))]
-fn park_timeout(timeout: Duration) {
-    thread::park_timeout(timeout);
-}
-
-#[cfg(loom)]
-fn park_timeout(_: Duration) {
-    unimplemented!("loom knows no time");
 }

@@ -265,12 +265,27 @@ impl World {
 
 #[test]
 fn every_operation_does_what_the_plain_model_does() {
-    let cases = if std::env::var_os("TIDEGATE_NIGHTLY").is_some() { 200_000 } else { 400 };
+    let cases = if crate::is_nightly() { 200_000 } else { 400 };
+    check_histories(cases, 0);
+}
+
+/// In a crowd, whoever leaves is unlinked with a few others: nobody may be able to tell.
+#[test]
+fn a_crowd_is_no_different() {
+    let cases = if crate::is_nightly() { 5000 } else { 10 };
+    check_histories(cases, 530);
+}
+
+/// Random histories, after `crowd` requests that wait for the one permit there is at first.
+fn check_histories(cases: u32, crowd: usize) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let histories = (0_usize..7, proptest::collection::vec(op(), 1..120));
     TestRunner::new(config)
         .run(&histories, |(limit, ops)| {
-            let mut world = World::new(limit);
+            let mut world = World::new(if crowd == 0 { limit } else { 0 });
+            for _ in 0..crowd {
+                world.apply(&Op::Acquire { n: 1, patient: false });
+            }
             for op in &ops {
                 world.apply(op);
                 world.check();
@@ -280,5 +295,5 @@ fn every_operation_does_what_the_plain_model_does() {
             assert_eq!((semaphore.in_use(), semaphore.waiting()), (0, 0));
             Ok(())
         })
-        .unwrap();
+        .expect("the model agrees with the semaphore");
 }

@@ -275,13 +275,13 @@ fn permits_of_different_semaphores_do_not_merge() {
 #[test]
 fn a_request_cancelled_from_the_start_takes_no_permit() {
     let semaphore = Semaphore::new(1);
-    let mut stopped = Box::pin(semaphore.acquire().until(std::future::ready(())));
+    let mut stopped = Box::pin(semaphore.acquire().until(std::future::ready(())).into_future());
     assert_eq!(refused(&mut stopped), AcquireError::Cancelled);
-    let mut late = Box::pin(semaphore.acquire().before(std::future::ready(())));
+    let mut late = Box::pin(semaphore.acquire().before(std::future::ready(())).into_future());
     assert_eq!(refused(&mut late), AcquireError::TimedOut);
     assert_eq!(semaphore.in_use(), 0);
     semaphore.close();
-    let mut closed = Box::pin(semaphore.acquire().until(std::future::ready(())));
+    let mut closed = Box::pin(semaphore.acquire().until(std::future::ready(())).into_future());
     assert_eq!(refused(&mut closed), AcquireError::Closed);
 }
 
@@ -290,9 +290,14 @@ fn a_permit_granted_by_the_time_of_the_cancel_is_kept() {
     let semaphore = Semaphore::new(1);
     let held = semaphore.try_acquire().unwrap();
     let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
-    let mut acquire = Box::pin(semaphore.acquire().until(async {
-        let _ = cancelled.await;
-    }));
+    let mut acquire = Box::pin(
+        semaphore
+            .acquire()
+            .until(async {
+                let _ = cancelled.await;
+            })
+            .into_future(),
+    );
     assert!(poll(&mut acquire).is_pending());
     drop(held);
     cancel.send(()).unwrap();
@@ -300,13 +305,36 @@ fn a_permit_granted_by_the_time_of_the_cancel_is_kept() {
 }
 
 #[test]
+fn of_two_ways_to_stop_the_one_that_happens_is_told_and_the_last_named_if_both_do() {
+    use std::future::{pending, ready};
+
+    let semaphore = Semaphore::new(0);
+    let mut late = Box::pin(semaphore.acquire().until(pending()).before(ready(())).into_future());
+    assert_eq!(refused(&mut late), AcquireError::TimedOut);
+    let mut cut = Box::pin(semaphore.acquire().before(pending()).until(ready(())).into_future());
+    assert_eq!(refused(&mut cut), AcquireError::Cancelled);
+    let mut both = Box::pin(semaphore.acquire().before(ready(())).until(ready(())).into_future());
+    assert_eq!(refused(&mut both), AcquireError::Cancelled);
+    let mut none = Box::pin(semaphore.acquire().until(pending()).before(pending()).into_future());
+    assert!(poll(&mut none).is_pending());
+    assert_eq!(semaphore.waiting(), 1);
+    drop(none);
+    assert_eq!(semaphore.waiting(), 0);
+}
+
+#[test]
 fn cancelling_a_waiter_gives_up_its_place() {
     let semaphore = Semaphore::new(1);
     let held = semaphore.try_acquire().unwrap();
     let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
-    let mut stopped = Box::pin(semaphore.acquire().until(async {
-        let _ = cancelled.await;
-    }));
+    let mut stopped = Box::pin(
+        semaphore
+            .acquire()
+            .until(async {
+                let _ = cancelled.await;
+            })
+            .into_future(),
+    );
     let mut next = semaphore.acquire();
     assert!(poll(&mut stopped).is_pending());
     assert!(poll(&mut next).is_pending());
