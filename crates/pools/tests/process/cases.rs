@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use serde_bytes::ByteBuf;
-use tidegate_pools::process::{Host, JobError, ProcessPool, Stdout, SubmitError};
+use tidegate_pools::process::{
+    Host, JobError, ProcessPool, ProcessPoolBuilder, Stdout, SubmitError,
+};
 
 use super::functions::{BEHAVE, DOUBLE, ECHO, GROW, PID, POLITE, UNREGISTERED};
 use super::support::{Test, block_on, children, until, with_pool};
@@ -13,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_batch_answers_in_the_order_of_its_inputs", batch_in_order),
     ("what_a_job_prints_does_not_reach_the_protocol", prints),
     ("a_job_that_reads_stdin_reads_nothing", stdin),
+    ("a_worker_has_the_environment_and_the_limits_it_was_given", surroundings),
     ("eight_large_payloads_in_flight_do_not_deadlock", large_payloads),
     ("results_that_nobody_reads_hold_nobody_up", never_read),
     ("an_input_or_output_above_the_frame_limit_is_an_error", too_large),
@@ -52,7 +56,7 @@ fn batch_in_order(host: &Host) {
 }
 
 fn prints(host: &Host) {
-    for stdout in [Stdout::Captured, Stdout::Discarded] {
+    for (stdout, shown) in [(Stdout::Captured, true), (Stdout::Discarded, false)] {
         with_pool(
             host,
             |pool| pool.stdout(stdout).workers(1),
@@ -62,6 +66,13 @@ fn prints(host: &Host) {
                     assert_eq!(pool.run(DOUBLE, &1).await, Ok(2));
                 }
                 assert_eq!(pool.stats().started, 1);
+                match pool.run(BEHAVE, &"print and exit".to_owned()).await {
+                    Err(JobError::Died { stderr, .. }) => {
+                        assert_eq!(stderr.contains("on stdout"), shown, "{stderr}");
+                        assert!(!stderr.contains("nor this"), "words of an earlier job: {stderr}");
+                    }
+                    other => panic!("{other:?}"),
+                }
             },
         );
     }
@@ -75,6 +86,22 @@ fn stdin(host: &Host) {
             assert_eq!(pool.run(BEHAVE, &"read stdin".to_owned()).await, Ok(0));
         },
     );
+}
+
+fn surroundings(host: &Host) {
+    let ask = |what: &'static str, set: fn(ProcessPoolBuilder) -> ProcessPoolBuilder| {
+        let mut answer = 0;
+        with_pool(host, set, async |pool| {
+            answer = pool.run(BEHAVE, &what.to_owned()).await.expect("an answer");
+        });
+        answer
+    };
+    // What it was given, and that it is a worker.
+    assert_eq!(ask("count variables", |pool| pool.clear_env().env("A", "1")), 2);
+    assert!(2 < ask("count variables", |pool| pool));
+    assert_eq!(ask("tell core limit", |pool| pool), 0);
+    let ours = getrlimit(Resource::Core).current.map_or(u32::MAX, |n| n as u32);
+    assert_eq!(ask("tell core limit", |pool| pool.core_dumps(true)), ours);
 }
 
 fn large_payloads(host: &Host) {

@@ -54,12 +54,14 @@ fn dies(host: &Host, how: &str, expected: &Death) {
     dies_in(host, |pool| pool, how, expected);
 }
 
+/// Gives the worker's last words.
 fn dies_in(
     host: &Host,
     set: impl FnOnce(ProcessPoolBuilder) -> ProcessPoolBuilder,
     how: &str,
     expected: &Death,
-) {
+) -> String {
+    let mut words = String::new();
     with_pool(
         host,
         |pool| set(pool.workers(1)),
@@ -68,6 +70,7 @@ fn dies_in(
                 Err(JobError::Died { death, stderr }) => {
                     assert_eq!(death, *expected, "{stderr}");
                     assert!(stderr.contains(&format!("about to {how}")), "{stderr:?}");
+                    words = stderr;
                 }
                 other => panic!("{other:?}"),
             }
@@ -76,6 +79,7 @@ fn dies_in(
             assert_eq!((stats.died, stats.done, stats.started, stats.workers), (1, 1, 2, 1));
         },
     );
+    words
 }
 
 fn panics(host: &Host) {
@@ -94,12 +98,17 @@ fn panics(host: &Host) {
 fn out_of_memory(host: &Host) {
     let limit = 64 << 20;
     let set = |pool: ProcessPoolBuilder| pool.memory_limit_bytes(limit);
-    dies_in(host, set, "allocate", &Death::OutOfMemory(limit));
+    let words = dies_in(host, set, "allocate", &Death::OutOfMemory(limit));
+    let so_far = words.lines().filter_map(|line| line.strip_suffix(" MiB so far")?.parse().ok());
+    let most: u64 = so_far.max().expect("it got some");
+    assert!((16..=64).contains(&most), "{most} MiB of 64");
 }
 
 fn cpu_time(host: &Host) {
     let limit = Duration::from_secs(1);
+    let start = Instant::now();
     dies_in(host, |pool| pool.cpu_time_limit(limit), "spin", &Death::CpuTime(limit));
+    assert!(limit <= start.elapsed());
 }
 
 fn cpu_time_renewed(host: &Host) {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::process::{
+    PidfdFlags, PidfdGetfdFlags, Resource, getpid, getrlimit, pidfd_getfd, pidfd_open,
+};
 use serde_bytes::ByteBuf;
 use tidegate_pools::process::{Context, Function, Functions};
 
@@ -106,6 +108,7 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
             let mut kept = Vec::new();
             loop {
                 kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                eprintln!("{} MiB so far", kept.len());
             }
         }
         "spin" => spin(),
@@ -118,6 +121,10 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
                 eprintln!("nor this");
             }
             Ok(1)
+        }
+        "print and exit" => {
+            println!("on stdout");
+            std::process::exit(9)
         }
         "flood" => {
             let mut out = std::io::stdout().lock();
@@ -154,6 +161,8 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
             let listed = String::from_utf8_lossy(&output.stdout).contains("is_no_worker: test");
             Ok(u32::from(listed))
         }
+        "tell core limit" => Ok(getrlimit(Resource::Core).current.map_or(u32::MAX, |n| n as u32)),
+        "count variables" => Ok(std::env::vars_os().count() as u32),
         "read stdin" => {
             let mut text = String::new();
             std::io::stdin().read_line(&mut text).map_err(|e| e.to_string()).map(|n| n as u32)
