@@ -1,33 +1,128 @@
-//! A group that lives long: alone in its process, whose memory it looks at. `TIDEGATE_NIGHTLY=1` makes it longer.
+//! What groups leave behind, counted by the allocator of a process of its own. `TIDEGATE_NIGHTLY=1` makes it longer.
 #![cfg(not(loom))]
 
-use tidegate_taskgroup::{Policy, TaskGroup};
+#[path = "it/alive.rs"]
+mod alive;
+#[path = "it/trees.rs"]
+mod trees;
 
-/// A million tasks and more through one group; what it keeps does not grow with them.
-#[tokio::test]
-async fn a_group_of_units_keeps_nothing_of_tasks_that_ended() {
-    let tasks = if std::env::var_os("TIDEGATE_NIGHTLY").is_some() { 10_000_000 } else { 1_000_000 };
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tidegate_taskgroup::{Policy, TaskGroup};
+use tokio::runtime::{Builder, Runtime};
+
+/// Counts what is allocated and not freed, in the whole process.
+struct Counting;
+
+static BYTES: AtomicI64 = AtomicI64::new(0);
+static ALLOCATIONS: AtomicI64 = AtomicI64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[expect(unsafe_code, reason = "the only way to see what is allocated")]
+// SAFETY: every call goes to `System` unchanged; the counters touch no memory that it manages.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        ALLOCATIONS.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// What lives on the heap: bytes, allocations.
+fn heap() -> (i64, i64) {
+    (BYTES.load(Ordering::SeqCst), ALLOCATIONS.load(Ordering::SeqCst))
+}
+
+fn times(usual: u64, nightly: u64) -> u64 {
+    if std::env::var_os("TIDEGATE_NIGHTLY").is_some() { nightly } else { usual }
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+fn two_workers() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).build().unwrap()
+}
+
+/// Runs `amount` of it, and finds the heap as it was; a tenth goes before, for what is made once in a process.
+fn leaves_nothing(amount: u64, runtime: fn() -> Runtime, work: impl Fn(&Runtime, u64)) {
+    let run = |amount| {
+        let runtime = runtime();
+        work(&runtime, amount);
+    };
+    run(amount / 10);
+    let before = heap();
+    run(amount);
+    assert_eq!(heap(), before, "the heap (bytes, allocations) is as it was before");
+}
+
+/// One test, since others beside it would use the same heap.
+#[test]
+fn groups_leave_nothing_behind_and_keep_nothing_of_tasks_that_ended() {
+    leaves_nothing(times(10_000, 100_000), current_thread, |runtime, trees| {
+        (0..trees).for_each(|seed| runtime.block_on(trees::tree(seed, true)));
+    });
+    leaves_nothing(times(1_000, 100_000), two_workers, |runtime, trees| {
+        for seed in 0..trees {
+            runtime.block_on(async { tokio::spawn(trees::tree(seed, false)).await.unwrap() });
+        }
+    });
+    leaves_nothing(times(1_000_000, 10_000_000), current_thread, |runtime, tasks| {
+        runtime.block_on(through_one_group(tasks as usize));
+    });
+    leaves_nothing(times(1_000, 10_000), current_thread, |runtime, groups| {
+        runtime.block_on(spawned_and_dropped(groups as usize));
+    });
+}
+
+/// A million tasks through one group; what it keeps does not grow with them.
+async fn through_one_group(tasks: usize) {
     let group = TaskGroup::<(), String>::builder().policy(Policy::Supervise).limit(8).build();
-    let mut resident = Vec::new();
+    let mut most = [0; 4];
     for n in 0..tasks {
         let place = group.place().await.unwrap();
         place
             .spawn(async move { if n % 1000 == 0 { Err(n.to_string()) } else { Ok(()) } })
             .unwrap();
-        if n % (tasks / 4) == tasks / 8 {
-            resident.push(resident_kib());
-        }
+        let most = &mut most[n * 4 / tasks];
+        *most = heap().0.max(*most);
     }
+    assert!(most[3] <= most[1] + 1024, "bytes at most, by quarters: {most:?}");
     let spawner = group.spawner();
     assert_eq!(group.wait().await.unwrap().len(), tasks - tasks / 1000);
     assert_eq!(spawner.take_failures().0.len(), 16);
-    let grown = resident[3].saturating_sub(resident[1]);
-    assert!(grown <= 512, "{grown} KiB more after twice as many tasks: {resident:?}");
 }
 
-/// Resident memory in KiB as Linux tells it; 0 where it does not.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+/// A million tasks that never end, in groups that are dropped.
+async fn spawned_and_dropped(groups: usize) {
+    const EACH: usize = 1000;
+    let mut most = [0; 4];
+    for n in 0..groups {
+        let group = TaskGroup::<(), ()>::new();
+        for _ in 0..EACH {
+            group.spawn(std::future::pending()).unwrap();
+        }
+        tokio::task::yield_now().await;
+        let most = &mut most[n * 4 / groups];
+        *most = heap().0.max(*most);
+        let spawner = group.spawner();
+        drop(group);
+        // Each is dropped at its next poll.
+        while spawner.live() != 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(most[3] <= most[1] + 1024, "bytes at most, by quarters: {most:?}");
 }

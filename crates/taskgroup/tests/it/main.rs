@@ -12,6 +12,7 @@ mod random_trees;
 mod spans;
 mod stream;
 mod tree;
+mod trees;
 
 /// Whether the long versions run.
 fn nightly() -> bool {
