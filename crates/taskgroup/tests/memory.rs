@@ -7,7 +7,10 @@ mod alive;
 mod trees;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
 
 use tidegate_taskgroup::{Policy, TaskGroup};
 use tokio::runtime::{Builder, Runtime};
@@ -49,11 +52,11 @@ fn times(usual: u64, nightly: u64) -> u64 {
 }
 
 fn current_thread() -> Runtime {
-    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
 fn two_workers() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).build().unwrap()
+    Builder::new_multi_thread().worker_threads(2).build().expect("a runtime")
 }
 
 /// Runs `amount` of it, and finds the heap as it was; a tenth goes before, for what is made once in a process.
@@ -71,6 +74,8 @@ fn leaves_nothing(amount: u64, runtime: fn() -> Runtime, work: impl Fn(&Runtime,
 /// One test, since others beside it would use the same heap.
 #[test]
 fn groups_leave_nothing_behind_and_keep_nothing_of_tasks_that_ended() {
+    #[cfg(target_arch = "x86_64")]
+    current_thread().block_on(a_task_takes_what_tokio_rounds_up_to());
     leaves_nothing(times(10_000, 100_000), current_thread, |runtime, trees| {
         (0..trees).for_each(|seed| runtime.block_on(trees::tree(seed, true)));
     });
@@ -87,21 +92,67 @@ fn groups_leave_nothing_behind_and_keep_nothing_of_tasks_that_ended() {
     });
 }
 
+/// A future of so many bytes that gives its value at once.
+struct Bytes<const N: usize>([u8; N]);
+
+impl<const N: usize> Future for Bytes<N> {
+    type Output = Result<(), String>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        black_box(&self.0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a task with such a future takes of the heap until it has ended: one allocation, of so many bytes.
+async fn bytes_a_task<F>(future: impl Fn() -> F) -> i64
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    const TASKS: i64 = 100;
+    let group = TaskGroup::<(), String>::new();
+    let mut taken = (0, 0);
+    // The first time the runtime's own queue grows.
+    for _ in 0..2 {
+        let before = heap();
+        for _ in 0..TASKS {
+            group.spawn(future()).expect("open");
+        }
+        let now = heap();
+        taken = (now.0 - before.0, now.1 - before.1);
+        while group.live() != 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(taken.1, TASKS, "one allocation a task");
+    taken.0 / TASKS
+}
+
+/// See the README for what these are made of.
+#[cfg(target_arch = "x86_64")]
+async fn a_task_takes_what_tokio_rounds_up_to() {
+    assert_eq!(bytes_a_task(|| async { Ok(()) }).await, 128);
+    assert_eq!(bytes_a_task(|| Bytes([0; 7])).await, 128);
+    assert_eq!(bytes_a_task(|| Bytes([0; 8])).await, 256);
+    assert_eq!(bytes_a_task(|| Bytes([0; 135])).await, 256);
+    assert_eq!(bytes_a_task(|| Bytes([0; 136])).await, 384);
+}
+
 /// A million tasks through one group; what it keeps does not grow with them.
 async fn through_one_group(tasks: usize) {
     let group = TaskGroup::<(), String>::builder().policy(Policy::Supervise).limit(8).build();
     let mut most = [0; 4];
     for n in 0..tasks {
-        let place = group.place().await.unwrap();
+        let place = group.place().await.expect("open, and none cut short");
         place
             .spawn(async move { if n % 1000 == 0 { Err(n.to_string()) } else { Ok(()) } })
-            .unwrap();
+            .expect("open, and none cut short");
         let most = &mut most[n * 4 / tasks];
         *most = heap().0.max(*most);
     }
     assert!(most[3] <= most[1] + 1024, "bytes at most, by quarters: {most:?}");
     let spawner = group.spawner();
-    assert_eq!(group.wait().await.unwrap().len(), tasks - tasks / 1000);
+    assert_eq!(group.wait().await.expect("open, and none cut short").len(), tasks - tasks / 1000);
     assert_eq!(spawner.take_failures().0.len(), 16);
 }
 
@@ -112,7 +163,7 @@ async fn spawned_and_dropped(groups: usize) {
     for n in 0..groups {
         let group = TaskGroup::<(), ()>::new();
         for _ in 0..EACH {
-            group.spawn(std::future::pending()).unwrap();
+            group.spawn(std::future::pending()).expect("open, and none cut short");
         }
         tokio::task::yield_now().await;
         let most = &mut most[n * 4 / groups];

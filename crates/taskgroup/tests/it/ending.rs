@@ -138,8 +138,9 @@ async fn spawn_after_the_end_is_an_error() {
 async fn the_token_fires_once_the_group_was_waited_for() {
     let group = TaskGroup::<(), ()>::new();
     let token = group.token();
-    group.wait().await.unwrap();
-    assert!(token.is_cancelled());
+    let mut wait = group.wait();
+    (&mut wait).await.unwrap();
+    assert!(token.is_cancelled(), "with the future of the wait still there");
 }
 
 #[tokio::test(start_paused = true)]
