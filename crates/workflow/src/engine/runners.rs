@@ -79,19 +79,34 @@ impl Runners {
 
     fn act(self: &Arc<Self>, more: More) {
         match more {
-            More::None => {}
+            More::None => return,
             More::Wake => self.wake.notify_one(),
             More::Spawn => {
                 // A refusal means that the orchestrator was dropped, and the queue goes with it.
                 let _ = self.group.spawn(Arc::clone(self).run());
             }
         }
+        self.share();
+    }
+
+    /// Lets another worker have the task that was woken or spawned last. A worker keeps that one to itself until it has
+    /// finished what it is at, which may be an attempt that computes; the next one to come takes its place.
+    fn share(&self) {
+        if self.enough > 1
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(runtime.spawn(std::future::ready(())));
+        }
     }
 
     async fn run(self: Arc<Self>) -> Result<(), Infallible> {
         loop {
             let mut turn = 0;
+            let mut has_spawned = false;
             while let Some(job) = self.take() {
+                if std::mem::take(&mut has_spawned) {
+                    self.share();
+                }
                 let mut trying = Trying::new(job);
                 let polled = poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await;
                 // Before the end is told: what starts because of it is for this runner.
@@ -99,6 +114,7 @@ impl Runners {
                 match polled {
                     Poll::Ready(ended) => tell(ended),
                     Poll::Pending => {
+                        has_spawned = true;
                         let _ = self.group.spawn(async move {
                             trying.await;
                             Ok(())

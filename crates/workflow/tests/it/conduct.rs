@@ -249,3 +249,26 @@ async fn a_report_sums_up_by_agent_and_reads_as_text() {
         "{text}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_that_compute_share_the_workers() {
+    let orchestrator = Orchestrator::builder().limit(2).build().expect("the settings are sound");
+    for _ in 0..200 {
+        // Each computes until the other has begun: it ends only if both workers are at it.
+        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let tasks = ["one", "two"].map(|id| {
+            let begun = Arc::clone(&begun);
+            Task::new(id, move |_| {
+                let begun = Arc::clone(&begun);
+                async move {
+                    begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    while begun.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                        std::hint::spin_loop();
+                    }
+                    Ok::<(), TaskError>(())
+                }
+            })
+        });
+        assert!(orchestrator.run(graph(tasks)).await.expect("it runs").report.is_success());
+    }
+}
