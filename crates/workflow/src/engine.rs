@@ -404,6 +404,7 @@ impl Engine {
                 }
             }
         };
+        self.agents.set_waits(agent, ended.waited);
         match (verdict, self.machine.stopping(task)) {
             (Attempt::Failed { .. }, Some(Stop::TimedOut)) => {
                 self.agents.ended(agent, took, Attempt::TimedOut);
@@ -482,8 +483,9 @@ impl Engine {
 
     fn start_attempt(&mut self, task: TaskRef, attempt: u32, now: Duration) {
         let Some(live) = self.runs.get_mut(&task.run) else { return };
-        let job = live.attempt_started(task, attempt, self.machine.needs(task), now);
         let agent = live.tasks[task.node].agent;
+        let waits = self.agents.waits(agent);
+        let job = live.attempt_started(task, attempt, self.machine.needs(task), waits, now);
         self.agents.started(agent, self.machine.use_of(agent).0);
         if self.is_read {
             let (id, agent) =

@@ -78,6 +78,7 @@ struct State {
     name: Arc<str>,
     memory: Option<ResourceId>,
     observed: Observed,
+    waits: bool,
 }
 
 /// Finds numbers for names, and makes new ones.
@@ -227,6 +228,15 @@ impl Agents {
         Observed { limit, peak, waiting, ..observed }
     }
 
+    /// Whether the agent's last attempt waited for something.
+    pub(super) fn waits(&self, agent: AgentId) -> bool {
+        self.states[agent.at()].waits
+    }
+
+    pub(super) fn set_waits(&mut self, agent: AgentId, waited: bool) {
+        self.states[agent.at()].waits = waited;
+    }
+
     /// An attempt of the agent started, and so many of them run now.
     pub(super) fn started(&mut self, agent: AgentId, running: usize) {
         let observed = &mut self.states[agent.at()].observed;
@@ -263,6 +273,7 @@ impl Agents {
             name: Arc::clone(name),
             memory: None,
             observed: Observed::default(),
+            waits: false,
         });
         id
     }

@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(super) body: Body,
     pub(super) grace: Duration,
     pub(super) extras: Option<Arc<Extras>>,
+    /// Whether it will probably wait for something: then it is a task of the runtime from the start.
+    pub(super) waits: bool,
 }
 
 impl Job {
@@ -39,6 +41,8 @@ pub(crate) struct Ended {
     pub(super) task: TaskRef,
     pub(super) began: Duration,
     pub(super) ended: Duration,
+    /// Whether it waited for something.
+    pub(super) waited: bool,
     pub(super) result: Result<Option<Output>, Failure>,
     /// For the next attempt, if this one failed.
     pub(super) body: Option<Body>,
@@ -58,6 +62,7 @@ pub(super) struct Trying {
     job: Option<Job>,
     began: Duration,
     work: Option<Work>,
+    waited: bool,
     /// Everything of the user's runs inside.
     span: Span,
     /// Ends when the attempt is not waited for any longer.
@@ -68,7 +73,14 @@ impl Trying {
     pub(super) fn new(job: Job) -> Self {
         let (run, task) = (job.task.run.0, &*job.context.0.id);
         let span = tracing::info_span!("attempt", run, task, attempt = job.context.0.attempt);
-        Self { job: Some(job), began: Duration::ZERO, work: None, span, patience: None }
+        Self {
+            job: Some(job),
+            began: Duration::ZERO,
+            work: None,
+            waited: false,
+            span,
+            patience: None,
+        }
     }
 
     /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
@@ -107,7 +119,8 @@ impl Trying {
         } else {
             Some(body)
         };
-        let ended = Ended { task, began: self.began, ended: link.now(), result, body };
+        let (began, waited) = (self.began, self.waited);
+        let ended = Ended { task, began, ended: link.now(), waited, result, body };
         Some((link, ended))
     }
 
@@ -136,6 +149,7 @@ impl Trying {
         let result = match polled {
             Ok(Ok(Poll::Ready(output))) => Ok(output),
             Ok(Ok(Poll::Pending)) => {
+                self.waited = true;
                 let job = self.job.as_ref().expect("it has not ended");
                 job.context.0.watch(cx.waker());
                 if !job.is_impatient() {

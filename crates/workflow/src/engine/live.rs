@@ -135,6 +135,7 @@ impl Live {
         task: TaskRef,
         attempt: u32,
         needs: &[Need],
+        waits: bool,
         now: Duration,
     ) -> Job {
         self.running += 1;
@@ -160,6 +161,7 @@ impl Live {
             body: entry.body.take().expect("an attempt gives the body back when it fails"),
             grace: Duration::from_millis(u64::from(entry.grace_ms)),
             extras: entry.extras.clone(),
+            waits,
         }
     }
 

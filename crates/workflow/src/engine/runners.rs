@@ -1,7 +1,7 @@
 //! The tasks that run attempts.
 //!
 //! An attempt is first polled by a runner: if it ends there, it never was a task of the runtime. If it waits for
-//! something, it becomes one, and the runner goes on. There are as many runners as the runtime has workers, and more while
+//! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start. There are as many runners as the runtime has workers, and more while
 //! attempts keep theirs busy:
 //!
 //! 1. While an attempt is queued, a runner that is not inside an attempt is awake or about to be. An attempt that computes for
@@ -104,11 +104,16 @@ impl Runners {
             let mut turn = 0;
             let mut has_spawned = false;
             while let Some(job) = self.take() {
-                if std::mem::take(&mut has_spawned) {
+                if !job.waits && std::mem::take(&mut has_spawned) {
                     self.share();
                 }
+                let waits = job.waits;
                 let mut trying = Trying::new(job);
-                let polled = poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await;
+                let polled = if waits {
+                    Poll::Pending
+                } else {
+                    poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await
+                };
                 // Before the end is told: what starts because of it is for this runner.
                 self.state.lock().looking += 1;
                 match polled {
