@@ -94,6 +94,7 @@ use wakes::Wakes;
 /// | most permits | `usize::MAX >> 3` | 2³⁰ − 1 |
 /// | blocking acquire inside a runtime | panics | blocks the thread |
 /// | cooperative budget | spends tokio's | knows no runtime |
+/// | the waker of a request dropped while over 512 wait | dropped at once | dropped with up to 31 others, or at the next other operation |
 ///
 /// # Examples
 ///

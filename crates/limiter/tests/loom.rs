@@ -59,7 +59,7 @@ fn acquire_and_release_exclude_each_other_and_lose_no_wake_up() {
     });
 }
 
-/// Guards: `settle` after `Left::Granted` in `leave` (without it the second waits for ever).
+/// Guards: `settle_and_wake` after `Left::Granted` in `leave` (without it the second waits for ever).
 #[test]
 fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
     explore(3, || {
@@ -79,7 +79,7 @@ fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
     });
 }
 
-/// Guards: `was_head` counting as a reason to settle in `leave` (without it the light one behind the heavy head waits for
+/// Guards: `settle_and_wake` after `Left::Head` in `leave` (without it the light one behind the heavy head waits for
 /// ever, although a permit is free).
 #[test]
 fn dropping_a_heavy_head_admits_the_light_one_behind_it() {
