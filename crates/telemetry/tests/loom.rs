@@ -130,3 +130,22 @@ fn an_index_that_is_used_again_begins_at_zero() {
         cleaner.join().unwrap();
     });
 }
+
+/// The reader has a thread of its own: loom does not interleave what the main thread does right after a `spawn`.
+#[test]
+fn what_is_newer_than_the_sequence_is_not_read_with_it() {
+    loom::model(|| {
+        let cells = Arc::new(Cells::new());
+        cells.record(0, 0, 0.0);
+        let reader = {
+            let cells = Arc::clone(&cells);
+            thread::spawn(move || {
+                let (mut scratch, mut counts) = ([0; 1], [0; 1]);
+                let sum = cells.snapshot(0, &mut scratch, &mut counts);
+                assert_eq!(sum, (counts[0] - 1) as f64 * 2.0);
+            })
+        };
+        cells.record(0, 0, 2.0);
+        reader.join().unwrap();
+    });
+}
