@@ -37,18 +37,43 @@ fn main() {
         .at_most_of("rayon", 1.0)
         .operations(jobs)
         .run();
-    suite
-        .group("pools/cpu/there_and_back")
-        .ours(|n| (0..n).map(|_| ours(&runtime, &pool, 1)).sum())
-        .peer("spawn_blocking", |n| (0..n).map(|_| spawn_blocking(&runtime, 1)).sum())
-        .peer("rayon", |n| (0..n).map(|_| rayon_oneshot(&runtime, &rayon, 1)).sum())
-        .at_most_of("spawn_blocking", 1.1)
-        .at_most_of("rayon", 1.25)
-        .run();
+    there_and_back(&mut suite, &runtime, &pool, &rayon);
     cpu::groups(&mut suite, &runtime, &pool, &rayon);
     #[cfg(target_os = "linux")]
     process::groups(&mut suite, &host);
     suite.finish();
+}
+
+/// One job there and back, the median of each round's trips: a mean would tell of the few that met another process.
+fn there_and_back(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &rayon::ThreadPool) {
+    let id = "pools/cpu/there_and_back_p50";
+    if !suite.wants(id) {
+        return;
+    }
+    let (rounds, trips) = if suite.is_quick() { (9, 500) } else { (41, 2000) };
+    let mut p50 = [const { Vec::new() }; 3];
+    for round in 0..rounds {
+        for turn in 0..3 {
+            let at = (round + turn) % 3;
+            let trip = || match at {
+                0 => ours(runtime, pool, 1),
+                1 => spawn_blocking(runtime, 1),
+                _ => rayon_oneshot(runtime, rayon, 1),
+            };
+            let mut took: Vec<Duration> = (0..trips).map(|_| trip()).collect();
+            took.sort();
+            p50[at].push(took[trips / 2].as_secs_f64() * 1e9);
+        }
+    }
+    let [ours, blocking, rayon] = p50;
+    suite
+        .figure(id, "ns")
+        .ours(&ours)
+        .peer("spawn_blocking", &blocking)
+        .peer("rayon", &rayon)
+        .at_most_of("spawn_blocking", 1.1)
+        .at_most_of("rayon", 1.25)
+        .report();
 }
 
 fn ours(runtime: &Runtime, pool: &CpuPool, n: u64) -> Duration {

@@ -13,7 +13,7 @@ pub(crate) const SEARCH: Duration = Duration::from_micros(20);
 const LATE: Duration = Duration::from_micros(50);
 
 /// Searches left out at most after one that came back late.
-const LONGEST: u32 = 63;
+const LONGEST: u32 = 1023;
 
 /// Whether to search, from how the last searches went.
 #[derive(Debug, Default)]
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn each_late_return_in_a_row_leaves_out_twice_as_many_searches() {
         let mut searches = Searches::default();
-        let counts = [(); 8].map(|()| {
+        let counts = [(); 12].map(|()| {
             searches.ended(LATE * 2);
             left_out(&mut searches)
         });
-        assert_eq!(counts, [1, 3, 7, 15, 31, 63, 63, 63]);
+        assert_eq!(counts, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023, 1023]);
     }
 
     #[test]
