@@ -11,6 +11,8 @@ pub(crate) struct Instance {
     pub(crate) processors: usize,
     /// The optimum, or what no schedule can beat; in seconds.
     pub(crate) bound: f64,
+    /// How much there is of each resource.
+    pub(crate) capacities: Vec<u64>,
     pub(crate) tasks: Arc<[Node]>,
 }
 
@@ -19,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) kind: String,
     pub(crate) needs: Vec<usize>,
     pub(crate) seconds: f64,
+    /// How much it takes of each resource.
+    pub(crate) demands: Vec<u64>,
 }
 
 fn bad(path: &Path, what: &str) -> Error {
@@ -45,6 +49,7 @@ pub(crate) fn stg(folder: &Path) -> Result<Vec<Instance>> {
         instances.push(Instance {
             processors: processors.parse().map_err(|_| bad(&list, "processors is no number"))?,
             bound: bound.trim().parse().map_err(|_| bad(&list, "makespan is no number"))?,
+            capacities: Vec::new(),
             tasks: Arc::clone(&graphs[graph]),
         });
     }
@@ -59,7 +64,8 @@ fn stg_graph(text: &str) -> Option<Arc<[Node]>> {
             let mut fields = line.split_whitespace().map(|field| field.parse::<usize>().ok());
             let (_, seconds, _) = (fields.next()??, fields.next()??, fields.next()??);
             let needs = fields.collect::<Option<Vec<usize>>>()?;
-            Some(Node { kind: "task".to_owned(), needs, seconds: seconds as f64 })
+            let (kind, seconds) = ("task".to_owned(), seconds as f64);
+            Some(Node { kind, needs, seconds, demands: Vec::new() })
         })
         .collect()
 }
@@ -82,7 +88,8 @@ pub(crate) fn wfinstances(folder: &Path) -> Result<Vec<Instance>> {
         let longest = critical_path(&tasks).ok_or_else(|| bad(&path, "a cycle"))?;
         for processors in [4, 16, 64] {
             let bound = longest.max(work / processors as f64);
-            instances.push(Instance { processors, bound, tasks: Arc::clone(&tasks) });
+            let (capacities, tasks) = (Vec::new(), Arc::clone(&tasks));
+            instances.push(Instance { processors, bound, capacities, tasks });
         }
     }
     Ok(instances)
@@ -93,7 +100,8 @@ fn wf_task(task: &serde_json::Value) -> Option<Node> {
     let kind = name.split("_ID").next().unwrap_or(name).to_owned();
     let parents = task.get(1)?.as_array()?.iter();
     let needs = parents.map(|at| usize::try_from(at.as_u64()?).ok()).collect::<Option<Vec<_>>>()?;
-    Some(Node { kind, needs, seconds: task.get(2)?.as_f64()?.max(0.001) })
+    let seconds = task.get(2)?.as_f64()?.max(0.001);
+    Some(Node { kind, needs, seconds, demands: Vec::new() })
 }
 
 fn critical_path(tasks: &[Node]) -> Option<f64> {

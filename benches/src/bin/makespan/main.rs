@@ -1,15 +1,17 @@
 //! How good are the schedules? Runs the orchestrator under virtual time over public sets of task graphs, and prints how
 //! much longer than the optimum, or than a lower bound, each rule of priority took.
 //!
-//! `cargo run --release -p tidegate-benches --features makespan --bin makespan -- [--stg DIR] [--wfinstances DIR] [--json]`
+//! `cargo run --release -p tidegate-benches --features makespan --bin makespan -- [--stg DIR] [--psplib DIR] [--wfinstances DIR] [--json]`
 //!
 //! `--stg` takes a folder as the Standard Task Graph set is laid out: `optimal.csv` with lines
-//! `graph,processors,makespan`, and the graphs. `--wfinstances` takes a folder of `WfCommons` instances, reduced to
+//! `graph,processors,makespan`, and the graphs. `--psplib` takes one with `best_known.csv` and the folders `j30`, `j60`,
+//! `j120` of its projects, whose jobs take of several resources at once. `--wfinstances` takes a folder of `WfCommons` instances, reduced to
 //! `{"tasks": [[name, [parents], seconds, …], …]}`.
 
 #![expect(clippy::print_stderr, reason = "a program that says what is wrong with its arguments")]
 
 mod instance;
+mod psplib;
 mod rule;
 mod schedule;
 
@@ -19,6 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use instance::{Instance, stg, wfinstances};
+use psplib::psplib;
 use rule::Rule;
 
 fn main() -> ExitCode {
@@ -28,8 +31,8 @@ fn main() -> ExitCode {
         let at = args.iter().position(|arg| arg == flag)?;
         args.get(at + 1).map(Path::new)
     };
-    if folder("--stg").or(folder("--wfinstances")).is_none() {
-        eprintln!("usage: makespan [--stg DIR] [--wfinstances DIR] [--json]");
+    if ["--stg", "--psplib", "--wfinstances"].into_iter().all(|flag| folder(flag).is_none()) {
+        eprintln!("usage: makespan [--stg DIR] [--psplib DIR] [--wfinstances DIR] [--json]");
         return ExitCode::from(2);
     }
     let mut kept = true;
@@ -48,6 +51,13 @@ fn main() -> ExitCode {
     if let Some(folder) = folder("--stg") {
         let rules = [Rule::CriticalPath, Rule::Noisy, Rule::Fifo, Rule::Weighted, Rule::Random];
         show("stg", stg(folder), &rules, Some((Rule::CriticalPath, 0.7)));
+    }
+    if let Some(folder) = folder("--psplib") {
+        let rules = [Rule::CriticalPath, Rule::Noisy, Rule::Fifo, Rule::Weighted, Rule::Random];
+        for (size, promise) in [("j30", Some(5.0)), ("j60", None), ("j120", Some(11.0))] {
+            let target = promise.map(|promise| (Rule::CriticalPath, promise));
+            show(&format!("psplib-{size}"), psplib(folder, size), &rules, target);
+        }
     }
     if let Some(folder) = folder("--wfinstances") {
         let rules = [Rule::CriticalPath, Rule::ByName, Rule::Fifo, Rule::Weighted, Rule::Random];

@@ -17,10 +17,11 @@ pub(crate) fn makespan(instance: &Instance, rule: Rule, seed: u64) -> f64 {
         .expect("a runtime");
     let graph = graph(instance, rule, seed);
     runtime.block_on(async {
-        let orchestrator = Orchestrator::builder()
-            .limit(instance.processors)
-            .build()
-            .expect("the settings are sound");
+        let mut builder = Orchestrator::builder().limit(instance.processors);
+        for (at, capacity) in instance.capacities.iter().enumerate() {
+            builder = builder.resource(resource(at), *capacity);
+        }
+        let orchestrator = builder.build().expect("the settings are sound");
         let finished = orchestrator.run(graph).await.expect("it runs");
         assert!(finished.report.is_success(), "sleeping cannot fail");
         assert!(finished.report.peak <= instance.processors, "the limit holds");
@@ -60,11 +61,18 @@ fn graph(instance: &Instance, rule: Rule, seed: u64) -> Graph {
             tokio::time::sleep(length).await;
             Ok::<(), TaskError>(())
         };
-        let task = Task::new(at.to_string(), work)
+        let mut task = Task::new(at.to_string(), work)
             .needs(node.needs.iter().map(|need| need.to_string()))
             .estimate(Duration::from_secs_f64(estimate))
             .priority(priority);
+        for (of, demand) in node.demands.iter().enumerate().filter(|(_, demand)| **demand > 0) {
+            task = task.uses(resource(of), *demand);
+        }
         graph.add(task).expect("the instance has no cycle");
     }
     graph
+}
+
+fn resource(at: usize) -> String {
+    format!("R{}", at + 1)
 }

@@ -81,7 +81,8 @@ pub(crate) fn with_pool(
     });
     assert_eq!(children(), [], "processes are left");
     let second = Duration::from_secs(1);
-    until(second, "the descriptors are back", || (descriptors() == before).then_some(()));
+    // Fewer than before when those of the test before this one were still being closed.
+    until(second, "the descriptors are back", || (descriptors() <= before).then_some(()));
     until(second, "the memory is back", || (live_bytes() < held + KEPT_BYTES).then_some(()));
 }
 

@@ -179,7 +179,7 @@ impl Future for Trying {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.poll_end(cx).map(tell)
+        self.poll_end(cx).map(leave)
     }
 }
 
@@ -189,6 +189,14 @@ impl Drop for Trying {
         if self.job.is_some() {
             tell(self.report(Err(Failure::Error(TaskError::fatal("aborted")))));
         }
+    }
+}
+
+/// Leaves an end for the engine's own task: what has waited ends with others, and all of them are taken in one turn.
+fn leave(ended: Option<(Arc<Link>, Ended)>) {
+    if let Some((link, ended)) = ended {
+        // The engine may have gone, and with it whoever would want to know.
+        let _ = link.leave(Command::Ended(ended));
     }
 }
 

@@ -93,6 +93,13 @@ impl Link {
         Ok(())
     }
 
+    /// Tells the engine something that its own task will see to, with whatever else has come by then.
+    pub(crate) fn leave(&self, command: Command) -> Result<(), Gone> {
+        self.engine.put(command).map_err(|_| Gone)?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
     /// The engine's own task: rings when something is due, and takes the turns that others leave over.
     pub(crate) async fn drive(self: Arc<Self>) -> Result<(), Infallible> {
         let mut rings = None;
