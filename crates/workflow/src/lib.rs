@@ -10,6 +10,7 @@
 //! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
+//! | keep records that outlive the process | [`journal`] |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
 //! The first graph in ten lines stands at [`Orchestrator`].
@@ -28,6 +29,7 @@ mod durations;
 mod engine;
 mod event;
 mod graph;
+pub mod journal;
 mod machine;
 mod metrics;
 mod offload;

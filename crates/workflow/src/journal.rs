@@ -1,0 +1,203 @@
+//! An append-only record of what a run has done, which outlives a crash.
+//!
+//! The engine does not write it by itself yet: whoever wants durability appends [`Record`]s and commits them before acting
+//! on them. The rule that makes a crash harmless is the caller's to keep: **commit a batch first, let its effects be seen
+//! after**. Whatever arrives during a commit forms the next batch, so that one sync serves all tasks in flight.
+//!
+//! # Format
+//! A header of 16 bytes (magic, version, checksum), then frames: length (`u32`, little endian), CRC-32, record in
+//! [postcard](https://postcard.jamesmunns.com). The checksum starts from the frame's own offset, so that a frame is
+//! valid only in its place: an old block that a file system brings back is not a record. A task's id is written once,
+//! numbers stand for it afterwards. New kinds of [`Record`] are added at the end of the enum; anything else is a new version.
+//!
+//! # Invariants
+//! 1. A record is told by [`scan`] only if each frame before it is intact.
+//! 2. After an error of the store nothing more is written: what a failed sync has dropped is not known, and a second sync
+//!    that succeeds says nothing about it. [`Journal::commit`] keeps failing until the journal is opened again.
+//! 3. A frame is appended only behind an intact frame: [`Journal::open`] cuts the damaged tail, and syncs the cut, first.
+//!
+//! # Examples
+//! ```
+//! use tidegate_workflow::journal::{Durability, Journal, MemoryStore, Record, scan};
+//!
+//! let store = MemoryStore::default();
+//! let mut opened = Journal::open(store.clone())?;
+//! opened.journal.append(&Record::TaskAdded { task: 0, id: "fetch".into(), needs: vec![], splice: None })?;
+//! opened.journal.commit(Durability::PowerLoss)?;
+//!
+//! let bytes = store.bytes();
+//! assert_eq!(scan(&bytes)?.records.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod file;
+mod frame;
+mod memory;
+mod record;
+mod scan;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+pub use file::FileStore;
+pub use frame::TooLarge;
+pub use memory::{Fault, MemoryStore};
+pub use record::{End, Outcome, Record};
+pub use scan::{Damage, NotAJournal, Scan, Tail, scan};
+pub use store::{Store, conformance};
+
+/// What a commit survives once it has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: the records are dropped.
+    Memory,
+    /// The end of this process, `kill -9` too: the records are written, and the operating system has them.
+    ProcessCrash,
+    /// The end of the machine's power: the records are synced to the disk.
+    PowerLoss,
+}
+
+/// A journal that is open for appending.
+#[derive(Debug)]
+pub struct Journal<S> {
+    store: S,
+    /// The length of the store, unless `poison` is set.
+    len: u64,
+    batch: Vec<u8>,
+    synced: bool,
+    poison: Option<Arc<io::Error>>,
+}
+
+/// What [`Journal::open`] has found.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// Ready for appending, behind the last intact record.
+    pub journal: Journal<S>,
+    /// Every intact record, in the order in which they were written.
+    pub records: Vec<Record>,
+    /// What was damaged and has been cut off.
+    pub cut: Option<Tail>,
+}
+
+impl<S: Store> Journal<S> {
+    /// Reads what the store holds, cuts a damaged tail off, and begins a journal where there is none.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what this version cannot read, which is left as it is.
+    pub fn open(mut store: S) -> Result<Opened<S>, OpenError> {
+        let bytes = store.read().map_err(OpenError::Store)?;
+        // A header that was cut short is that of a journal whose process ended at birth.
+        let fresh = bytes.len() < frame::HEADER.len() && frame::HEADER.starts_with(&bytes);
+        let (records, len, cut) = if fresh {
+            store.truncate(0).map_err(OpenError::Store)?;
+            store.append(&frame::HEADER).map_err(OpenError::Store)?;
+            (Vec::new(), frame::HEADER.len() as u64, None)
+        } else {
+            let Scan { records, len, tail } = scan(&bytes).map_err(OpenError::NotAJournal)?;
+            if let Some(newer) = tail.filter(|tail| tail.damage == Damage::Unknown) {
+                return Err(OpenError::Newer(newer));
+            }
+            if tail.is_some() {
+                store.truncate(len).map_err(OpenError::Store)?;
+            }
+            (records, len, tail)
+        };
+        // Records that a dead process wrote and did not sync are about to be believed: they must not vanish later.
+        store.sync().map_err(OpenError::Store)?;
+        let journal = Self { store, len, batch: Vec::new(), synced: true, poison: None };
+        Ok(Opened { journal, records, cut })
+    }
+
+    /// Adds a record to the batch, which [`commit`](Self::commit) stores.
+    ///
+    /// # Errors
+    /// When the record is larger than a frame can be; the batch is as it was.
+    pub fn append(&mut self, record: &Record) -> Result<(), TooLarge> {
+        frame::push(&mut self.batch, self.len, record)
+    }
+
+    /// The bytes that wait for a commit.
+    pub fn pending(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Stores the batch; once this returns, it survives what `durability` says. It blocks for as long as the disk takes:
+    /// call it from a thread that may block.
+    ///
+    /// # Errors
+    /// When the store fails, now or in an earlier commit (invariant 2). Whether the batch will be found at the next open is
+    /// not known then: act on none of it.
+    pub fn commit(&mut self, durability: Durability) -> Result<(), CommitError> {
+        if let Some(error) = &self.poison {
+            return Err(CommitError(Arc::clone(error)));
+        }
+        if durability == Durability::Memory {
+            self.batch.clear();
+            return Ok(());
+        }
+        let stored = self.store_batch(durability);
+        stored.map_err(|error| CommitError(Arc::clone(self.poison.insert(Arc::new(error)))))
+    }
+
+    fn store_batch(&mut self, durability: Durability) -> io::Result<()> {
+        if !self.batch.is_empty() {
+            self.store.append(&self.batch)?;
+            self.len += self.batch.len() as u64;
+            self.batch.clear();
+            self.synced = false;
+        }
+        if durability == Durability::PowerLoss && !self.synced {
+            self.store.sync()?;
+            self.synced = true;
+        }
+        Ok(())
+    }
+}
+
+/// Why [`Journal::open`] has opened nothing.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The store cannot be read or written.
+    Store(io::Error),
+    /// The store holds something else, which is left as it is.
+    NotAJournal(NotAJournal),
+    /// The store holds an intact record of a newer version, and is left as it is.
+    Newer(Tail),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "the journal's store failed: {error}"),
+            Self::NotAJournal(error) => error.fmt(f),
+            Self::Newer(tail) => {
+                write!(f, "a newer version wrote this journal, use that one: it ends in {tail}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The store failed, and the journal takes nothing more until it is opened again.
+#[derive(Clone, Debug)]
+pub struct CommitError(Arc<io::Error>);
+
+impl CommitError {
+    /// The first error of the store.
+    pub fn first(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the journal's store failed, nothing more is written: {}", self.0)
+    }
+}
+
+impl std::error::Error for CommitError {}
