@@ -222,6 +222,52 @@ fn an_intact_record_of_a_newer_version_is_not_cut() {
 }
 
 #[test]
+fn an_intact_frame_with_more_in_it_than_a_record_is_not_read_as_one() {
+    let record = postcard::to_stdvec(&added(1)).expect("a record");
+    let payload = [&record[..], &[0]].concat();
+    let length = u32::try_from(payload.len()).expect("small").to_le_bytes();
+    let at = frame::HEADER.len() as u64;
+    let sum = crc32fast::hash(&[&at.to_le_bytes()[..], &length, &payload].concat());
+    let bytes = [&frame::HEADER[..], &length, &sum.to_le_bytes(), &payload].concat();
+    let found = scan(&bytes).expect("a journal");
+    assert_eq!(
+        (found.records.len(), found.tail.map(|tail| tail.damage)),
+        (0, Some(Damage::Unknown))
+    );
+}
+
+#[test]
+fn a_length_that_no_record_can_have_is_damage() {
+    let bytes = [&frame::HEADER[..], &u32::MAX.to_le_bytes(), &[0; 4]].concat();
+    assert_eq!(
+        scan(&bytes).expect("a journal").tail.map(|tail| tail.damage),
+        Some(Damage::Corrupt)
+    );
+}
+
+#[test]
+fn a_record_too_large_for_a_frame_leaves_the_batch_as_it_was() {
+    let store = MemoryStore::default();
+    let mut journal = Journal::open(store.clone()).expect("opens").journal;
+    journal.append(&added(1)).expect("small");
+    let large = Record::Fact { name: "x".repeat(64 << 20), value: vec![] };
+    assert!(journal.append(&large).expect_err("above 64 MiB with its kind").len > 64 << 20);
+    journal.append(&added(2)).expect("small");
+    journal.commit(Durability::PowerLoss).expect("kept");
+    assert_eq!(scan(&store.bytes()).expect("whole").records, [added(1), added(2)]);
+}
+
+#[test]
+fn a_short_file_of_somebody_else_is_left_alone() {
+    let store = MemoryStore::default();
+    store.replace(b"notes".to_vec());
+    assert!(
+        matches!(Journal::open(store.clone()), Err(OpenError::NotAJournal(found)) if found.len == 5)
+    );
+    assert_eq!(store.bytes(), b"notes");
+}
+
+#[test]
 fn a_store_that_failed_once_takes_nothing_more_and_keeps_what_was_acknowledged() {
     for fault in [Fault::Append, Fault::Full { after: 0 }, Fault::Full { after: 11 }, Fault::Sync] {
         let store = MemoryStore::default();
