@@ -10,7 +10,7 @@ pub enum Record {
     RunStarted {
         /// The run's id, from which the keys of its attempts are made.
         run: String,
-        /// What it runs, as its starter writes it. No secrets: a journal is plain text to whoever has the file.
+        /// What it runs, as its starter writes it. No secrets: whoever has the file can read it.
         description: Vec<u8>,
         /// When.
         at_ms: u64,
