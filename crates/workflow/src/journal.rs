@@ -11,7 +11,7 @@
 //! numbers stand for it afterwards. New kinds of [`Record`] are added at the end of the enum; anything else is a new version.
 //!
 //! # Invariants
-//! 1. A record is told by [`scan`] only if each frame before it is intact.
+//! 1. A record is told by [`scan()`] only if each frame before it is intact.
 //! 2. After an error of the store nothing more is written: what a failed sync has dropped is not known, and a second sync
 //!    that succeeds says nothing about it. [`Journal::commit`] keeps failing until the journal is opened again.
 //! 3. A frame is appended only behind an intact frame: [`Journal::open`] cuts the damaged tail, and syncs the cut, first.

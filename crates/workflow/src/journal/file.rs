@@ -7,7 +7,7 @@ use std::path::Path;
 use super::store::Store;
 
 /// One file, locked for as long as this lives; the system lets go of the lock when the process ends, however it ends. Who
-/// only reads needs no lock: [`scan`](super::scan) reads the file while it is being written.
+/// only reads needs no lock: [`scan`](super::scan()) reads the file while it is being written.
 #[derive(Debug)]
 pub struct FileStore {
     file: File,
