@@ -24,10 +24,20 @@ use scenario::Scenario;
 use score::Score;
 use simulation::Trace;
 
+/// Folders of scenarios, and what they are.
+const SETS: [(&str, &str); 3] = [
+    ("published", "the eight published scenarios"),
+    ("variants", "variants of them, known when the law was tuned"),
+    (
+        "held-back",
+        "scenarios held back: written before the law was tuned, and tried once afterwards",
+    ),
+];
+
 const USAGE: &str = "\
 usage: laws [--scenario FILE]... [--seeds N] [--only NAME] [--details]
 
-  --scenario FILE   these instead of the published eight and those held back (benches/scenarios/; the format is told in
+  --scenario FILE   these instead of the sets in benches/scenarios/ (the format is told in
                     benches/src/bin/laws/scenario.rs)
   --seeds N         so many runs of each, 5 if not given
   --only NAME       only contenders whose name contains NAME (and the oracle)
@@ -84,9 +94,9 @@ fn laws(args: &[String]) -> Result<(), String> {
     let contenders: Vec<Contender> = Contender::ALL.iter().filter(wanted).copied().collect();
     if options.files.is_empty() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        report("the eight published scenarios", &read_all(&root)?, &contenders, &options)?;
-        let held_back = read_all(&root.join("held-back"))?;
-        report("scenarios held back from the tuning", &held_back, &contenders, &options)
+        SETS.iter().try_for_each(|(folder, title)| {
+            report(title, &read_all(&root.join(folder))?, &contenders, &options)
+        })
     } else {
         let scenarios =
             options.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;

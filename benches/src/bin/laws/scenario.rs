@@ -6,9 +6,10 @@
 //! name      exponential service, servers 40 → 10 → 40
 //! duration  60                        # seconds
 //! backend   fcfs                      # or: usl CONTENTION
-//! service   exponential               # or: fixed | lognormal CV | bimodal FAST SLOW (parts of the mean) SHARE_OF_SLOW
+//! service   exponential               # or: fixed | lognormal CV | pareto TAIL (above 1) | bimodal FAST SLOW (parts of the mean) SHARE_OF_SLOW
 //! start     20                        # the limit to begin with; 20 if left out
 //! limiters  1                         # how many limiters share the backend; 1 if left out
+//! bursts    1                         # how many arrive together, on average (geometric); 1 if left out
 //! at 0      servers 40  mean_ms 20  load 1.5
 //! at 20     servers 10
 //! ramp 40 50  servers 40              # moves in a straight line from what it was at 40 to this at 50
@@ -28,6 +29,7 @@ pub(crate) struct Scenario {
     pub(crate) service: Service,
     pub(crate) start: usize,
     pub(crate) limiters: usize,
+    pub(crate) burst: f64,
     changes: Vec<Change>,
 }
 
@@ -42,6 +44,7 @@ pub(crate) enum Service {
     Fixed,
     Exponential,
     Lognormal { cv: f64 },
+    Pareto { tail: f64 },
     Bimodal { fast: f64, slow: f64, share: f64 },
 }
 
@@ -92,6 +95,7 @@ impl Scenario {
             service: Service::Exponential,
             start: 20,
             limiters: 1,
+            burst: 1.0,
             changes: Vec::new(),
         };
         let mut lines = 0;
@@ -117,6 +121,7 @@ impl Scenario {
             ["service", "fixed"] => self.service = Service::Fixed,
             ["service", "exponential"] => self.service = Service::Exponential,
             ["service", "lognormal", cv] => self.service = Service::Lognormal { cv: positive(cv)? },
+            ["service", "pareto", tail] => self.service = Service::Pareto { tail: above_1(tail)? },
             ["service", "bimodal", fast, slow, share] => {
                 let (fast, slow) = (positive(fast)?, positive(slow)?);
                 let share = between_0_and_1(share)?;
@@ -124,6 +129,7 @@ impl Scenario {
             }
             ["start", value] => self.start = positive(value)? as usize,
             ["limiters", value] => self.limiters = positive(value)?.max(1.0) as usize,
+            ["bursts", value] => self.burst = positive(value)?.max(1.0),
             ["at", at, pairs @ ..] => {
                 let at = number(at)?;
                 self.change(at, at, pairs)?;
@@ -132,7 +138,7 @@ impl Scenario {
             [word, ..] => {
                 return Err(format!(
                     "`{word}` with {} words after it is no statement; there are: name, duration, backend, service, \
-                     start, limiters, at, ramp",
+                     start, limiters, bursts, at, ramp",
                     words.len() - 1
                 ));
             }
@@ -239,6 +245,13 @@ fn positive(word: &str) -> Result<f64, String> {
         .ok()
         .filter(|value| 0.0 < *value)
         .ok_or_else(|| format!("`{word}` must be a number above 0"))
+}
+
+fn above_1(word: &str) -> Result<f64, String> {
+    number(word)
+        .ok()
+        .filter(|value| 1.0 < *value)
+        .ok_or_else(|| format!("`{word}` must be a number above 1"))
 }
 
 fn between_0_and_1(word: &str) -> Result<f64, String> {

@@ -115,7 +115,10 @@ impl<'s> Simulation<'s> {
                 self.serve();
             } else if next == arrival {
                 self.arrive();
-                arrival += self.chance.exponential() / self.scenario.arrivals(self.now);
+                if self.ends_burst() {
+                    let rate = self.scenario.arrivals(self.now) / self.scenario.burst;
+                    arrival += self.chance.exponential() / rate;
+                }
             } else {
                 self.depart();
             }
@@ -140,6 +143,11 @@ impl<'s> Simulation<'s> {
             self.done += (to - self.now) / self.slowdown();
         }
         self.now = to;
+    }
+
+    /// Whether the next arrival comes later rather than at the same moment.
+    fn ends_burst(&mut self) -> bool {
+        self.scenario.burst <= 1.0 || self.chance.unit() < 1.0 / self.scenario.burst
     }
 
     fn arrive(&mut self) {
@@ -185,6 +193,7 @@ impl<'s> Simulation<'s> {
                 let variance = (1.0 + cv * cv).ln();
                 (variance.sqrt() * self.chance.normal() - variance / 2.0).exp()
             }
+            Service::Pareto { tail } => (tail - 1.0) / tail * self.chance.unit().powf(-1.0 / tail),
             Service::Bimodal { fast, slow, share } => {
                 if self.chance.unit() < share {
                     slow

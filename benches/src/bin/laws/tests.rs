@@ -3,7 +3,7 @@ use crate::scenario::Scenario;
 use crate::score::Score;
 use crate::simulation;
 
-const STEP: &str = include_str!("../../../scenarios/1-exponential.txt");
+const STEP: &str = include_str!("../../../scenarios/published/1-exponential.txt");
 
 fn parse(text: &str) -> Scenario {
     Scenario::parse(text).expect("the scenario is in order")
@@ -63,13 +63,13 @@ fn the_shared_backend_does_most_at_its_best_limit() {
 fn powers(contender: &Contender) -> (f64, f64, f64) {
     let texts = [
         STEP,
-        include_str!("../../../scenarios/2-lognormal.txt"),
-        include_str!("../../../scenarios/3-bimodal.txt"),
-        include_str!("../../../scenarios/4-slower-service.txt"),
-        include_str!("../../../scenarios/5-load.txt"),
-        include_str!("../../../scenarios/7-slow.txt"),
-        include_str!("../../../scenarios/8-fixed.txt"),
-        include_str!("../../../scenarios/6-usl.txt"),
+        include_str!("../../../scenarios/published/2-lognormal.txt"),
+        include_str!("../../../scenarios/published/3-bimodal.txt"),
+        include_str!("../../../scenarios/published/4-slower-service.txt"),
+        include_str!("../../../scenarios/published/5-load.txt"),
+        include_str!("../../../scenarios/published/7-slow.txt"),
+        include_str!("../../../scenarios/published/8-fixed.txt"),
+        include_str!("../../../scenarios/published/6-usl.txt"),
     ];
     let power = |text: &&str| {
         let scenario = parse(text);
