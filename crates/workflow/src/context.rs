@@ -11,6 +11,7 @@ use futures::task::AtomicWaker;
 use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
 
+use crate::executor::Executor;
 use crate::run::Run;
 use crate::task::Output;
 
@@ -142,6 +143,20 @@ impl Context {
     /// The run it belongs to, to submit further tasks.
     pub fn run(&self) -> &Run {
         &self.0.run
+    }
+
+    /// The same for every attempt of this task, and for no other task of any orchestrator: with it, an effect outside happens
+    /// once, however often the task is tried, if the other side asks for such a key.
+    pub fn idempotency_key(&self) -> String {
+        format!("{:016x}-{}/{}", self.0.run.link.instance, self.0.run.id.0, self.0.id)
+    }
+
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.0.id)
+    }
+
+    pub(crate) fn executor(&self) -> Option<Arc<dyn Executor>> {
+        self.0.run.link.executor.clone()
     }
 
     pub(crate) fn pools(&self) -> io::Result<Arc<Offload>> {

@@ -7,6 +7,7 @@
 //! | run tasks that name each other by id, in any order | [`Graph::add`], [`Task::needs`] |
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
 //! | compute, or make calls that block | [`Task::offloaded`] |
+//! | run functions by name, in other processes or elsewhere | [`executor`], [`Task::named`] |
 //! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
@@ -28,6 +29,7 @@ mod controller;
 mod durations;
 mod engine;
 mod event;
+pub mod executor;
 mod graph;
 pub mod journal;
 mod machine;

@@ -23,6 +23,7 @@ use crate::engine::{
     AgentChange, Command, Done, Engine, Link, Runners, Settings, Shared, memory_of,
 };
 use crate::event::{Events, Log, Outcome};
+use crate::executor::Executor;
 use crate::graph::{Graph, Unresolved};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
@@ -83,6 +84,7 @@ pub struct Builder {
     registry: Option<Registry>,
     fail_fast: bool,
     event_capacity: usize,
+    executor: Option<Arc<dyn Executor>>,
 }
 
 impl fmt::Debug for Builder {
@@ -112,6 +114,7 @@ impl Orchestrator {
             registry: None,
             fail_fast: false,
             event_capacity: 4096,
+            executor: None,
         }
     }
 
@@ -375,6 +378,12 @@ impl Builder {
         self
     }
 
+    /// Who runs the tasks that name their function; see [`executor`](crate::executor).
+    pub fn executor(mut self, executor: impl Executor) -> Self {
+        self.executor = Some(Arc::new(executor));
+        self
+    }
+
     /// The registry for the metrics; a new one by default.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
@@ -414,7 +423,7 @@ impl Builder {
             capacities.extend(memory);
             laws.extend(agent.adaptive.take().map(|adaptive| (Arc::clone(name), adaptive)));
         }
-        let link = Arc::new(Link::new(capacities));
+        let link = Arc::new(Link::new(capacities, self.executor));
         let shared = Arc::new(Shared {
             limit: AtomicUsize::new(self.limit),
             live: watch::Sender::new(0),

@@ -349,3 +349,12 @@ impl fmt::Display for TaskError {
         f.write_str(&self.message())
     }
 }
+
+/// What a panic means for its task. The payload is dropped, which may panic again.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> TaskError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let error = TaskError::from(format!("panicked: {}", text.unwrap_or("a value that is no text")));
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(panic)));
+    error
+}

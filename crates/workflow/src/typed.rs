@@ -18,8 +18,9 @@ use crate::retry::Retry;
 use crate::run::Finished;
 use crate::task::{Task, TaskError};
 
+use inputs::Needs;
+pub(crate) use inputs::Reader;
 pub use inputs::{Inputs, Optional};
-use inputs::{Needs, Reader};
 
 impl Graph {
     /// A task to be described: what it comes after, its settings, and last its work, which adds it and gives its [`Handle`].
@@ -337,7 +338,7 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     }
 
     /// Adds what `make` makes of the id and the reader of the inputs.
-    fn add<T: Send + Sync + 'static>(
+    pub(crate) fn add<T: Send + Sync + 'static>(
         self,
         make: impl FnOnce(Arc<str>, Reader<I::Values>) -> Task,
     ) -> Result<Handle<T>, AddError> {

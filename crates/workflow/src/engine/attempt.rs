@@ -1,6 +1,5 @@
 //! One attempt as a future that always reports its end.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use tracing::Span;
 
 use crate::context::{Context, Shared};
 use crate::machine::TaskRef;
-use crate::task::{Body, Extras, Output, TaskError, Work};
+use crate::task::{Body, Extras, Output, TaskError, Work, panicked};
 
 /// What there is to do for an attempt.
 pub(crate) struct Job {
@@ -164,12 +163,7 @@ impl Trying {
                 }
             }
             Ok(Err(failure)) => Err(failure),
-            Err(panic) => {
-                let text = format!("panicked: {}", message(&*panic));
-                // A payload may panic when it is dropped.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
-                Err(Failure::Error(TaskError::from(text)))
-            }
+            Err(panic) => Err(Failure::Error(panicked(panic))),
         };
         Poll::Ready(self.report(result))
     }
@@ -234,9 +228,4 @@ async fn stopped_or_idle(shared: &Shared, idle: Duration) {
             () = tokio::time::sleep_until(link.at(due)) => {}
         }
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a value that is no text")
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::combine::{After, Combine};
 use super::{Command, Engine, Waste};
+use crate::executor::Executor;
 use crate::offload::Pools;
 use crate::run::TooMuch;
 use crate::task::Task;
@@ -26,6 +28,10 @@ pub(crate) struct Link {
     wake: Notify,
     clock: Instant,
     pub(crate) pools: Pools,
+    /// Who runs what is known by its name.
+    pub(crate) executor: Option<Arc<dyn Executor>>,
+    /// A number that no other engine of any process has.
+    pub(crate) instance: u64,
     /// As the engine has it or is about to: by name.
     pub(crate) capacities: Mutex<HashMap<Arc<str>, u64>>,
 }
@@ -48,12 +54,18 @@ impl fmt::Debug for Link {
 
 impl Link {
     /// A link without an engine: what is sent waits until one is [put in](Self::attach).
-    pub(crate) fn new(capacities: HashMap<Arc<str>, u64>) -> Self {
+    pub(crate) fn new(
+        capacities: HashMap<Arc<str>, u64>,
+        executor: Option<Arc<dyn Executor>>,
+    ) -> Self {
         Self {
             engine: Combine::default(),
             wake: Notify::new(),
             clock: Instant::now(),
             pools: Pools::default(),
+            executor,
+            // The seed of a hasher is random.
+            instance: foldhash::quality::RandomState::default().hash_one(SystemTime::now()),
             capacities: Mutex::new(capacities),
         }
     }

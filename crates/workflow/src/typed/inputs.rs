@@ -25,7 +25,7 @@ pub trait Inputs {
 }
 
 /// Reads the inputs in an attempt.
-pub(super) type Reader<V> = Box<dyn Fn(&Context) -> Result<V, InputError> + Send + Sync>;
+pub(crate) type Reader<V> = Box<dyn Fn(&Context) -> Result<V, InputError> + Send + Sync>;
 
 /// The ids of what a task comes after.
 #[derive(Debug, Default)]
