@@ -435,7 +435,7 @@ impl Builder {
             self.limit,
             settings,
             Arc::clone(&link),
-            Runners::start(group.spawner()),
+            Runners::start(&link, group.spawner()),
             Arc::clone(&shared),
             metrics,
             self.fail_fast,

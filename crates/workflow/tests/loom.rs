@@ -8,7 +8,7 @@ mod combine;
 #[path = "../src/sync.rs"]
 mod sync;
 
-use combine::{After, Combine};
+use combine::{After, Closed, Combine};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -22,7 +22,7 @@ fn work(seen: &mut Vec<u32>, messages: &mut Vec<u32>) {
 
 /// As the engine's link does it; whether the message was taken.
 fn send(sums: &Sums, message: u32) -> (bool, Option<Vec<u32>>) {
-    if sums.put(message).is_err() {
+    if sums.put([message]).is_err() {
         return (false, None);
     }
     loop {
@@ -83,13 +83,13 @@ fn a_state_that_is_closed_goes_to_one_and_no_message_is_lost_or_worked_twice() {
 fn closing_in_the_midst_of_a_turn_gives_the_state_to_its_holder() {
     loom::model(|| {
         let sums = with_state();
-        sums.put(1).expect("it is open");
+        sums.put([1]).expect("it is open");
         let after = sums.try_turn(|seen, messages| {
             work(seen, messages);
             assert!(sums.close().1.is_none(), "it is in use");
         });
         assert!(matches!(after, After::Closed(seen) if seen == [1]));
-        assert_eq!(sums.put(2), Err(2));
+        assert_eq!(sums.put([2]), Err(Closed));
     });
 }
 

@@ -47,6 +47,13 @@ pub(crate) struct Ended {
     pub(super) body: Option<Body>,
 }
 
+impl Ended {
+    /// How long the attempt ran.
+    pub(super) fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.began)
+    }
+}
+
 /// Why an attempt has no output.
 pub(crate) enum Failure {
     Error(TaskError),
@@ -96,7 +103,7 @@ impl Trying {
     }
 
     /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
-    fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<(Arc<Link>, Ended)> {
+    fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
         let Job { task, context, body, extras, .. } = self.job.take()?;
         let work = self.work.take();
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
@@ -109,7 +116,7 @@ impl Trying {
             result => result,
         };
         self.patience = None;
-        let link = Arc::clone(&context.0.run.link);
+        let ended = context.0.run.link.now();
         // Before the report, which may free the engine's share: the last one to go drops it.
         drop((context, extras));
         let body = if result.is_ok() {
@@ -119,15 +126,11 @@ impl Trying {
             Some(body)
         };
         let (began, waited) = (self.began, self.waited);
-        let ended = Ended { task, began, ended: link.now(), waited, result, body };
-        Some((link, ended))
+        Some(Ended { task, began, ended, waited, result, body })
     }
 
     /// Polls the attempt; at its end, what is to be told to the engine.
-    pub(super) fn poll_end(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<(Arc<Link>, Ended)>> {
+    pub(super) fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Ended>> {
         if self.job.is_none() {
             return Poll::Ready(None);
         }
@@ -169,37 +172,36 @@ impl Trying {
     }
 }
 
+impl Trying {
+    fn link(&self) -> Option<Arc<Link>> {
+        Some(Arc::clone(&self.job.as_ref()?.context.0.run.link))
+    }
+}
+
 impl Future for Trying {
     type Output = ();
 
+    /// Leaves the end for the engine's own task: what has waited ends with others, and all of them are taken in one turn.
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.poll_end(cx).map(leave)
+        let link = self.link();
+        self.poll_end(cx).map(|ended| {
+            if let (Some(link), Some(ended)) = (link, ended) {
+                // The engine may have gone, and with it whoever would want to know.
+                let _ = link.leave(Command::Ended(ended));
+            }
+        })
     }
 }
 
 impl Drop for Trying {
     /// After a panic elsewhere, and when the attempt is aborted.
     fn drop(&mut self) {
-        if self.job.is_some() {
-            tell(self.report(Err(Failure::Error(TaskError::fatal("aborted")))));
+        if let Some(link) = self.link()
+            && let Some(ended) = self.report(Err(Failure::Error(TaskError::fatal("aborted"))))
+        {
+            // As above.
+            let _ = link.send(Command::Ended(ended));
         }
-    }
-}
-
-/// Leaves an end for the engine's own task: what has waited ends with others, and all of them are taken in one turn.
-fn leave(ended: Option<(Arc<Link>, Ended)>) {
-    if let Some((link, ended)) = ended {
-        // The engine may have gone, and with it whoever would want to know.
-        let _ = link.leave(Command::Ended(ended));
-    }
-}
-
-/// Tells the engine of an end.
-pub(super) fn tell(ended: Option<(Arc<Link>, Ended)>) {
-    if let Some((link, ended)) = ended {
-        // The engine may have gone, and with it whoever would want to know.
-        let now = ended.ended;
-        let _ = link.send_at(Command::Ended(ended), now);
     }
 }
 

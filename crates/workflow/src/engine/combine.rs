@@ -36,6 +36,10 @@ impl<S, M> Default for Combine<S, M> {
     }
 }
 
+/// Nothing is taken any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
 /// What is to be done after a turn.
 #[must_use]
 pub(crate) enum After<S> {
@@ -51,13 +55,13 @@ impl<S, M> Combine<S, M> {
         *self.state.lock() = Some(Held { state, batch: Vec::new() });
     }
 
-    /// Puts a message in, for the next turn; gives it back if this is closed.
-    pub(crate) fn put(&self, message: M) -> Result<(), M> {
+    /// Puts messages in, for the next turn, unless this is closed.
+    pub(crate) fn put(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Closed> {
         let mut inbox = self.inbox.lock();
         if inbox.is_closed {
-            return Err(message);
+            return Err(Closed);
         }
-        inbox.messages.push(message);
+        inbox.messages.extend(messages);
         Ok(())
     }
 

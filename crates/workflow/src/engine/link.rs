@@ -82,12 +82,16 @@ impl Link {
 
     /// Tells the engine something. What follows from it has happened when this returns, or happens at once elsewhere.
     pub(crate) fn send(&self, command: Command) -> Result<(), Gone> {
-        self.send_at(command, self.now())
+        self.send_all([command], self.now())
     }
 
-    /// The same, at a time that has just been read.
-    pub(crate) fn send_at(&self, command: Command, now: Duration) -> Result<(), Gone> {
-        self.engine.put(command).map_err(|_| Gone)?;
+    /// The same with several commands, at a time that has just been read.
+    pub(crate) fn send_all(
+        &self,
+        commands: impl IntoIterator<Item = Command>,
+        now: Duration,
+    ) -> Result<(), Gone> {
+        self.engine.put(commands).map_err(|_| Gone)?;
         for _ in 0..TURNS {
             let mut waste = Vec::new();
             let after = self.engine.try_turn(|driven, commands| {
@@ -107,7 +111,7 @@ impl Link {
 
     /// Tells the engine something that its own task will see to, with whatever else has come by then.
     pub(crate) fn leave(&self, command: Command) -> Result<(), Gone> {
-        self.engine.put(command).map_err(|_| Gone)?;
+        self.engine.put([command]).map_err(|_| Gone)?;
         self.wake.notify_one();
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! The tasks that run attempts.
 //!
 //! An attempt is first polled by a runner: if it ends there, it never was a task of the runtime. If it waits for
-//! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start. There are as many runners as the runtime has workers, and more while
-//! attempts keep theirs busy:
+//! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start.
+//! There are as many runners as the runtime has workers, and more while attempts keep theirs busy:
 //!
-//! 1. While an attempt is queued, a runner that is not inside an attempt is awake or about to be. An attempt that computes for
-//!    long, or blocks, holds up nobody.
+//! 1. While an attempt is queued, or an end is not told, a runner that is not inside an attempt is awake or about to be. An
+//!    attempt that computes for long, or blocks, holds up nobody.
+//!
+//! The ends of short attempts are told together, so that one turn of the engine serves several of them: while more than one
+//! attempt is queued, at most [`BATCH`] ends wait, and none of an attempt that took longer than [`SHORT`].
 //!
 //! A runner that finds nothing to do looks again for a short time before it sleeps: waking the runtime's thread
 //! takes far longer than a short task, which is what counts when a graph is only as wide as the machine.
@@ -13,7 +16,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -23,16 +26,25 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::attempt::{Job, Trying, tell};
+use super::attempt::{Ended, Job, Trying};
+use super::{Command, Link};
 
 /// How long a runner looks for work before it sleeps.
 const LOOK: Duration = Duration::from_micros(50);
+
+/// How many ends are told together at most.
+const BATCH: usize = 16;
+
+/// The end of an attempt that took longer is told at once.
+const SHORT: Duration = Duration::from_micros(20);
 
 /// How many attempts a runner polls before it lets the runtime's other tasks have a turn.
 const TURN: u32 = 32;
 
 pub(crate) struct Runners {
-    state: Mutex<State<Job>>,
+    state: Mutex<State<Job, Ended>>,
+    /// Weak, since the engine, which is the link's, has the runners.
+    link: Weak<Link>,
     wake: Notify,
     group: Spawner<(), Infallible>,
     /// As many as there are workers; one that has nothing to do ends if there are more.
@@ -40,8 +52,12 @@ pub(crate) struct Runners {
     look: Duration,
 }
 
-struct State<J> {
+struct State<J, E> {
     queue: VecDeque<J>,
+    /// What is not told yet.
+    ended: Vec<E>,
+    /// Whether it is to be told at once.
+    is_urgent: bool,
     /// How many runners there are.
     all: usize,
     /// How many of them are not inside an attempt, and awake or about to be.
@@ -49,20 +65,28 @@ struct State<J> {
     sleeping: usize,
 }
 
-impl<J> Default for State<J> {
+impl<J, E> Default for State<J, E> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), all: 0, looking: 0, sleeping: 0 }
+        Self {
+            queue: VecDeque::new(),
+            ended: Vec::new(),
+            is_urgent: false,
+            all: 0,
+            looking: 0,
+            sleeping: 0,
+        }
     }
 }
 
 impl Runners {
-    pub(crate) fn start(group: Spawner<(), Infallible>) -> Arc<Self> {
+    pub(crate) fn start(link: &Arc<Link>, group: Spawner<(), Infallible>) -> Arc<Self> {
         let runtime = Handle::current();
         let enough = runtime.metrics().num_workers().max(1);
         // The only thread of a runtime must not look while it could work.
         let alone = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread || enough == 1;
         let look = if alone { Duration::ZERO } else { LOOK };
-        Arc::new(Self { state: Mutex::default(), wake: Notify::new(), group, enough, look })
+        let (state, wake, link) = (Mutex::default(), Notify::new(), Arc::downgrade(link));
+        Arc::new(Self { state, link, wake, group, enough, look })
     }
 
     /// Queues the jobs and empties the list.
@@ -100,10 +124,24 @@ impl Runners {
     }
 
     async fn run(self: Arc<Self>) -> Result<(), Infallible> {
+        let mut ends = Vec::new();
         loop {
             let mut turn = 0;
             let mut has_spawned = false;
-            while let Some(job) = self.take() {
+            let mut left = None;
+            loop {
+                let next = self.state.lock().next(left.take(), &mut ends);
+                let job = match next {
+                    Next::Job(job, more) => {
+                        self.act(more);
+                        job
+                    }
+                    Next::Tell => {
+                        self.tell(&mut ends);
+                        continue;
+                    }
+                    Next::Nothing => break,
+                };
                 if !job.waits && std::mem::take(&mut has_spawned) {
                     self.share();
                 }
@@ -114,21 +152,24 @@ impl Runners {
                 } else {
                     poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await
                 };
-                // Before the end is told: what starts because of it is for this runner.
-                self.state.lock().looking += 1;
-                match polled {
-                    Poll::Ready(ended) => tell(ended),
+                left = Some(match polled {
+                    Poll::Ready(ended) => {
+                        let is_long = ended.as_ref().is_some_and(|ended| SHORT < ended.took());
+                        Left { ended, is_long }
+                    }
                     Poll::Pending => {
                         has_spawned = true;
                         let _ = self.group.spawn(async move {
                             trying.await;
                             Ok(())
                         });
+                        Left { ended: None, is_long: false }
                     }
-                }
+                });
                 turn += 1;
                 if turn == TURN {
                     turn = 0;
+                    self.state.lock().leave(left.take());
                     yield_now().await;
                 }
             }
@@ -141,10 +182,15 @@ impl Runners {
         }
     }
 
-    fn take(self: &Arc<Self>) -> Option<Job> {
-        let (job, more) = self.state.lock().take()?;
-        self.act(more);
-        Some(job)
+    /// Tells the engine of these ends, and empties the list.
+    fn tell(&self, ends: &mut Vec<Ended>) {
+        if let Some(link) = self.link.upgrade()
+            && let Some(now) = ends.iter().map(|ended| ended.ended).max()
+        {
+            // It may be closed, and then nobody wants to know.
+            let _ = link.send_all(ends.drain(..).map(Command::Ended), now);
+        }
+        ends.clear();
     }
 
     /// Looks for a while; whether there is something to do.
@@ -155,7 +201,7 @@ impl Runners {
                 return false;
             }
             yield_now().await;
-            if !self.state.lock().queue.is_empty() {
+            if self.state.lock().has_work() {
                 return true;
             }
             if self.look <= since.elapsed() {
@@ -179,6 +225,20 @@ impl Runners {
     }
 }
 
+/// What a runner brings from an attempt.
+struct Left<E> {
+    /// Its end, unless it became a task of its own.
+    ended: Option<E>,
+    is_long: bool,
+}
+
+/// What a runner that looks does next.
+enum Next<J> {
+    Job(J, More),
+    Tell,
+    Nothing,
+}
+
 /// What a runner that has found nothing does.
 enum Rest {
     Work,
@@ -193,16 +253,37 @@ enum More {
     Spawn,
 }
 
-impl<J> State<J> {
-    /// A job for a runner that looks for one; afterwards it is inside.
-    fn take(&mut self) -> Option<(J, More)> {
-        let job = self.queue.pop_front()?;
+impl<J, E> State<J, E> {
+    /// What a runner that looks, or has just left an attempt, does next. With a job it is inside from now on; the ends to
+    /// tell are moved to `ends`.
+    fn next(&mut self, left: Option<Left<E>>, ends: &mut Vec<E>) -> Next<J> {
+        self.leave(left);
+        let is_due = self.is_urgent || BATCH <= self.ended.len() || self.queue.len() < 2;
+        if is_due && !self.ended.is_empty() {
+            self.is_urgent = false;
+            std::mem::swap(&mut self.ended, ends);
+            return Next::Tell;
+        }
+        let Some(job) = self.queue.pop_front() else { return Next::Nothing };
         self.looking -= 1;
-        Some((job, self.needs_a_looker()))
+        Next::Job(job, self.needs_a_looker())
+    }
+
+    /// A runner is not inside any more. What starts because of the end is for this runner: it is counted as looking.
+    fn leave(&mut self, left: Option<Left<E>>) {
+        if let Some(Left { ended, is_long }) = left {
+            self.looking += 1;
+            self.is_urgent |= is_long;
+            self.ended.extend(ended);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.ended.is_empty()
     }
 
     fn rest(&mut self, enough: usize) -> Rest {
-        if !self.queue.is_empty() {
+        if self.has_work() {
             return Rest::Work;
         }
         self.looking -= 1;
@@ -215,7 +296,7 @@ impl<J> State<J> {
     }
 
     fn needs_a_looker(&mut self) -> More {
-        if self.queue.is_empty() || self.looking > 0 {
+        if !self.has_work() || self.looking > 0 {
             return More::None;
         }
         self.looking += 1;
@@ -241,9 +322,11 @@ mod tests {
 
     /// Runners and a driver in a random order of their steps; jobs are numbers of jobs.
     struct Model {
-        state: State<u32>,
+        state: State<u32, ()>,
         runners: Vec<Runner>,
         taken: u32,
+        ended: usize,
+        told: usize,
         seed: u64,
     }
 
@@ -279,38 +362,48 @@ mod tests {
             match self.runners[at] {
                 Runner::Sleeping => {}
                 Runner::Inside => {
-                    self.state.looking += 1;
+                    let ended = (self.below(4) > 0).then_some(());
+                    self.ended += usize::from(ended.is_some());
+                    let is_long = self.below(8) == 0;
+                    self.state.leave(Some(Left { ended, is_long }));
                     self.runners[at] = Runner::Looking;
                 }
-                Runner::Looking => match self.state.take() {
-                    Some((_, more)) => {
-                        self.taken += 1;
-                        self.runners[at] = Runner::Inside;
-                        self.act(more);
+                Runner::Looking => {
+                    let mut ends = Vec::new();
+                    match self.state.next(None, &mut ends) {
+                        Next::Job(_, more) => {
+                            self.taken += 1;
+                            self.runners[at] = Runner::Inside;
+                            self.act(more);
+                        }
+                        Next::Tell => self.told += ends.len(),
+                        Next::Nothing => match self.state.rest(2) {
+                            Rest::Work => panic!("it has just found nothing"),
+                            Rest::Sleep => self.runners[at] = Runner::Sleeping,
+                            Rest::End => drop(self.runners.swap_remove(at)),
+                        },
                     }
-                    None => match self.state.rest(2) {
-                        Rest::Work => panic!("it has just found nothing"),
-                        Rest::Sleep => self.runners[at] = Runner::Sleeping,
-                        Rest::End => drop(self.runners.swap_remove(at)),
-                    },
-                },
+                }
             }
         }
     }
 
     #[test]
-    fn while_a_job_is_queued_somebody_who_can_take_it_is_awake() {
+    fn while_a_job_is_queued_or_an_end_untold_somebody_who_sees_to_it_is_awake() {
         for seed in 0..500 {
-            let mut model = Model { state: State::default(), runners: Vec::new(), taken: 0, seed };
+            let (state, runners) = (State::default(), Vec::new());
+            let mut model = Model { state, runners, taken: 0, ended: 0, told: 0, seed };
             let mut jobs = 100;
             for _ in 0..2_000 {
                 model.step(&mut jobs);
                 let looking = model.runners.iter().filter(|of| **of == Runner::Looking).count();
                 assert_eq!(looking, model.state.looking, "seed {seed}");
-                assert!(model.state.queue.is_empty() || looking > 0, "seed {seed}: nobody looks");
+                assert!(!model.state.has_work() || looking > 0, "seed {seed}: nobody looks");
+                assert!(model.state.ended.len() < BATCH + model.runners.len(), "seed {seed}");
                 assert_eq!(model.runners.len(), model.state.all);
             }
             assert_eq!((model.taken, jobs), (100, 0), "seed {seed}");
+            assert_eq!(model.told, model.ended, "seed {seed}: an end was not told");
             let awake = model.runners.iter().filter(|of| **of != Runner::Sleeping).count();
             assert!(model.runners.len() - awake <= 2, "seed {seed}: more sleep than are enough");
         }
