@@ -92,7 +92,7 @@ pub(crate) enum Command {
 pub(crate) enum Waste {
     Body(Body),
     Extras(Arc<Extras>),
-    Finished(Finished),
+    Finished(Box<Finished>),
 }
 
 impl Waste {
@@ -506,9 +506,9 @@ impl Engine {
         let (finished, done) = live.finish(&graph, &self.agents, now);
         match done {
             // The owner may have gone.
-            Done::Owner(owner) => {
-                self.waste.extend(owner.send(finished).err().map(Waste::Finished))
-            }
+            Done::Owner(owner) => self
+                .waste
+                .extend(owner.send(finished).err().map(|it| Waste::Finished(Box::new(it)))),
             Done::Service => {
                 let failed = finished.report.tasks.iter().find(|task| !task.outcome.is_success());
                 if let Some(task) = failed {
@@ -520,7 +520,7 @@ impl Engine {
                         let _ = self.link.send(Command::CancelAll);
                     }
                 }
-                self.waste.push(Waste::Finished(finished));
+                self.waste.push(Waste::Finished(Box::new(finished)));
             }
         }
         // Before anybody learns that the run is over, so that the figures agree with it.
