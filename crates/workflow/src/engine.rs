@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
 use crate::event::{Event, EventKind, Log, Outcome};
-use crate::graph::Graph;
+use crate::graph::{Graph, Slot};
 use crate::machine::{
     Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
 };
@@ -292,7 +292,7 @@ impl Engine {
         let handle = Run { id, link: Arc::clone(&self.link) };
         let mut live = Live::new(handle, tenant, places, done, now);
         let count = tasks.len();
-        for planned in tasks.into_iter().flatten() {
+        for planned in tasks.into_iter().filter_map(Slot::planned) {
             let agent = self.agents.id_of(&planned.task, &mut self.machine);
             run.push(self.spec(&planned.task, planned.needs, agent, tenant));
             live.add(planned.task, agent);
@@ -337,12 +337,12 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
         let live = self.runs.get(&run).ok_or(SubmitError::Over)?;
-        if live.places.get(&task.id).is_some() {
+        if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
         self.link.check(&task).map_err(SubmitError::TooMuch)?;
         let place = |id: &Arc<str>| {
-            live.places.get(id).ok_or_else(|| SubmitError::Unknown { id: id.to_string() })
+            live.place_of(id).ok_or_else(|| SubmitError::Unknown { id: id.to_string() })
         };
         let followers = before.iter().map(place).collect::<Result<Vec<u32>, _>>()?;
         let need = |(id, on): &(Arc<str>, _)| Ok(Need { task: place(id)?, on: *on });
@@ -366,7 +366,7 @@ impl Engine {
         task.needs = Vec::new();
         let id = Arc::clone(&task.id);
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
-        live.places.name(&id);
+        live.places.add(&id);
         live.add(task, agent);
         self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
         self.machine.insert(run, spec, &followers, actions);
@@ -503,7 +503,7 @@ impl Engine {
         self.tell(now, || EventKind::RunEnded { run: run.0 });
         // Whoever hears that the run is over has been told all of it.
         self.shared.events.tell(&mut self.told);
-        let (finished, done) = live.finish(&graph, &self.agents, now);
+        let (finished, done) = live.finish(graph.into_needs(), &self.agents, now);
         match done {
             // The owner may have gone.
             Done::Owner(owner) => self
@@ -565,7 +565,7 @@ impl Engine {
     }
 
     fn find(&self, run: RunId, id: &str) -> Option<TaskRef> {
-        Some(TaskRef { run, node: self.runs.get(&run)?.places.get(id)? })
+        Some(TaskRef { run, node: self.runs.get(&run)?.place_of(id)? })
     }
 
     /// Costs next to nothing while nobody listens.

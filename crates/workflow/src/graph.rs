@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::HashTable;
 
 use crate::chunks::Chunks;
 use crate::machine::Need;
@@ -28,7 +31,7 @@ use crate::task::Task;
 #[derive(Debug, Default)]
 pub struct Graph {
     pub(crate) places: Places,
-    pub(crate) tasks: Chunks<Option<Planned>>,
+    pub(crate) tasks: Chunks<Slot>,
     pub(crate) fail_fast: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) budget: Option<u64>,
@@ -44,27 +47,71 @@ pub(crate) struct Planned {
     pub(crate) needs: Box<[Need]>,
 }
 
-/// Ids and their places, in the order in which they were first named.
+/// A place in a graph.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Somebody needs it, and nobody has added it yet.
+    Named(Arc<str>),
+    Planned(Planned),
+}
+
+impl Slot {
+    fn id(&self) -> &Arc<str> {
+        match self {
+            Self::Named(id) => id,
+            Self::Planned(planned) => &planned.task.id,
+        }
+    }
+
+    pub(crate) fn planned(self) -> Option<Planned> {
+        match self {
+            Self::Named(_) => None,
+            Self::Planned(planned) => Some(planned),
+        }
+    }
+
+    pub(crate) fn as_planned(&self) -> Option<&Planned> {
+        match self {
+            Self::Named(_) => None,
+            Self::Planned(planned) => Some(planned),
+        }
+    }
+}
+
+/// The places of ids, in the order in which they were first named. The ids themselves are kept where the places are: whoever
+/// looks one up says what stands at a place.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// By a hash that is seeded at random, and far cheaper on short ids than the standard library's.
-    by_id: HashMap<Arc<str>, u32, foldhash::quality::RandomState>,
+    /// Each with a half of its id's hash, so that growing reads no ids.
+    table: HashTable<(u32, u32)>,
+    /// Seeded at random, and far cheaper on short ids than the standard library's.
+    hasher: foldhash::quality::RandomState,
 }
 
 impl Places {
-    pub(crate) fn get(&self, id: &str) -> Option<u32> {
-        self.by_id.get(id).copied()
+    pub(crate) fn get<'a>(&self, id: &str, id_at: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let half = self.half(id);
+        let is_it = |of: &(u32, u32)| of.0 == half && id_at(of.1) == id;
+        self.table.find(spread(half), is_it).map(|(_, place)| *place)
     }
 
-    /// The place of the id, a new one if it has none.
-    pub(crate) fn name(&mut self, id: &Arc<str>) -> u32 {
-        let next = u32::try_from(self.by_id.len()).expect("a graph has fewer than 2^32 tasks");
-        *self.by_id.entry(Arc::clone(id)).or_insert(next)
+    /// Gives an id that has no place the next one.
+    pub(crate) fn add(&mut self, id: &str) -> u32 {
+        let next = u32::try_from(self.table.len()).expect("a graph has fewer than 2^32 tasks");
+        let half = self.half(id);
+        self.table.insert_unique(spread(half), (half, next), |(half, _)| spread(*half));
+        next
     }
 
-    fn id_of(&self, place: u32) -> Option<&Arc<str>> {
-        self.by_id.iter().find(|(_, at)| **at == place).map(|(id, _)| id)
+    fn half(&self, id: &str) -> u32 {
+        // The lower half is as good as the upper.
+        self.hasher.hash_one(id) as u32
     }
+}
+
+/// A hash of 64 bits, since the table takes its place from one end and its tag from the other.
+fn spread(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
 }
 
 impl Graph {
@@ -76,8 +123,8 @@ impl Graph {
     /// The graph of one task that needs nobody.
     pub(crate) fn of(task: Task) -> Self {
         let mut graph = Self::default();
-        graph.places.name(&task.id);
-        graph.tasks.push(Some(Planned { task, needs: Box::default() }));
+        graph.places.add(&task.id);
+        graph.tasks.push(Slot::Planned(Planned { task, needs: Box::default() }));
         graph.added = 1;
         graph
     }
@@ -128,7 +175,7 @@ impl Graph {
         let place = self.place(&task.id);
         // Only a task that others have named before can close a cycle: nothing leads to a new name.
         if (place as usize) < named {
-            if self.tasks[place].is_some() {
+            if self.tasks[place].as_planned().is_some() {
                 return Err(AddError::Duplicate { id: task.id.to_string() });
             }
             if let Some(path) = self.cycle(place, &task) {
@@ -137,17 +184,20 @@ impl Graph {
         }
         let needs = std::mem::take(&mut task.needs);
         let needs = needs.into_iter().map(|(id, on)| Need { task: self.place(&id), on }).collect();
-        self.tasks[place] = Some(Planned { task, needs });
+        self.tasks[place] = Slot::Planned(Planned { task, needs });
         self.added += 1;
         Ok(())
     }
 
     fn place(&mut self, id: &Arc<str>) -> u32 {
-        let place = self.places.name(id);
-        if place as usize == self.tasks.len() {
-            self.tasks.push(None);
-        }
-        place
+        self.place_of(id).unwrap_or_else(|| {
+            self.tasks.push(Slot::Named(Arc::clone(id)));
+            self.places.add(id)
+        })
+    }
+
+    fn place_of(&self, id: &str) -> Option<u32> {
+        self.places.get(id, |at| self.tasks[at].id())
     }
 
     /// The tasks that others need and nobody has added, each with one that needs it.
@@ -155,13 +205,14 @@ impl Graph {
         if self.added == self.tasks.len() {
             return Vec::new();
         }
-        let tasks = self.tasks.iter().flatten();
+        let tasks = self.tasks.iter().filter_map(Slot::as_planned);
         let needs = tasks.flat_map(|of| of.needs.iter().map(move |need| (need.task, &of.task.id)));
-        let missing = needs.filter(|(place, _)| self.tasks[*place].is_none());
-        missing
-            .filter_map(|(place, needed_by)| {
-                let id = self.places.id_of(place)?.to_string();
-                Some(Unresolved { id, needed_by: needed_by.to_string() })
+        needs
+            .filter_map(|(place, needed_by)| match &self.tasks[place] {
+                Slot::Named(id) => {
+                    Some(Unresolved { id: id.to_string(), needed_by: needed_by.to_string() })
+                }
+                Slot::Planned(_) => None,
             })
             .collect()
     }
@@ -170,16 +221,13 @@ impl Graph {
     fn cycle(&self, place: u32, task: &Task) -> Option<Vec<String>> {
         let mut came_from: HashMap<u32, u32> = HashMap::new();
         let mut open: Vec<u32> = Vec::new();
-        for need in task.needs.iter().filter_map(|(need, _)| self.places.get(need)) {
+        for need in task.needs.iter().filter_map(|(need, _)| self.place_of(need)) {
             came_from.entry(need).or_insert(place);
             open.push(need);
         }
         while let Some(at) = open.pop() {
             if at == place {
-                let id = |at: u32| match &self.tasks[at] {
-                    Some(of) => of.task.id.to_string(),
-                    None => task.id.to_string(),
-                };
+                let id = |at: u32| self.tasks[at].id().to_string();
                 let mut path = vec![id(at)];
                 let mut back = came_from[&at];
                 while back != at {
@@ -190,7 +238,7 @@ impl Graph {
                 path.reverse();
                 return Some(path);
             }
-            for need in self.tasks[at].iter().flat_map(|of| of.needs.iter()) {
+            for need in self.tasks[at].as_planned().iter().flat_map(|of| of.needs.iter()) {
                 if let std::collections::hash_map::Entry::Vacant(new) = came_from.entry(need.task) {
                     new.insert(at);
                     open.push(need.task);

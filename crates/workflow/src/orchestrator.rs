@@ -24,7 +24,7 @@ use crate::engine::{
 };
 use crate::event::{Events, Log, Outcome};
 use crate::executor::Executor;
-use crate::graph::{Graph, Unresolved};
+use crate::graph::{Graph, Slot, Unresolved};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
 use crate::prioritizer::Prioritizer;
@@ -128,7 +128,7 @@ impl Orchestrator {
         if !missing.is_empty() {
             return Err(StartError::Unresolved(missing));
         }
-        for planned in graph.tasks.iter().flatten() {
+        for planned in graph.tasks.iter().filter_map(Slot::as_planned) {
             self.link.check(&planned.task).map_err(StartError::TooMuch)?;
         }
         let (owner, done) = oneshot::channel();

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chunks::Chunks;
 use crate::event::Outcome;
-use crate::machine::Run;
+use crate::machine::Need;
 
 /// What became of one task. Times count from the start of its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,12 +57,12 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(
         tasks: Vec<TaskReport>,
-        graph: &Run,
+        needs: &Chunks<Box<[Need]>>,
         makespan: Duration,
         peak: usize,
         parallel: Duration,
     ) -> Self {
-        let (critical, critical_path_busy) = critical_path(&tasks, graph);
+        let (critical, critical_path_busy) = critical_path(&tasks, needs);
         let critical_path = critical.into_iter().map(|at| Arc::clone(&tasks[at].id)).collect();
         let busy = tasks.iter().map(|task| task.busy).sum();
         Self { tasks, makespan, busy, critical_path, critical_path_busy, peak, parallel }
@@ -181,26 +182,38 @@ fn ratio(a: Duration, b: Duration) -> f64 {
 }
 
 /// The longest way along needs, by how long tasks were busy.
-fn critical_path(tasks: &[TaskReport], graph: &Run) -> (Vec<usize>, Duration) {
-    let mut length: Vec<Duration> = tasks.iter().map(|task| task.busy).collect();
-    let mut before: Vec<Option<u32>> = Vec::new();
-    for (node, dependent) in graph.arrows_in_order() {
-        before.resize(tasks.len(), None);
-        let through = length[node as usize] + tasks[dependent as usize].busy;
-        let (length, before) = (&mut length[dependent as usize], &mut before[dependent as usize]);
-        if *length < through || (before.is_none() && *length == through) {
-            *length = through;
-            *before = Some(node);
+fn critical_path(tasks: &[TaskReport], needs: &Chunks<Box<[Need]>>) -> (Vec<usize>, Duration) {
+    // Of each task the longest way to its end, and the task before it on that way.
+    let mut ways: Vec<Option<(Duration, Option<u32>)>> = vec![None; tasks.len()];
+    let mut open = Vec::new();
+    for last in (0..).take(tasks.len()) {
+        open.push(last);
+        while let Some(at) = open.last().copied() {
+            let unknown = open.len();
+            let needs = needs[at].iter().map(|need| need.task);
+            if ways[at as usize].is_none() {
+                open.extend(needs.clone().filter(|need| ways[*need as usize].is_none()));
+            }
+            if unknown < open.len() {
+                continue;
+            }
+            open.pop();
+            let way = |need: u32| ways[need as usize].map(|(length, _)| (length, Some(need)));
+            // Of equally long ones the first.
+            let before = needs.filter_map(way).rev().max_by_key(|(length, _)| *length);
+            let (length, before) = before.unwrap_or_default();
+            ways[at as usize] = Some((length + tasks[at as usize].busy, before));
         }
     }
-    let Some(last) = (0..tasks.len()).max_by_key(|at| length[*at]) else {
+    let length = |at: usize| ways[at].map_or(Duration::ZERO, |(length, _)| length);
+    let Some(last) = (0..tasks.len()).max_by_key(|at| length(*at)) else {
         return (Vec::new(), Duration::ZERO);
     };
     let mut path = vec![last];
-    while let Some(Some(at)) = before.get(path[path.len() - 1]) {
-        path.push(*at as usize);
+    while let Some((_, Some(before))) = ways[path[path.len() - 1]] {
+        path.push(before as usize);
     }
     path.reverse();
     path.retain(|at| tasks[*at].attempts > 0);
-    (path, length[last])
+    (path, length(last))
 }

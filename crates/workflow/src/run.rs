@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::chunks::Chunks;
 use crate::context::{InputError, Missing};
 use crate::durations::Estimate;
 use crate::engine::{Command, Link};
@@ -181,7 +182,7 @@ pub struct Finished {
     /// What happened.
     pub report: Report,
     pub(crate) places: Places,
-    pub(crate) outputs: Vec<Option<Output>>,
+    pub(crate) outputs: Chunks<Option<Output>>,
 }
 
 impl fmt::Debug for Finished {
@@ -197,8 +198,8 @@ impl Finished {
     /// When it did not succeed, or returned another type.
     pub fn output<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
-        let place = self.places.get(id);
-        let output = place.and_then(|place| self.outputs[place as usize].as_ref());
+        let place = self.places.get(id, |at| &self.report.tasks[at as usize].id);
+        let output = place.and_then(|place| self.outputs[place].as_ref());
         Arc::clone(output.ok_or_else(|| error(Missing::DidNotSucceed))?)
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))

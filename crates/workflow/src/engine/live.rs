@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::durations::{Durations, Estimate};
 use crate::event::Outcome;
 use crate::graph::Places;
-use crate::machine::{self, AgentId, End, Need, Progress, TaskRef, TenantId};
+use crate::machine::{AgentId, End, Need, Progress, TaskRef, TenantId};
 use crate::report::{Report, TaskReport};
 use crate::run::{Finished, Run, Status};
 use crate::task::{Body, Extras, Output, Task};
@@ -41,7 +41,9 @@ pub(super) struct Entry {
     /// Away while an attempt runs, and after the last.
     pub(super) body: Option<Body>,
     extras: Option<Arc<Extras>>,
-    fate: Fate,
+    /// If nothing has gone wrong with it, nothing.
+    trouble: Option<Box<Trouble>>,
+    is_over: bool,
     ready: u64,
     started: u64,
     ended: u64,
@@ -49,10 +51,12 @@ pub(super) struct Entry {
     grace_ms: u32,
 }
 
-/// How it stands with a task.
-enum Fate {
-    Open { last_error: Option<Box<str>> },
-    Over(Outcome),
+/// What has gone wrong with a task.
+enum Trouble {
+    /// In its last attempt.
+    Error(Box<str>),
+    /// For good.
+    Outcome(Outcome),
 }
 
 /// A time that has not come.
@@ -72,7 +76,7 @@ impl Entry {
 
     /// An attempt ended with this error.
     pub(super) fn failed(&mut self, error: Box<str>) {
-        self.fate = Fate::Open { last_error: Some(error) };
+        self.trouble = Some(Box::new(Trouble::Error(error)));
     }
 
     /// What it is an example of.
@@ -82,9 +86,17 @@ impl Entry {
 
     /// The error of the last attempt.
     pub(super) fn take_error(&mut self) -> Option<String> {
-        match &mut self.fate {
-            Fate::Open { last_error } => last_error.take().map(String::from),
-            Fate::Over(_) => None,
+        match *self.trouble.take()? {
+            Trouble::Error(error) => Some(error.into()),
+            Trouble::Outcome(_) => None,
+        }
+    }
+
+    /// How it ended, once it has.
+    fn outcome(&self) -> &Outcome {
+        match self.trouble.as_deref() {
+            Some(Trouble::Outcome(outcome)) => outcome,
+            Some(Trouble::Error(_)) | None => &Outcome::Succeeded,
         }
     }
 }
@@ -121,7 +133,8 @@ impl Live {
             running: None,
             body: Some(task.body),
             extras: task.extras.map(Arc::from),
-            fate: Fate::Open { last_error: None },
+            trouble: None,
+            is_over: false,
             ready: NEVER,
             started: NEVER,
             ended: NEVER,
@@ -206,12 +219,11 @@ impl Live {
         entry.ended = nanos(now);
         waste.extend(entry.body.take().map(Waste::Body));
         waste.extend(entry.extras.take().map(Waste::Extras));
-        entry.fate = Fate::Over(outcome);
+        let is_success = outcome.is_success();
+        entry.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
+        entry.is_over = true;
         let entry = &*entry;
-        match &entry.fate {
-            Fate::Over(outcome) => (entry, outcome),
-            Fate::Open { .. } => unreachable!("it was set above"),
-        }
+        (entry, entry.outcome())
     }
 
     pub(super) fn status(
@@ -239,7 +251,7 @@ impl Live {
     fn remaining(&self, progress: &Progress, slots: usize, durations: &Durations) -> Estimate {
         let mean = progress.remaining(slots);
         let (mut low, mut middle, mut high) = (0.0, 0.0, 0.0);
-        for entry in self.tasks.iter().filter(|entry| matches!(entry.fate, Fate::Open { .. })) {
+        for entry in self.tasks.iter().filter(|entry| !entry.is_over) {
             if let Some(learned) = entry.kind().and_then(|kind| durations.estimate(kind)) {
                 low += learned.low.as_secs_f64();
                 middle += learned.mean.as_secs_f64();
@@ -255,22 +267,30 @@ impl Live {
         Estimate { low: scaled(low), mean, high: scaled(high) }
     }
 
+    /// The place of an id.
+    pub(super) fn place_of(&self, id: &str) -> Option<u32> {
+        self.places.get(id, |at| &self.tasks[at].id)
+    }
+
+    /// What the owner gets. `needs` are those of each task. Each task's entry goes as its report comes, so that the two are
+    /// not there at once.
     pub(super) fn finish(
         self,
-        graph: &machine::Run,
+        needs: Chunks<Box<[Need]>>,
         agents: &Agents,
         now: Duration,
     ) -> (Finished, Done) {
         let began = self.began;
         let since = |at: Duration| at.saturating_sub(began);
         let since_nanos = |at: u64| since(Duration::from_nanos(at));
-        let mut outputs = Vec::with_capacity(self.tasks.len());
+        let mut outputs = Chunks::default();
         let mut tasks: Vec<TaskReport> = Vec::with_capacity(self.tasks.len());
         for entry in self.tasks {
-            outputs.push(entry.output);
-            let Fate::Over(outcome) = entry.fate else {
-                unreachable!("every task of a run that is over has ended")
+            let outcome = match entry.trouble.map(|trouble| *trouble) {
+                Some(Trouble::Outcome(outcome)) => outcome,
+                Some(Trouble::Error(_)) | None => Outcome::Succeeded,
             };
+            outputs.push(entry.output);
             tasks.push(TaskReport {
                 id: entry.id,
                 agent: Arc::clone(agents.name(entry.agent)),
@@ -283,12 +303,11 @@ impl Live {
                 busy: Duration::from_nanos(entry.busy),
             });
         }
-        for node in (0..).take(tasks.len()) {
-            let needs = graph.needs(node).iter();
-            tasks[node as usize].needs =
-                needs.map(|need| Arc::clone(&tasks[need.task as usize].id)).collect();
+        for (node, needs) in needs.iter().enumerate() {
+            tasks[node].needs =
+                needs.iter().map(|need| Arc::clone(&tasks[need.task as usize].id)).collect();
         }
-        let report = Report::new(tasks, graph, since(now), self.peak, self.parallel);
+        let report = Report::new(tasks, &needs, since(now), self.peak, self.parallel);
         (Finished { report, places: self.places, outputs }, self.done)
     }
 }

@@ -176,7 +176,7 @@ impl Run {
     }
 
     /// The tasks that a task needs.
-    pub(crate) fn needs(&self, node: u32) -> &[Need] {
+    pub(super) fn needs(&self, node: u32) -> &[Need] {
         &self.nodes[node].needs
     }
 
@@ -375,15 +375,11 @@ impl Run {
         order
     }
 
-    /// Every arrow from a task to one that needs it, those into a task before those out of it.
-    pub(crate) fn arrows_in_order(&self) -> impl Iterator<Item = (u32, u32)> {
-        let is_root = |node: &u32| self.nodes[*node].needs.is_empty();
-        let order = if self.edges.len() == 0 {
-            Vec::new()
-        } else {
-            self.in_order((0..self.count()).filter(is_root).collect())
-        };
-        order.into_iter().flat_map(|node| self.dependents(node).map(move |to| (node, to)))
+    /// What each task needed, and nothing else.
+    pub(crate) fn into_needs(self) -> Chunks<Box<[Need]>> {
+        let mut needs = Chunks::default();
+        self.nodes.into_iter().for_each(|node| needs.push(node.needs));
+        needs
     }
 }
 
