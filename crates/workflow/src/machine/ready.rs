@@ -102,10 +102,15 @@ impl Ready {
         let bound = 2 * self.live + STALE;
         if bound < self.by_key.len() {
             self.by_key.retain(|entry| is_ready(entry.task, entry.key.seq()));
-            self.by_key.shrink_to(bound);
         }
         if bound < self.by_age.len() {
             self.by_age.retain(|(seq, task)| is_ready(*task, *seq));
+        }
+        // After a peak the memory comes back, and not for every few tasks.
+        if 4 * bound < self.by_key.capacity() {
+            self.by_key.shrink_to(bound);
+        }
+        if 4 * bound < self.by_age.capacity() {
             self.by_age.shrink_to(bound);
         }
     }
@@ -145,7 +150,22 @@ mod tests {
         }
         assert_eq!(ready.len(), 1);
         assert!(ready.by_key.len() <= STALE + 3 && ready.by_age.len() <= STALE + 3);
+        assert!(ready.by_key.capacity() <= 4 * (STALE + 2));
+        assert!(ready.by_age.capacity() <= 4 * (STALE + 2));
         assert_eq!(ready.best(|_, seq| seq == last - 1).map(|(_, at)| at), Some(task(9_999)));
         assert_eq!(ready.oldest(|_, seq| seq == last - 1).map(|(_, at)| at), Some(task(9_999)));
+    }
+
+    #[test]
+    fn the_memory_of_a_peak_comes_back_as_tasks_start() {
+        let mut ready = Ready::default();
+        let all = 10_000;
+        (0..all).for_each(|seq| ready.push(Key::new(0, 0.0, seq), task(seq as u32)));
+        for started in 0..all {
+            ready.best(|_, seq| seq >= started);
+            ready.left(|_, seq| seq > started);
+        }
+        assert!(ready.by_key.capacity() <= 4 * STALE, "{}", ready.by_key.capacity());
+        assert!(ready.by_age.capacity() <= 4 * STALE, "{}", ready.by_age.capacity());
     }
 }
