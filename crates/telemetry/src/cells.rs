@@ -3,21 +3,14 @@
 //! A locked read-modify-write is what makes a counter slow, also without contention. Whoever owns a cell alone needs
 //! none: it loads, adds and stores.
 //!
-//! ```text
-//! slot:   free --take--> owned by one thread --give--> free      (the mutex of `Slots` carries the hand-over)
-//! index:  free --allocate--> in use --release (cells zeroed)--> free      (the mutex of `Indices` carries it)
-//! ```
-//!
-//! Invariants:
+//! Invariants (who may write when is up to [`slots`](crate::slots) and [`indices`](crate::indices)):
 //! 1. The cells of a slot are written by the thread that took it, and by nobody else while it has it.
 //! 2. A new owner of a slot goes on from the values that the last one left: a hand-over loses nothing.
 //! 3. An index is released only when no handle to it is left, so nobody writes a cell while it is zeroed, and the
 //!    next owner of the index got its handle after that.
 //! 4. The set that threads without a slot share is written by read-modify-write only.
 
-use crate::sync::{
-    AtomicU64, AtomicUsize, CHUNK, CHUNKS, Mutex, OnceLock, Ordering, SLOTS, fence, yield_now,
-};
+use crate::sync::{AtomicU64, CHUNK, CHUNKS, OnceLock, Ordering, SPINS, fence, yield_now};
 
 /// First cell of a histogram: odd while its thread writes.
 const SEQUENCE: usize = 0;
@@ -29,12 +22,16 @@ pub(crate) const BUCKETS: usize = 2;
 /// The cells of one thread, allocated in chunks as they are touched.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    chunks: [OnceLock<Box<[AtomicU64; CHUNK]>>; CHUNKS],
+    chunks: Chunks,
 }
 
+/// Chunks that are made when they are touched.
+type Chunks = [OnceLock<Box<[AtomicU64; CHUNK]>>; CHUNKS];
+
 impl Cells {
-    pub(crate) const fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CHUNKS] }
+    /// From chunks that are empty, which a model cannot make in a constant.
+    pub(crate) const fn new(chunks: Chunks) -> Self {
+        Self { chunks }
     }
 
     /// Adds to a counter whose cells only this thread writes.
@@ -58,6 +55,29 @@ impl Cells {
         // ORDERING: Relaxed; as `add`, and invariant 4 makes it atomic.
         let _ = self.run(index)[0]
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |v| Some(v.saturating_add(n)));
+    }
+
+    /// Adds to a counter of fractions whose cells only this thread writes; such a cell holds the bits of a float.
+    #[inline]
+    pub(crate) fn add_float(&self, index: u32, amount: f64) {
+        let Some(cell) = self.peek(index) else { return self.add_float_first(index, amount) };
+        // ORDERING: Relaxed, both; as `add`.
+        cell.store(plus(cell.load(Ordering::Relaxed), amount), Ordering::Relaxed);
+    }
+
+    /// [`add_float`](Self::add_float) where the chunk may be missing.
+    #[cold]
+    #[inline(never)]
+    fn add_float_first(&self, index: u32, amount: f64) {
+        self.run(index);
+        self.add_float(index, amount);
+    }
+
+    /// Adds to a counter of fractions in the set that many threads write.
+    pub(crate) fn add_float_shared(&self, index: u32, amount: f64) {
+        // ORDERING: Relaxed; as `add_shared`.
+        let _ = self.run(index)[0]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some(plus(bits, amount)));
     }
 
     /// What this thread added to a counter.
@@ -143,7 +163,7 @@ impl Cells {
             }
             // A writer may have lost its CPU in the middle: let it go on.
             tries += 1;
-            if tries.is_multiple_of(16) {
+            if tries.is_multiple_of(SPINS) {
                 yield_now();
             }
         }
@@ -177,6 +197,12 @@ impl Cells {
     }
 }
 
+/// The bits of a sum that is never infinite.
+#[inline]
+fn plus(bits: u64, amount: f64) -> u64 {
+    (f64::from_bits(bits) + amount).min(f64::MAX).to_bits()
+}
+
 /// Adds one observation to the cells of a histogram; their sequence is odd.
 #[inline]
 fn write(run: &[AtomicU64], bucket: usize, value: f64) {
@@ -194,112 +220,4 @@ fn write(run: &[AtomicU64], bucket: usize, value: f64) {
 fn new_chunk() -> Box<[AtomicU64; CHUNK]> {
     let cells: Box<[AtomicU64]> = (0..CHUNK).map(|_| AtomicU64::new(0)).collect();
     cells.try_into().expect("as many cells as a chunk has")
-}
-
-/// Which thread owns which set of cells.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    free: Mutex<Vec<usize>>,
-    sets: [OnceLock<Box<Cells>>; SLOTS],
-    /// Sets below this number exist.
-    high: AtomicUsize,
-    /// How often a slot came back: a thread that found none looks again when this has changed.
-    returned: AtomicUsize,
-}
-
-impl Slots {
-    /// From parts at zero, which a model cannot make in a constant.
-    pub(crate) const fn new(
-        free: Mutex<Vec<usize>>,
-        high: AtomicUsize,
-        returned: AtomicUsize,
-    ) -> Self {
-        Self { free, sets: [const { OnceLock::new() }; SLOTS], high, returned }
-    }
-
-    /// A slot for the calling thread, unless all are owned.
-    pub(crate) fn take(&self) -> Option<usize> {
-        let mut free = self.free.lock().expect("nothing panics while the lock is held");
-        if let Some(slot) = free.pop() {
-            return Some(slot);
-        }
-        // ORDERING: Relaxed; written under the lock that we hold.
-        let slot = self.high.load(Ordering::Relaxed);
-        if slot == SLOTS {
-            return None;
-        }
-        self.sets[slot].get_or_init(|| Box::new(Cells::new()));
-        // ORDERING: Release; pairs with the Acquire in `sets`, which expects the set to exist.
-        self.high.store(slot + 1, Ordering::Release);
-        Some(slot)
-    }
-
-    /// Gives a slot back; its next owner goes on from its values.
-    pub(crate) fn give(&self, slot: usize) {
-        self.free.lock().expect("nothing panics while the lock is held").push(slot);
-        // ORDERING: Relaxed; a hint, `take` decides under the lock.
-        self.returned.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn returned(&self) -> usize {
-        // ORDERING: Relaxed; a hint, see `give`.
-        self.returned.load(Ordering::Relaxed)
-    }
-
-    /// The cells of a slot that was taken once.
-    pub(crate) fn set(&self, slot: usize) -> &Cells {
-        self.sets[slot].get().expect("`take` made it")
-    }
-
-    /// The cells of every slot that was ever taken.
-    #[inline]
-    pub(crate) fn sets(&self) -> impl Iterator<Item = &Cells> {
-        // ORDERING: Acquire; pairs with the Release in `take`.
-        self.sets[..self.high.load(Ordering::Acquire)]
-            .iter()
-            .filter_map(|set| set.get().map(|cells| &**cells))
-    }
-}
-
-/// Which indices are free.
-#[derive(Debug, Default)]
-pub(crate) struct Indices {
-    next: u32,
-    /// Released runs: their width and where they start.
-    free: Vec<(u32, Vec<u32>)>,
-}
-
-impl Indices {
-    pub(crate) const fn new() -> Self {
-        Self { next: 0, free: Vec::new() }
-    }
-
-    /// A run of `width` cells that lies within one chunk; `None` when all are in use.
-    pub(crate) fn allocate(&mut self, width: u32) -> Option<u32> {
-        if let Some(start) = self.list(width).pop() {
-            return Some(start);
-        }
-        let rest = CHUNK as u32 - self.next % CHUNK as u32;
-        if rest < width {
-            // What is left of the chunk serves counters.
-            let (from, to) = (self.next, self.next + rest);
-            self.list(1).extend(from..to);
-            self.next = to;
-        }
-        let end = self.next + width;
-        (end as usize <= CHUNK * CHUNKS).then(|| std::mem::replace(&mut self.next, end))
-    }
-
-    /// Takes a run back whose cells are zero.
-    pub(crate) fn release(&mut self, start: u32, width: u32) {
-        self.list(width).push(start);
-    }
-
-    fn list(&mut self, width: u32) -> &mut Vec<u32> {
-        let at = self.free.iter().position(|(w, _)| *w == width).unwrap_or_else(|| {
-            self.free.push((width, Vec::new()));
-            self.free.len() - 1
-        });
-        &mut self.free[at].1
-    }
 }

@@ -1,9 +1,15 @@
 //! A number that only grows.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::thread::LocalKey;
 
 use crate::exemplar::{self, ExemplarError};
-use crate::series::{CounterCell, Handle, Series};
+use crate::family::{Heads, Writer};
+use crate::local;
+use crate::series::{Handle, Series};
+use crate::snapshot::Value;
+use crate::storage::Storage;
+use crate::store::Seen;
 
 /// A number that only grows; clones count together.
 ///
@@ -26,8 +32,8 @@ pub struct Counter {
 }
 
 impl Counter {
-    pub(crate) fn new(series: Arc<Series<CounterCell>>) -> Self {
-        Self { series: Handle::new(series) }
+    pub(crate) fn new(series: Handle<CounterCell>) -> Self {
+        Self { series }
     }
 
     /// Adds one.
@@ -51,11 +57,64 @@ impl Counter {
     /// A label name cannot be used or comes twice, a value has a quote, or the labels are too long. `n` is added all the same.
     pub fn inc_with_exemplar(&self, n: u64, labels: &[(&str, &str)]) -> Result<(), ExemplarError> {
         self.inc_by(n);
-        exemplar::keep(self.series.value.index(), labels, n as f64)
+        exemplar::keep(self.series.value.0, labels, n as f64)
     }
 
     /// The count so far; what this thread counted, and what others did before they told this thread, is in it.
     pub fn value(&self) -> u64 {
         self.series.value.get()
+    }
+}
+
+/// Where a counter counts: one cell in each thread.
+#[derive(Debug)]
+pub(crate) struct CounterCell(u32);
+
+impl CounterCell {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        local::add(self.0, n);
+    }
+
+    #[inline]
+    fn get(&self) -> u64 {
+        local::total(self.0)
+    }
+}
+
+impl Storage for CounterCell {
+    type Spec = ();
+
+    fn make((): &()) -> Option<Self> {
+        local::allocate(1).map(Self)
+    }
+
+    fn version(&self) -> u64 {
+        self.get()
+    }
+
+    fn read(&self) -> Value {
+        Value::Counter(self.get() as f64)
+    }
+
+    #[inline]
+    fn write(series: &Series<Self>, heads: &Heads, to: &mut Writer<'_>) {
+        to.whole(heads, &series.labels, series.value.get(), series.value.0);
+        to.created(heads, series);
+    }
+
+    fn invalid((): &()) -> u64 {
+        0
+    }
+
+    fn seen() -> &'static LocalKey<RefCell<Vec<Seen<Self>>>> {
+        thread_local!(static SEEN: RefCell<Vec<Seen<CounterCell>>> = const { RefCell::new(Vec::new()) });
+        &SEEN
+    }
+}
+
+impl Drop for CounterCell {
+    fn drop(&mut self) {
+        local::release(self.0, 1);
     }
 }

@@ -1,21 +1,23 @@
 //! A metric before it is registered.
 
+mod callbacks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buckets::Buckets;
-use crate::callback::Callback;
-use crate::counter::Counter;
+use crate::counter::{Counter, CounterCell};
 use crate::error::RegisterError;
-use crate::family::{Data, Family};
-use crate::gauge::Gauge;
+use crate::family::{Family, Members, Shape};
+use crate::float_counter::{FloatCell, FloatCounter};
+use crate::gauge::{Gauge, GaugeCell};
 use crate::histogram::{Histogram, HistogramCells, HistogramSpec};
 use crate::kind::Kind;
 use crate::name;
 use crate::registry::Registry;
-use crate::series::{CounterCell, GaugeCell};
+use crate::storage::Storage;
 use crate::store::{Limits, Store};
-use crate::vec::{CounterVec, GaugeVec, HistogramVec};
+use crate::vec::{CounterVec, FloatCounterVec, GaugeVec, HistogramVec};
 
 /// A metric before it is registered, by the last call of the chain; from [`Registry::define`].
 ///
@@ -86,8 +88,16 @@ impl<'r> Definition<'r> {
     ///
     /// The name or unit cannot be used, or a metric has the name.
     pub fn counter(self) -> Result<Counter, RegisterError> {
-        let store = self.counters(&[])?;
-        Ok(store.with(&[], |series| Counter::new(Arc::clone(series))))
+        Ok(Counter::new(self.counters([])?.handle(&[])))
+    }
+
+    /// Registers a counter that grows by fractions too.
+    ///
+    /// # Errors
+    ///
+    /// As [`counter`](Self::counter).
+    pub fn float_counter(self) -> Result<FloatCounter, RegisterError> {
+        Ok(FloatCounter::new(self.float_counters([])?.handle(&[])))
     }
 
     /// Registers a gauge.
@@ -96,8 +106,7 @@ impl<'r> Definition<'r> {
     ///
     /// The name or unit cannot be used, or a metric has the name.
     pub fn gauge(self) -> Result<Gauge, RegisterError> {
-        let store = self.gauges(&[])?;
-        Ok(store.with(&[], |series| Gauge::new(Arc::clone(series))))
+        Ok(Gauge::new(self.gauges([])?.handle(&[])))
     }
 
     /// Registers a histogram.
@@ -106,8 +115,7 @@ impl<'r> Definition<'r> {
     ///
     /// The name, unit or bounds cannot be used, or a metric has one of the names that a histogram writes.
     pub fn histogram(self, buckets: impl Into<Buckets>) -> Result<Histogram, RegisterError> {
-        let store = self.histograms(&[], buckets.into())?;
-        Ok(store.with(&[], |series| Histogram::new(Arc::clone(series))))
+        Ok(Histogram::new(self.histograms([], &buckets.into())?.handle(&[])))
     }
 
     /// Registers counters that are told apart by labels.
@@ -119,7 +127,19 @@ impl<'r> Definition<'r> {
         self,
         labels: [&str; N],
     ) -> Result<CounterVec<N>, RegisterError> {
-        self.counters(&labels).map(CounterVec::new)
+        self.counters(labels).map(CounterVec::new)
+    }
+
+    /// Registers counters that grow by fractions too and are told apart by labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`counter`](Self::counter), or a label cannot be used.
+    pub fn float_counter_vec<const N: usize>(
+        self,
+        labels: [&str; N],
+    ) -> Result<FloatCounterVec<N>, RegisterError> {
+        self.float_counters(labels).map(FloatCounterVec::new)
     }
 
     /// Registers gauges that are told apart by labels.
@@ -131,7 +151,7 @@ impl<'r> Definition<'r> {
         self,
         labels: [&str; N],
     ) -> Result<GaugeVec<N>, RegisterError> {
-        self.gauges(&labels).map(GaugeVec::new)
+        self.gauges(labels).map(GaugeVec::new)
     }
 
     /// Registers histograms that are told apart by labels.
@@ -144,140 +164,78 @@ impl<'r> Definition<'r> {
         labels: [&str; N],
         buckets: impl Into<Buckets>,
     ) -> Result<HistogramVec<N>, RegisterError> {
-        self.histograms(&labels, buckets.into()).map(HistogramVec::new)
+        self.histograms(labels, &buckets.into()).map(HistogramVec::new)
     }
 
-    /// Registers a counter whose value is asked for at each reading.
-    ///
-    /// It never goes down: a lower reading than before, or one that is no number, changes nothing. Where the callback
-    /// panics, the reading is left out, and `telemetry_callback_panics_total` counts it.
-    ///
-    /// # Errors
-    ///
-    /// As [`counter`](Self::counter); a metric that is there is never the same, `or_existing` or not.
-    pub fn counter_fn(
+    fn counters<const N: usize>(
         self,
-        read: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Result<(), RegisterError> {
-        self.callback(Kind::Counter, Box::new(read))
+        labels: [&str; N],
+    ) -> Result<Arc<Store<CounterCell>>, RegisterError> {
+        self.store(Shape::new(Kind::Counter, &labels, Vec::new()), ())
     }
 
-    /// Registers a gauge whose value is asked for at each reading; no lock is held meanwhile.
-    ///
-    /// Where the callback panics, the reading is left out, and `telemetry_callback_panics_total` counts it.
-    ///
-    /// ```
-    /// # let registry = tidegate_telemetry::Registry::new();
-    /// let started = std::time::Instant::now();
-    /// registry.define("up_seconds", "Time since the start.").gauge_fn(move || started.elapsed().as_secs_f64())?;
-    /// assert!(registry.value("up_seconds").is_some_and(|seconds| seconds >= 0.0));
-    /// # Ok::<(), tidegate_telemetry::RegisterError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`gauge`](Self::gauge); a metric that is there is never the same, `or_existing` or not.
-    pub fn gauge_fn(
+    fn float_counters<const N: usize>(
         self,
-        read: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Result<(), RegisterError> {
-        self.callback(Kind::Gauge, Box::new(read))
+        labels: [&str; N],
+    ) -> Result<Arc<Store<FloatCell>>, RegisterError> {
+        self.store(Shape::new(Kind::Counter, &labels, Vec::new()), Arc::default())
     }
 
-    fn counters(self, labels: &[&str]) -> Result<Arc<Store<CounterCell>>, RegisterError> {
-        self.check(Kind::Counter, labels)?;
-        let make = || {
-            Some(Data::Counter(Arc::new(Store::new(
-                owned(labels),
-                self.braces(),
-                (),
-                self.limits,
-            )?)))
-        };
-        match &self.register(Kind::Counter, labels, make)?.data {
-            Data::Counter(store) => Ok(Arc::clone(store)),
-            Data::Gauge(_) | Data::Histogram(_) | Data::Callback(_) => Err(self.differs("kind")),
-        }
-    }
-
-    fn gauges(self, labels: &[&str]) -> Result<Arc<Store<GaugeCell>>, RegisterError> {
-        self.check(Kind::Gauge, labels)?;
-        let make = || {
-            Some(Data::Gauge(Arc::new(Store::new(owned(labels), self.braces(), (), self.limits)?)))
-        };
-        match &self.register(Kind::Gauge, labels, make)?.data {
-            Data::Gauge(store) => Ok(Arc::clone(store)),
-            Data::Counter(_) | Data::Histogram(_) | Data::Callback(_) => Err(self.differs("kind")),
-        }
-    }
-
-    fn histograms(
+    fn gauges<const N: usize>(
         self,
-        labels: &[&str],
-        buckets: Buckets,
+        labels: [&str; N],
+    ) -> Result<Arc<Store<GaugeCell>>, RegisterError> {
+        self.store(Shape::new(Kind::Gauge, &labels, Vec::new()), ())
+    }
+
+    fn histograms<const N: usize>(
+        self,
+        labels: [&str; N],
+        buckets: &Buckets,
     ) -> Result<Arc<Store<HistogramCells>>, RegisterError> {
-        self.check(Kind::Histogram, labels)?;
         let refused = |reason| RegisterError::Bounds { metric: self.name.clone(), reason };
-        let spec = Arc::new(HistogramSpec::new(buckets.checked().map_err(refused)?));
-        let make = || {
-            let store = Store::new(owned(labels), self.braces(), Arc::clone(&spec), self.limits)?;
-            Some(Data::Histogram(Arc::new(store)))
-        };
-        match &self.register(Kind::Histogram, labels, make)?.data {
-            Data::Histogram(store) if store.spec().bounds == spec.bounds => Ok(Arc::clone(store)),
-            Data::Histogram(_) => Err(self.differs("list of bounds")),
-            Data::Counter(_) | Data::Gauge(_) | Data::Callback(_) => Err(self.differs("kind")),
-        }
+        let bounds = buckets.checked().map_err(refused)?;
+        let spec = Arc::new(HistogramSpec::new(bounds.clone()));
+        self.store(Shape::new(Kind::Histogram, &labels, bounds), spec)
     }
 
-    fn callback(
-        mut self,
-        kind: Kind,
-        read: Box<dyn Fn() -> f64 + Send + Sync>,
-    ) -> Result<(), RegisterError> {
-        self.reuse = false;
-        self.check(kind, &[])?;
-        let braces = self.braces();
-        self.register(kind, &[], || Some(Data::Callback(Arc::new(Callback::new(read, braces)))))?;
-        Ok(())
+    /// Registers a metric whose series are kept here.
+    fn store<M: Storage>(
+        self,
+        shape: Shape,
+        spec: M::Spec,
+    ) -> Result<Arc<Store<M>>, RegisterError> {
+        let (labels, braces, limits) = (shape.labels.clone(), self.braces(), self.limits);
+        let family = self.register(shape, || {
+            let store: Store<M> = Store::new(labels, braces, spec, limits)?;
+            Some(Arc::new(store))
+        })?;
+        let store = Arc::clone(&family.members).into_any().downcast();
+        store.map_err(|_| RegisterError::Differs { metric: family.name.clone(), what: "kind" })
     }
 
-    fn check(&self, kind: Kind, labels: &[&str]) -> Result<(), RegisterError> {
-        name::check_metric(&self.name, kind)?;
-        name::check_labels(&self.name, kind, self.registry.constant(), labels)?;
-        self.unit.as_ref().map_or(Ok(()), |unit| name::check_unit(&self.name, kind, unit))
-    }
-
+    /// Checks the metric and adds it to the registry, or finds the one that is there.
     fn register(
-        &self,
-        kind: Kind,
-        labels: &[&str],
-        make: impl FnOnce() -> Option<Data>,
+        self,
+        shape: Shape,
+        make: impl FnOnce() -> Option<Arc<dyn Members>>,
     ) -> Result<Arc<Family>, RegisterError> {
-        let constant = Arc::clone(self.registry.constant());
-        let make = || {
-            let (name, help) = (self.name.clone(), self.help.clone());
-            Some(Family::new(name, help, self.unit.as_deref(), kind, constant, make()?))
-        };
-        let family = self.registry.add(&self.name, kind, self.reuse, make)?;
-        if family.kind != kind {
-            Err(self.differs("kind"))
-        } else if family.labels() != labels {
-            Err(self.differs("list of labels"))
-        } else {
-            Ok(family)
+        let Self { registry, name, help, unit, reuse, .. } = self;
+        let constant = registry.constant();
+        let labels: Vec<&str> = shape.labels.iter().map(String::as_str).collect();
+        name::check_metric(&name, shape.kind)?;
+        name::check_labels(&name, shape.kind, constant, &labels)?;
+        if let Some(unit) = &unit {
+            name::check_unit(&name, shape.kind, unit)?;
         }
+        registry.add(&name, &shape, reuse, || {
+            let (name, shape) = (name.clone(), shape.clone());
+            Some(Family::new(name, help, unit.as_deref(), shape, Arc::clone(constant), make()?))
+        })
     }
 
+    /// Whether a series has braces though it has no labels of its own.
     fn braces(&self) -> bool {
         !self.registry.constant().is_empty()
     }
-
-    fn differs(&self, what: &'static str) -> RegisterError {
-        RegisterError::Differs { metric: self.name.clone(), what }
-    }
-}
-
-fn owned(labels: &[&str]) -> Vec<String> {
-    labels.iter().map(|label| (*label).to_owned()).collect()
 }

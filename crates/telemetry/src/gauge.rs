@@ -1,8 +1,14 @@
 //! A number that goes up and down.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
 
-use crate::series::{GaugeCell, Handle, Series};
+use crate::family::{Heads, Writer};
+use crate::series::{Handle, Series};
+use crate::snapshot::Value;
+use crate::storage::Storage;
+use crate::store::Seen;
 
 /// A number that goes up and down; clones share it.
 ///
@@ -29,8 +35,8 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    pub(crate) fn new(series: Arc<Series<GaugeCell>>) -> Self {
-        Self { series: Handle::new(series) }
+    pub(crate) fn new(series: Handle<GaugeCell>) -> Self {
+        Self { series }
     }
 
     /// Sets the value; costs one plain store.
@@ -80,5 +86,61 @@ pub struct Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.gauge.dec();
+    }
+}
+
+/// The value of a gauge, as the bits of a float.
+#[derive(Debug, Default)]
+pub(crate) struct GaugeCell(AtomicU64);
+
+impl GaugeCell {
+    #[inline]
+    pub(crate) fn set(&self, value: f64) {
+        // ORDERING: Relaxed; a gauge tells nothing about other memory.
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, delta: f64) {
+        // ORDERING: Relaxed, both; as `set`.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+            Some((f64::from_bits(bits) + delta).to_bits())
+        });
+    }
+
+    #[inline]
+    fn get(&self) -> f64 {
+        // ORDERING: Relaxed; as `set`.
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Storage for GaugeCell {
+    type Spec = ();
+
+    fn make((): &()) -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn version(&self) -> u64 {
+        self.get().to_bits()
+    }
+
+    fn read(&self) -> Value {
+        Value::Gauge(self.get())
+    }
+
+    #[inline]
+    fn write(series: &Series<Self>, heads: &Heads, to: &mut Writer<'_>) {
+        to.line(heads, &series.labels, series.value.get());
+    }
+
+    fn invalid((): &()) -> u64 {
+        0
+    }
+
+    fn seen() -> &'static LocalKey<RefCell<Vec<Seen<Self>>>> {
+        thread_local!(static SEEN: RefCell<Vec<Seen<GaugeCell>>> = const { RefCell::new(Vec::new()) });
+        &SEEN
     }
 }

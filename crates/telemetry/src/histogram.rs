@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::buckets::MAX_BOUNDS;
 use crate::exemplar::{self, ExemplarError};
+use crate::family::{Heads, Writer};
 use crate::local;
-use crate::series::{Handle, Series, Storage};
-use crate::snapshot::HistogramSnapshot;
+use crate::series::{Handle, Series};
+use crate::snapshot::{HistogramSnapshot, Value};
+use crate::storage::Storage;
 use crate::store::Seen;
 
 /// Counts observations in buckets, with their sum; clones count together.
@@ -36,8 +38,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    pub(crate) fn new(series: Arc<Series<HistogramCells>>) -> Self {
-        Self { series: Handle::new(series) }
+    pub(crate) fn new(series: Handle<HistogramCells>) -> Self {
+        Self { series }
     }
 
     /// Counts `value` in the first bucket whose bound is not below it.
@@ -134,11 +136,6 @@ impl HistogramSpec {
         Self { bounds, padded, invalid: AtomicU64::new(0) }
     }
 
-    pub(crate) fn invalid(&self) -> u64 {
-        // ORDERING: Relaxed; a count.
-        self.invalid.load(Ordering::Relaxed)
-    }
-
     /// Cells of one series, and one bucket more than bounds.
     fn width(&self) -> u32 {
         local::histogram_width(self.bounds.len() + 1)
@@ -191,6 +188,21 @@ impl Storage for HistogramCells {
         self.snapshot().count()
     }
 
+    fn read(&self) -> Value {
+        Value::Histogram(self.snapshot())
+    }
+
+    #[inline]
+    fn write(series: &Series<Self>, heads: &Heads, to: &mut Writer<'_>) {
+        to.histogram(heads, series);
+        to.created(heads, series);
+    }
+
+    fn invalid(spec: &Self::Spec) -> u64 {
+        // ORDERING: Relaxed; a count.
+        spec.invalid.load(Ordering::Relaxed)
+    }
+
     fn seen() -> &'static LocalKey<RefCell<Vec<Seen<Self>>>> {
         thread_local!(static SEEN: RefCell<Vec<Seen<HistogramCells>>> = const { RefCell::new(Vec::new()) });
         &SEEN
@@ -214,7 +226,7 @@ impl HistogramCells {
     }
 
     /// Reads the count of each bucket into `buffers`; returns the counts and the sum.
-    pub(crate) fn read<'b>(&self, buffers: &'b mut Buffers) -> (&'b [u64], f64) {
+    pub(crate) fn observed<'b>(&self, buffers: &'b mut Buffers) -> (&'b [u64], f64) {
         let buckets = self.spec.bounds.len() + 1;
         let (scratch, counts) = (&mut buffers.scratch[..buckets], &mut buffers.counts[..buckets]);
         let sum = local::observed(self.start, scratch, counts);

@@ -4,11 +4,14 @@
 //! | you want | use |
 //! |---|---|
 //! | count what happens | [`Counter`], [`CounterVec`] |
+//! | add up seconds, or anything in fractions | [`FloatCounter`], [`FloatCounterVec`] |
 //! | show how much there is | [`Gauge`], [`GaugeVec`] |
 //! | distributions, quantiles | [`Histogram`], [`HistogramVec`], [`HistogramSnapshot::quantile`] |
 //! | a trace beside a bucket | [`Histogram::observe_with_exemplar`] |
 //! | memory, CPU, file descriptors of the process | [`register_process_metrics`] |
 //! | a value computed when it is read | [`Definition::gauge_fn`], [`Definition::counter_fn`] |
+//! | one for each queue, disk or worker there is at that time | [`Definition::gauge_vec_fn`], [`Definition::counter_vec_fn`] |
+//! | a part of the program to have names or labels of its own | [`Registry::with_prefix`], [`Registry::with_label`] |
 //! | to read a metric back, to steer by it | [`Registry::value`], [`Registry::snapshot`] |
 //! | the text that a server scrapes | [`Registry::render`], [`Registry::encode`] |
 //! | `/metrics`, `/healthz`, `/readyz` | the module `http`, with the feature `http` |
@@ -28,6 +31,7 @@
 //! threads and an allocator.
 #![forbid(unsafe_code)]
 
+mod bank;
 mod buckets;
 mod callback;
 mod cells;
@@ -36,12 +40,15 @@ mod definition;
 mod error;
 mod exemplar;
 mod family;
+mod float_counter;
 mod format;
 mod gauge;
 mod hash;
 mod histogram;
+mod hold;
 #[cfg(feature = "http")]
 pub mod http;
+mod indices;
 mod kind;
 mod labels;
 mod local;
@@ -51,17 +58,21 @@ mod process;
 mod registry;
 mod report;
 mod series;
+mod slots;
 mod snapshot;
+mod storage;
 mod store;
 mod sync;
 mod table;
 mod vec;
 
 pub use buckets::Buckets;
+pub use callback::Readings;
 pub use counter::Counter;
 pub use definition::Definition;
 pub use error::RegisterError;
 pub use exemplar::ExemplarError;
+pub use float_counter::FloatCounter;
 pub use format::Format;
 pub use gauge::{Gauge, Tracked};
 pub use histogram::{Histogram, Timer};
@@ -69,4 +80,9 @@ pub use kind::Kind;
 pub use process::register_process_metrics;
 pub use registry::{Builder, Registry};
 pub use snapshot::{FamilySnapshot, HistogramSnapshot, SeriesSnapshot, Snapshot, Value};
-pub use vec::{CounterVec, GaugeVec, HistogramVec};
+pub use vec::{CounterVec, FloatCounterVec, GaugeVec, HistogramVec};
+
+/// The example of the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,17 +1,22 @@
-//! The calling thread's cells, and the process-wide tables behind them.
+//! The calling thread's cells, and the process-wide bank behind them.
 //!
 //! A thread takes a slot with its first count and gives it back when it ends. Without one (more than
 //! [`SLOTS`](crate::sync::SLOTS) threads count, or the thread's locals are being destroyed) it counts in a shared set.
 
 use std::cell::{Cell, OnceCell};
 
-use crate::cells::{BUCKETS, Cells, Indices, Slots};
+use crate::bank::Bank;
+use crate::cells::{BUCKETS, Cells};
 use crate::exemplar;
-use crate::sync::{AtomicUsize, Mutex};
+use crate::indices::Indices;
+use crate::slots::Slots;
+use crate::sync::{AtomicUsize, Mutex, empty};
 
-static SLOTS: Slots = Slots::new(Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
-static SHARED: Cells = Cells::new();
-static INDICES: Mutex<Indices> = Mutex::new(Indices::new());
+static BANK: Bank = Bank::new(
+    Slots::new(Mutex::new(Vec::new()), empty(), AtomicUsize::new(0), AtomicUsize::new(0)),
+    Cells::new(empty()),
+    Mutex::new(Indices::new()),
+);
 
 thread_local! {
     static MINE: Cell<Option<&'static Cells>> = const { Cell::new(None) };
@@ -30,7 +35,7 @@ impl Drop for Lease {
         // What the thread counts from here on (in destructors of other locals) goes to the shared set.
         MINE.set(None);
         if let Some(slot) = self.slot.get() {
-            SLOTS.give(*slot);
+            BANK.slots.give(*slot);
         }
     }
 }
@@ -39,16 +44,16 @@ impl Drop for Lease {
 fn first_use() -> Option<&'static Cells> {
     LEASE
         .try_with(|lease| {
-            let returned = SLOTS.returned();
+            let returned = BANK.slots.returned();
             if lease.refused_at.get() == Some(returned) {
                 return None;
             }
-            let Some(slot) = SLOTS.take() else {
+            let Some(slot) = BANK.slots.take() else {
                 lease.refused_at.set(Some(returned));
                 return None;
             };
             lease.slot.set(slot).expect("a thread with a slot does not come here");
-            MINE.set(Some(SLOTS.set(slot)));
+            MINE.set(Some(BANK.slots.set(slot)));
             MINE.get()
         })
         .ok()
@@ -57,14 +62,13 @@ fn first_use() -> Option<&'static Cells> {
 
 /// Reserves `width` cells, all zero; `None` when the process has no more.
 pub(crate) fn allocate(width: u32) -> Option<u32> {
-    INDICES.lock().expect("nothing panics while the lock is held").allocate(width)
+    BANK.allocate(width)
 }
 
 /// Returns cells to which no handle is left.
 pub(crate) fn release(start: u32, width: u32) {
     exemplar::forget(start, width);
-    SLOTS.sets().chain([&SHARED]).for_each(|cells| cells.clear(start, width));
-    INDICES.lock().expect("nothing panics while the lock is held").release(start, width);
+    BANK.release(start, width);
 }
 
 /// Adds to a counter.
@@ -81,14 +85,38 @@ pub(crate) fn add(index: u32, n: u64) {
 fn add_first(index: u32, n: u64) {
     match first_use() {
         Some(cells) => cells.add(index, n),
-        None => SHARED.add_shared(index, n),
+        None => BANK.shared.add_shared(index, n),
     }
 }
 
-/// The total of a counter; two readings one after the other never go down.
+/// The total of a counter.
 #[inline]
 pub(crate) fn total(index: u32) -> u64 {
-    SLOTS.sets().fold(SHARED.get(index), |total, cells| total.saturating_add(cells.get(index)))
+    BANK.total(index)
+}
+
+/// Adds to a counter of fractions.
+#[inline]
+pub(crate) fn add_float(index: u32, amount: f64) {
+    match MINE.get() {
+        Some(cells) => cells.add_float(index, amount),
+        None => add_float_first(index, amount),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn add_float_first(index: u32, amount: f64) {
+    match first_use() {
+        Some(cells) => cells.add_float(index, amount),
+        None => BANK.shared.add_float_shared(index, amount),
+    }
+}
+
+/// The total of a counter of fractions.
+#[inline]
+pub(crate) fn float_total(index: u32) -> f64 {
+    BANK.float_total(index)
 }
 
 /// Records an observation of a histogram.
@@ -105,14 +133,13 @@ pub(crate) fn record(start: u32, bucket: usize, value: f64) {
 fn record_first(start: u32, bucket: usize, value: f64) {
     match first_use() {
         Some(cells) => cells.record(start, bucket, value),
-        None => SHARED.record_shared(start, bucket, value),
+        None => BANK.shared.record_shared(start, bucket, value),
     }
 }
 
 /// Puts the observations in each bucket into `counts` and returns their sum.
 pub(crate) fn observed(start: u32, scratch: &mut [u64], counts: &mut [u64]) -> f64 {
-    counts.fill(0);
-    SLOTS.sets().chain([&SHARED]).map(|cells| cells.snapshot(start, scratch, counts)).sum()
+    BANK.observed(start, scratch, counts)
 }
 
 /// The cell of a bucket of the histogram that begins at `start`.

@@ -20,17 +20,17 @@ pub(crate) struct Report {
 const PANICS: Report = Report {
     name: "telemetry_callback_panics_total",
     help: "Readings that are missing because the callback of a metric panicked.",
-    of: Family::panics,
+    of: |family| family.members.panics(),
 };
 const INVALID: Report = Report {
     name: "telemetry_invalid_observations_total",
-    help: "Observations that were left out because they were not finite numbers.",
-    of: Family::invalid_observations,
+    help: "Values that were left out: not finite, or negative for a counter.",
+    of: |family| family.members.invalid(),
 };
 pub(crate) const OVERFLOW: Report = Report {
     name: "telemetry_overflow_total",
-    help: "Look-ups that ended in the overflow series because a metric had as many series as it may have.",
-    of: Family::overflowed,
+    help: "How often a label set shared the overflow series, or was left out, because the metric had as many as it may.",
+    of: |family| family.members.overflowed(),
 };
 const ALL: [Report; 3] = [PANICS, INVALID, OVERFLOW];
 
@@ -38,12 +38,7 @@ const ALL: [Report; 3] = [PANICS, INVALID, OVERFLOW];
 pub(crate) const NAMES: [&str; 3] = [PANICS.name, INVALID.name, OVERFLOW.name];
 
 /// Appends the reports.
-pub(crate) fn write(
-    families: &[Arc<Family>],
-    constant: &[(String, String)],
-    format: Format,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn write(families: &[Arc<Family>], format: Format, out: &mut Vec<u8>) {
     for report in ALL {
         let mut begun = false;
         for family in families {
@@ -64,7 +59,7 @@ pub(crate) fn write(
             }
             out.extend_from_slice(report.name.as_bytes());
             out.push(b'{');
-            for (name, value) in constant {
+            for (name, value) in family.constant.iter() {
                 write_label(out, name, value);
                 out.push(b',');
             }
@@ -76,10 +71,7 @@ pub(crate) fn write(
 }
 
 /// The reports as data.
-pub(crate) fn snapshots(
-    families: &[Arc<Family>],
-    constant: &[(String, String)],
-) -> Vec<FamilySnapshot> {
+pub(crate) fn snapshots(families: &[Arc<Family>]) -> Vec<FamilySnapshot> {
     let mut all = Vec::new();
     for report in ALL {
         let said =
@@ -87,7 +79,7 @@ pub(crate) fn snapshots(
         let series: Vec<_> = said
             .map(|(family, n)| {
                 let own = ("metric".to_owned(), family.name.clone());
-                let labels = constant.iter().cloned().chain([own]).collect();
+                let labels = family.constant.iter().cloned().chain([own]).collect();
                 SeriesSnapshot { labels, value: Value::Counter(n as f64) }
             })
             .collect();

@@ -11,14 +11,21 @@
 //!    miss says nothing: it is repeated on the current table.
 //! 3. Values past the limit share the overflow series, whose labels no other series can have.
 
-use std::collections::HashMap;
+mod idle;
+mod seen;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
+
+use idle::Idle;
+use seen::IDS;
+pub(crate) use seen::Seen;
 
 use crate::hash::Hasher;
 use crate::labels::Labels;
-use crate::series::{Series, Storage};
+use crate::series::{Handle, Series};
+use crate::storage::Storage;
 use crate::table::{MAX_SERIES, Table};
 
 /// The value of every label of the overflow series.
@@ -45,23 +52,12 @@ pub(crate) struct Store<M: Storage> {
     full: AtomicBool,
     overflow: Arc<Series<M>>,
     overflowed: AtomicU64,
-    /// When each series was last seen to have changed.
-    changed: Mutex<HashMap<usize, Seldom<M>>>,
+    idle: Idle<M>,
 }
 
 struct State<M> {
-    table: Arc<Table<M>>,
+    table: Arc<Table<Arc<Series<M>>>>,
     live: usize,
-}
-
-/// A series, its version, and when that was first seen.
-type Seldom<M> = (Arc<Series<M>>, u64, Instant);
-
-/// The table of a store that a thread saw last, at the place of the store's id.
-#[derive(Debug)]
-pub(crate) struct Seen<M> {
-    generation: u64,
-    table: Option<Arc<Table<M>>>,
 }
 
 impl<M: Storage> Store<M> {
@@ -92,13 +88,8 @@ impl<M: Storage> Store<M> {
             full: AtomicBool::new(false),
             overflow,
             overflowed: AtomicU64::new(0),
-            changed: Mutex::new(HashMap::new()),
+            idle: Idle::new(),
         })
-    }
-
-    /// Names of the labels.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
     }
 
     pub(crate) fn spec(&self) -> &M::Spec {
@@ -116,13 +107,9 @@ impl<M: Storage> Store<M> {
         let mut usage = Some(usage);
         let quick = M::seen().try_with(|seen| {
             let seen = seen.try_borrow().ok()?;
-            let mine = seen.get(self.id)?;
             // ORDERING: Relaxed; an old table only costs the slow way (invariant 2).
-            if mine.generation != self.generation.load(Ordering::Relaxed) {
-                return None;
-            }
-            let series =
-                mine.table.as_ref()?.find(hash, |series| series.labels.are(&self.names, values))?;
+            let table = seen.get(self.id)?.table(self.generation.load(Ordering::Relaxed))?;
+            let series = table.find(hash, |series| series.is(&self.names, values))?;
             usage.take().map(|usage| usage(series))
         });
         if let Ok(Some(result)) = quick {
@@ -132,9 +119,19 @@ impl<M: Storage> Store<M> {
         usage(&self.find_or_make(hash, values))
     }
 
+    /// A handle to the series with these values, which is made when there is none.
+    pub(crate) fn handle<const N: usize>(&self, values: &[&str; N]) -> Handle<M> {
+        loop {
+            // One that was removed between being found and being taken would never be read: look again.
+            if let (handle, true) = self.with(values, Handle::new) {
+                return handle;
+            }
+        }
+    }
+
     #[cold]
     fn find_or_make(&self, hash: u64, values: &[&str]) -> Arc<Series<M>> {
-        let is = |series: &Series<M>| series.labels.are(&self.names, values);
+        let is = |series: &Arc<Series<M>>| series.is(&self.names, values);
         if let Some(series) = self.current().find(hash, is) {
             return Arc::clone(series);
         }
@@ -179,10 +176,8 @@ impl<M: Storage> Store<M> {
     /// The series with these values, if it is there.
     pub(crate) fn get(&self, values: &[&str]) -> Option<Arc<Series<M>>> {
         let hash = self.hasher.hash(values);
-        let found = self
-            .table()
-            .find(hash, |series| series.labels.are(&self.names, values))
-            .map(Arc::clone);
+        let found =
+            self.table().find(hash, |series| series.is(&self.names, values)).map(Arc::clone);
         found.or_else(|| self.overflow().filter(|series| series.labels.are(&self.names, values)))
     }
 
@@ -190,17 +185,17 @@ impl<M: Storage> Store<M> {
     pub(crate) fn remove(&self, values: &[&str]) -> bool {
         let hash = self.hasher.hash(values);
         let mut state = self.state.write().expect("nothing panics while the lock is held");
-        let found =
-            state.table.find(hash, |series| series.labels.are(&self.names, values)).map(Arc::clone);
+        let found = state.table.find(hash, |series| series.is(&self.names, values)).map(Arc::clone);
         let Some(series) = found else { return false };
-        self.drop_series(&mut state, &series);
+        series.hold.remove();
+        self.forget_one(&mut state);
         true
     }
 
     /// Removes every series.
     pub(crate) fn clear(&self) {
         let mut state = self.state.write().expect("nothing panics while the lock is held");
-        state.table.iter().for_each(|series| series.remove());
+        state.table.iter().for_each(|series| series.hold.remove());
         state.live = 0;
         // ORDERING: Relaxed; a hint, see `find_or_make`.
         self.full.store(false, Ordering::Relaxed);
@@ -210,35 +205,24 @@ impl<M: Storage> Store<M> {
     /// Removes series that nobody holds and whose value has been the same for the family's idle time.
     pub(crate) fn expire(&self, now: Instant) {
         let Some(idle) = self.limits.idle else { return };
-        let mut changed = self.changed.lock().expect("nothing panics while the lock is held");
-        let mut next = HashMap::new();
-        let mut expired = Vec::new();
-        for series in self.table().iter() {
-            let key = Arc::as_ptr(series) as usize;
-            let version = series.value.version();
-            let since = changed
-                .get(&key)
-                .filter(|(_, v, _)| *v == version && !series.is_held())
-                .map_or(now, |(.., at)| *at);
-            if now.saturating_duration_since(since) >= idle && !series.is_held() && !idle.is_zero()
-            {
-                expired.push(Arc::clone(series));
-            } else {
-                next.insert(key, (Arc::clone(series), version, since));
-            }
-        }
-        *changed = next;
-        // LOCK ORDER: `changed`, then `state`.
+        let expired = self.idle.expired(&self.table(), idle, now);
         let mut state = self.state.write().expect("nothing panics while the lock is held");
-        for series in expired.iter().filter(|series| !series.is_removed() && !series.is_held()) {
-            self.drop_series(&mut state, series);
+        for _ in expired.iter().filter(|series| series.hold.remove_unheld()) {
+            self.forget_one(&mut state);
         }
     }
 
     /// Calls `visit` with each series: in the order in which they were made, the overflow series last, if it was used.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Series<M>)) {
         let table = self.table();
-        table.each(|series| visit(series));
+        table.each(
+            |series| series.touch(),
+            |series| {
+                if !series.hold.is_removed() {
+                    visit(series);
+                }
+            },
+        );
         if let Some(overflow) = self.overflow() {
             visit(&overflow);
         }
@@ -249,8 +233,8 @@ impl<M: Storage> Store<M> {
         (self.overflowed() > 0).then(|| Arc::clone(&self.overflow))
     }
 
-    fn drop_series(&self, state: &mut State<M>, series: &Series<M>) {
-        series.remove();
+    /// One series was marked as removed.
+    fn forget_one(&self, state: &mut State<M>) {
         state.live -= 1;
         // ORDERING: Relaxed; a hint, see `find_or_make`.
         self.full.store(false, Ordering::Relaxed);
@@ -262,7 +246,7 @@ impl<M: Storage> Store<M> {
     /// Puts the live series into a new table, with room for more.
     fn rebuild(&self, state: &mut State<M>) {
         let table = Table::new(next_generation(), state.live + state.live / 3 + 1);
-        for series in state.table.iter() {
+        for series in state.table.iter().filter(|series| !series.hold.is_removed()) {
             let values = series.labels.values(&self.names);
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             table.add(self.hasher.hash(&values), Arc::clone(series));
@@ -273,25 +257,15 @@ impl<M: Storage> Store<M> {
         self.generation.store(state.table.generation, Ordering::Relaxed);
     }
 
-    fn table(&self) -> Arc<Table<M>> {
+    fn table(&self) -> Arc<Table<Arc<Series<M>>>> {
         Arc::clone(&self.state.read().expect("nothing panics while the lock is held").table)
     }
 
     /// The current table, remembered for this thread's next look-up.
-    fn current(&self) -> Arc<Table<M>> {
+    fn current(&self) -> Arc<Table<Arc<Series<M>>>> {
         let table = self.table();
         // While the thread's locals are being destroyed there is nothing to remember it in.
-        let _ = M::seen().try_with(|seen| {
-            let mut seen = seen.borrow_mut();
-            if seen.len() <= self.id {
-                seen.resize_with(self.id + 1, || Seen { generation: 0, table: None });
-            }
-            if seen[self.id].generation != table.generation {
-                seen[self.id] =
-                    Seen { generation: table.generation, table: Some(Arc::clone(&table)) };
-                seen.iter_mut().for_each(Seen::let_go);
-            }
-        });
+        let _ = M::seen().try_with(|seen| Seen::keep(&mut seen.borrow_mut(), self.id, &table));
         table
     }
 }
@@ -311,36 +285,6 @@ impl<M: Storage> std::fmt::Debug for Store<M> {
             .field("names", &self.names)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-impl<M> Seen<M> {
-    fn let_go(&mut self) {
-        if self.table.as_ref().is_some_and(|table| table.is_superseded()) {
-            self.table = None;
-            self.generation = 0;
-        }
-    }
-}
-
-/// Small numbers for stores, used again.
-static IDS: Ids = Ids { free: Mutex::new((0, Vec::new())) };
-
-struct Ids {
-    free: Mutex<(usize, Vec<usize>)>,
-}
-
-impl Ids {
-    fn take(&self) -> usize {
-        let mut ids = self.free.lock().expect("nothing panics while the lock is held");
-        ids.1.pop().unwrap_or_else(|| {
-            ids.0 += 1;
-            ids.0 - 1
-        })
-    }
-
-    fn give(&self, id: usize) {
-        self.free.lock().expect("nothing panics while the lock is held").1.push(id);
     }
 }
 

@@ -1,13 +1,11 @@
-//! Series by label values: an open-addressing table that readers search without a lock.
+//! Series by the hash of their label values: an open-addressing table that readers search without a lock.
 //!
-//! Slots are only ever filled; removal marks the series. Growth and the sweeping out of removed series make a new table,
-//! and readers keep the old one until they notice ([`Store`](crate::store::Store)).
+//! Places are only ever filled. Growth and the sweeping out of removed series make a new table, and readers keep the old
+//! one until they notice ([`Store`](crate::store::Store)).
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use crate::series::Series;
+use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, OnceLock, Ordering};
 
 /// Series that are touched together before they are read.
 const TOGETHER: usize = 16;
@@ -15,18 +13,18 @@ const TOGETHER: usize = 16;
 pub(crate) const MAX_SERIES: usize = (1 << 24) - 1;
 
 #[derive(Debug)]
-pub(crate) struct Table<M> {
+pub(crate) struct Table<T> {
     /// Tells this table from every other of the process.
     pub(crate) generation: u64,
     /// A power of two of entries; 0 is empty.
     index: Box<[AtomicU32]>,
     /// In the order in which they were added.
-    series: Box<[OnceLock<Arc<Series<M>>>]>,
+    series: Box<[OnceLock<T>]>,
     len: AtomicUsize,
     superseded: AtomicBool,
 }
 
-impl<M> Table<M> {
+impl<T> Table<T> {
     /// An empty table for `capacity` series.
     pub(crate) fn new(generation: u64, capacity: usize) -> Self {
         let entries = (capacity * 4 / 3 + 1).next_power_of_two();
@@ -43,30 +41,27 @@ impl<M> Table<M> {
         self.len() >= self.series.len().min(MAX_SERIES)
     }
 
-    /// How many series were added, removed ones included.
+    /// How many series were added.
     pub(crate) fn len(&self) -> usize {
-        // ORDERING: Acquire; pairs with the Release in `add`: a series counted here can be read.
-        self.len.load(Ordering::Acquire)
+        // ORDERING: Relaxed; a series that is counted and not seen yet is left out, and who was told of it sees both.
+        self.len.load(Ordering::Relaxed)
     }
 
-    /// The live series with this hash for which `is` holds.
+    /// The series with this hash for which `is` holds. That one is not found means only that it was not added before
+    /// something that this thread knows of.
     #[inline]
-    pub(crate) fn find(
-        &self,
-        hash: u64,
-        is: impl Fn(&Series<M>) -> bool,
-    ) -> Option<&Arc<Series<M>>> {
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<&T> {
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
         loop {
-            // ORDERING: Acquire; pairs with the Release in `add`: the series of a filled entry can be read.
-            let entry = self.index[at].load(Ordering::Acquire);
+            // ORDERING: Relaxed; the cell of the series carries what is in it, and one that is not seen yet is not found.
+            let entry = self.index[at].load(Ordering::Relaxed);
             if entry == 0 {
                 return None;
             }
             if entry >> 24 == tag(hash) {
                 let series = self.get((entry & MAX_SERIES as u32) as usize - 1)?;
-                if is(series) && !series.is_removed() {
+                if is(series) {
                     return Some(series);
                 }
             }
@@ -75,19 +70,18 @@ impl<M> Table<M> {
     }
 
     /// Adds a series; callers take turns, and the table is not full.
-    pub(crate) fn add(&self, hash: u64, series: Arc<Series<M>>) {
-        // ORDERING: Relaxed; only adders write it, and they take turns.
-        let position = self.len.load(Ordering::Relaxed);
+    pub(crate) fn add(&self, hash: u64, series: T) {
+        let position = self.len();
         assert!(self.series[position].set(series).is_ok(), "a position is filled once");
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
-        // ORDERING: Relaxed; as `len`.
+        // ORDERING: Relaxed; only adders write the index, and they take turns.
         while self.index[at].load(Ordering::Relaxed) != 0 {
             at = (at + 1) & mask;
         }
-        // ORDERING: Release, both; pair with the Acquires in `find` and `len`.
-        self.index[at].store(tag(hash) << 24 | (position as u32 + 1), Ordering::Release);
-        self.len.store(position + 1, Ordering::Release);
+        // ORDERING: Relaxed, both; see `find` and `len`.
+        self.index[at].store(tag(hash) << 24 | (position as u32 + 1), Ordering::Relaxed);
+        self.len.store(position + 1, Ordering::Relaxed);
     }
 
     /// Says that nobody needs this table any more.
@@ -101,25 +95,27 @@ impl<M> Table<M> {
         self.superseded.load(Ordering::Relaxed)
     }
 
-    /// Calls `visit` with each live series, in the order in which they were added.
+    /// Calls `visit` with each series, in the order in which they were added.
     ///
-    /// Series lie all over the memory. Touching the next few together lets their cache misses happen at the same time.
-    pub(crate) fn each(&self, mut visit: impl FnMut(&Arc<Series<M>>)) {
+    /// Series lie all over the memory. Touching the next few together, which reads a little of everything that `visit`
+    /// will read, lets their cache misses happen at the same time.
+    pub(crate) fn each(&self, touch: impl Fn(&T) -> usize, visit: impl FnMut(&T)) {
+        let mut visit = visit;
         let len = self.len();
         for from in (0..len).step_by(TOGETHER) {
             let block = || (from..len.min(from + TOGETHER)).filter_map(|i| self.get(i));
-            black_box(block().fold(0, |sum: usize, series| sum.wrapping_add(series.touch())));
-            block().filter(|series| !series.is_removed()).for_each(&mut visit);
+            black_box(block().fold(0, |sum: usize, series| sum.wrapping_add(touch(series))));
+            block().for_each(&mut visit);
         }
     }
 
-    /// Live series, in the order in which they were added.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Series<M>>> {
-        (0..self.len()).filter_map(|i| self.get(i)).filter(|series| !series.is_removed())
+    /// Every series, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        (0..self.len()).filter_map(|i| self.get(i))
     }
 
     #[inline]
-    fn get(&self, position: usize) -> Option<&Arc<Series<M>>> {
+    fn get(&self, position: usize) -> Option<&T> {
         self.series.get(position)?.get()
     }
 }

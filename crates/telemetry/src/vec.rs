@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::counter::Counter;
-use crate::gauge::Gauge;
+use crate::counter::{Counter, CounterCell};
+use crate::float_counter::{FloatCell, FloatCounter};
+use crate::gauge::{Gauge, GaugeCell};
 use crate::histogram::{Histogram, HistogramCells};
-use crate::series::{CounterCell, GaugeCell};
 use crate::store::Store;
 
 /// Counters told apart by `N` label values; clones are the same counters.
@@ -46,7 +46,7 @@ impl<const N: usize> CounterVec<N> {
     ///
     /// It goes on counting when it is removed from the vector, but nobody reads it any more.
     pub fn with(&self, values: [&str; N]) -> Counter {
-        self.store.with(&values, |series| Counter::new(Arc::clone(series)))
+        Counter::new(self.store.handle(&values))
     }
 
     /// Adds one to the counter with these values.
@@ -62,6 +62,49 @@ impl<const N: usize> CounterVec<N> {
     }
 
     /// Removes the counter with these values; whether there was one. The next use makes a new one, at zero.
+    pub fn remove(&self, values: [&str; N]) -> bool {
+        self.store.remove(&values)
+    }
+
+    /// Removes every counter.
+    pub fn clear(&self) {
+        self.store.clear();
+    }
+}
+
+/// Counters of fractions told apart by `N` label values; see [`CounterVec`] for what all vectors have in common.
+///
+/// ```
+/// use tidegate_telemetry::Registry;
+///
+/// let registry = Registry::new();
+/// let busy = registry.float_counter_vec("busy_seconds_total", "Time spent working, by agent.", ["agent"])?;
+/// busy.inc_by(["gpu"], 0.25);
+/// assert_eq!(registry.value_of("busy_seconds_total", &[("agent", "gpu")]), Some(0.25));
+/// # Ok::<(), tidegate_telemetry::RegisterError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FloatCounterVec<const N: usize> {
+    store: Arc<Store<FloatCell>>,
+}
+
+impl<const N: usize> FloatCounterVec<N> {
+    pub(crate) fn new(store: Arc<Store<FloatCell>>) -> Self {
+        Self { store }
+    }
+
+    /// The counter with these values, made when there is none.
+    pub fn with(&self, values: [&str; N]) -> FloatCounter {
+        FloatCounter::new(self.store.handle(&values))
+    }
+
+    /// Adds `amount` to the counter with these values; see [`FloatCounter::inc_by`] for amounts that are left out.
+    #[inline]
+    pub fn inc_by(&self, values: [&str; N], amount: f64) {
+        self.store.with(&values, |series| series.value.add(amount));
+    }
+
+    /// Removes the counter with these values; whether there was one.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.store.remove(&values)
     }
@@ -95,7 +138,7 @@ impl<const N: usize> GaugeVec<N> {
 
     /// The gauge with these values, made when there is none.
     pub fn with(&self, values: [&str; N]) -> Gauge {
-        self.store.with(&values, |series| Gauge::new(Arc::clone(series)))
+        Gauge::new(self.store.handle(&values))
     }
 
     /// Sets the gauge with these values.
@@ -144,7 +187,7 @@ impl<const N: usize> HistogramVec<N> {
 
     /// The histogram with these values, made when there is none.
     pub fn with(&self, values: [&str; N]) -> Histogram {
-        self.store.with(&values, |series| Histogram::new(Arc::clone(series)))
+        Histogram::new(self.store.handle(&values))
     }
 
     /// Counts an observation in the histogram with these values.

@@ -6,10 +6,13 @@ mod random;
 mod strict;
 
 mod anything;
+mod callbacks;
+mod floats;
 #[cfg(feature = "http")]
 mod http;
 mod reading;
 mod refusal;
+mod scopes;
 mod text;
 mod threads;
 mod vectors;

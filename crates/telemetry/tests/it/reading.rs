@@ -1,4 +1,4 @@
-//! Values read back, snapshots, callbacks.
+//! Values read back, snapshots.
 
 use tidegate_telemetry::{Buckets, Format, Registry};
 
@@ -44,45 +44,6 @@ fn what_is_no_number_is_counted_and_left_out() {
             .render(Format::Text)
             .ends_with("telemetry_invalid_observations_total{metric=\"wait\"} 3\n")
     );
-}
-
-#[test]
-fn a_callback_that_panics_costs_only_its_own_reading() {
-    let registry = Registry::new();
-    registry.define("bad", "x").gauge_fn(|| panic!("from a test")).unwrap();
-    registry.define("good", "x").gauge_fn(|| 2.0).unwrap();
-    let text = registry.render(Format::Text);
-    assert_eq!(
-        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(),
-        ["good 2", "telemetry_callback_panics_total{metric=\"bad\"} 1"],
-    );
-    assert_eq!(registry.value("bad"), None);
-}
-
-#[test]
-fn a_callback_may_use_the_registry() {
-    let registry = Registry::new();
-    let inside = registry.clone();
-    let read = move || {
-        inside
-            .define("made_inside", "x")
-            .or_existing()
-            .gauge()
-            .map_or(-1.0, |gauge| gauge.value() + 1.0)
-    };
-    registry.define("outer", "x").gauge_fn(read).unwrap();
-    assert!(registry.render(Format::Text).contains("outer 1\n"));
-    assert_eq!(registry.value("made_inside"), Some(0.0));
-}
-
-#[test]
-fn a_counter_callback_never_goes_down() {
-    let registry = Registry::new();
-    let readings = std::sync::Mutex::new(vec![f64::NAN, 3.0, -1.0, 5.0, 2.0]);
-    let read = move || readings.lock().unwrap().pop().unwrap_or(0.0);
-    registry.define("c_total", "x").counter_fn(read).unwrap();
-    let seen: Vec<f64> = (0..5).map(|_| registry.value("c_total").unwrap()).collect();
-    assert_eq!(seen, [2.0, 5.0, 5.0, 5.0, 5.0]);
 }
 
 #[test]
