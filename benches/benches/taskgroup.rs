@@ -12,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use tidegate_benches::Suite;
 use tidegate_taskgroup::TaskGroup;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ const TASKS: u64 = 100_000;
 const SLEEPERS: u64 = 10_000;
 
 fn main() {
+    keep_the_heap();
     let mut suite = Suite::from_args("taskgroup");
     for (name, runtime) in [("2-workers", workers()), ("current-thread", current_thread())] {
         spawn_and_wait(&mut suite, name, &runtime);
@@ -30,6 +31,24 @@ fn main() {
     memory(&mut suite, &current_thread());
     suite.finish();
 }
+
+/// Starts this program anew with glibc told to keep what is freed. By default it gives the top of the heap back after each
+/// round, or does not, as chance has it; and then the page faults of the next round are a third of all its time.
+#[cfg(unix)]
+fn keep_the_heap() {
+    use std::os::unix::process::CommandExt as _;
+
+    const TRIM: &str = "MALLOC_TRIM_THRESHOLD_";
+    if std::env::var_os(TRIM).is_none() {
+        let itself = std::env::current_exe().expect("the path of this program");
+        let mut again = std::process::Command::new(itself);
+        again.args(std::env::args_os().skip(1)).env(TRIM, "4294967296");
+        panic!("cannot start anew: {}", again.env("MALLOC_TOP_PAD_", "67108864").exec());
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_the_heap() {}
 
 fn workers() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
@@ -64,6 +83,21 @@ async fn group(n: u64) {
         group.spawn(trivial()).expect("open");
     }
     assert_eq!(group.wait().await.expect("none failed").len() as u64, n);
+}
+
+/// What nobody can go below on tokio: tasks that only count themselves out.
+async fn bare(n: u64) {
+    let gone = Arc::new((AtomicU64::new(0), Notify::new()));
+    for _ in 0..n {
+        let gone = Arc::clone(&gone);
+        tokio::spawn(async move {
+            trivial().await.expect("no error");
+            if gone.0.fetch_add(1, Ordering::AcqRel) + 1 == n {
+                gone.1.notify_one();
+            }
+        });
+    }
+    gone.1.notified().await;
 }
 
 async fn join_set(n: u64) {
@@ -117,6 +151,7 @@ fn spawn_and_wait(suite: &mut Suite, name: &str, runtime: &Runtime) {
         .peer("JoinSet", |n| within(runtime, timed(join_set(n))))
         .peer("TaskTracker", |n| within(runtime, timed(tracker(n))))
         .peer("TaskTracker+token+select", |n| within(runtime, timed(tracker_token_select(n))))
+        .peer("tokio::spawn+counter", |n| within(runtime, timed(bare(n))))
         .at_most_of("JoinSet", 0.70)
         .at_most_of("TaskTracker", 1.10)
         .run();

@@ -129,7 +129,9 @@ impl<'s> Group<'s> {
                 break;
             }
             for turn in 0..count {
-                let at = (round + turn) % count;
+                // There and back, so that nobody always comes after the same one and finds the heap as that one left it.
+                let step = if round % 2 == 0 { turn } else { count - turn };
+                let at = (round / 2 + step) % count;
                 let took = (self.contenders[at].1)(operations[at]);
                 let done = operations[at] as f64 * self.items as f64;
                 rounds_ns[at].push(took.as_secs_f64() * 1e9 / done);

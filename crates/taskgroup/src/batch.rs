@@ -23,6 +23,7 @@ impl Leaving {
     const LATER: Self = Self { tasks: 0, cancelled: 0 };
 
     /// One task, by itself.
+    #[inline]
     pub fn alone(cancelled: bool) -> Self {
         Self { tasks: 1, cancelled: u32::from(cancelled) }
     }

@@ -186,6 +186,7 @@ thread_local! {
 pub(crate) struct Inside(usize);
 
 impl Inside {
+    #[inline]
     pub(crate) fn enter(group: usize) -> Self {
         Self(INSIDE.replace(group))
     }
@@ -197,6 +198,7 @@ impl Inside {
 }
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
         INSIDE.set(self.0);
     }

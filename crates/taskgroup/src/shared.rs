@@ -212,10 +212,16 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         drop_quietly(after.surplus);
     }
 
+    #[inline]
     fn leave(&self, tasks: u32) {
-        if self.tally.leave(tasks).live() != 0 {
-            return;
+        if self.tally.leave(tasks).live() == 0 {
+            self.fell_silent();
         }
+    }
+
+    /// The last who lived is gone.
+    #[inline(never)]
+    fn fell_silent(&self) {
         self.waiters.wake_all();
         if self.settings.streaming {
             let reader = self.ledger.lock().reader();

@@ -87,10 +87,16 @@ impl Slots {
     }
 
     /// The task is over, `cancelled` or not; takes it out if it parked. Gives who leaves the group's counts by that.
+    #[inline]
     pub fn leave(&self, slot: Slot, cancelled: bool) -> Leaving {
         if slot == Slot::NONE || slot == Slot::QUEUED {
-            return Leaving::alone(cancelled);
+            Leaving::alone(cancelled)
+        } else {
+            self.unpark(slot, cancelled)
         }
+    }
+
+    fn unpark(&self, slot: Slot, cancelled: bool) -> Leaving {
         let (shard, at) = (&self.shards[(slot.0 % SHARDS) as usize], slot.0 / SHARDS);
         let batch = |batches: &[Batch]| batches[at as usize / BATCH].leave(cancelled);
         if let Some(batches) = shard.batches.get() {
@@ -108,6 +114,7 @@ impl Slots {
     }
 
     /// Whether tasks are to end at their next poll.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         // ORDERING: Acquire; pairs with the Release in `close`, so that a task that is forced finds the cancellation too. One
         // that reads `false` too late parks, and finds its shard closed or is woken by the closing.

@@ -26,6 +26,7 @@ pub struct Seen(u64);
 
 impl Seen {
     /// Tasks that were admitted and have not left.
+    #[inline]
     pub fn live(self) -> usize {
         ((self.0 / LIVE) & LIVE_BITS) as usize
     }
@@ -36,15 +37,18 @@ impl Seen {
     }
 
     /// Whether nothing is admitted any more because the group was waited for or dropped.
+    #[inline]
     pub fn is_closed(self) -> bool {
         self.0 & CLOSED != 0
     }
 
     /// Whether the group was cancelled.
+    #[inline]
     pub fn is_cancelled(self) -> bool {
         self.0 & CANCELLED != 0
     }
 
+    #[inline]
     fn refusal(self) -> Option<Refused> {
         match self {
             seen if seen.is_closed() => Some(Refused::Closed),
@@ -64,6 +68,7 @@ pub enum Who {
 }
 
 impl Who {
+    #[inline]
     fn step(self) -> u64 {
         match self {
             Self::Task => ADMITTED + LIVE,
@@ -89,6 +94,7 @@ impl Tally {
     }
 
     /// The word now.
+    #[inline]
     pub fn seen(&self) -> Seen {
         // ORDERING: Acquire; pairs with the release half of `leave` and `raise`. With Relaxed this could fail:
         //   child: result = 7; tally.leave()    owner: if tally.seen().live() == 0 { assert_eq!(result, 7) }
@@ -99,6 +105,7 @@ impl Tally {
     ///
     /// # Errors
     /// When the group is closed or cancelled.
+    #[inline]
     pub fn enter(&self, who: Who) -> Result<Seen, Refused> {
         self.enter_if(who, |_| true).map(|seen| seen.expect("no condition was set"))
     }
@@ -111,6 +118,7 @@ impl Tally {
         self.enter_if(who, |seen| seen.live() != 0)
     }
 
+    #[inline]
     fn enter_if(
         &self,
         who: Who,
@@ -134,6 +142,7 @@ impl Tally {
     }
 
     /// So many who were admitted or held are gone; gives what is left.
+    #[inline]
     pub fn leave(&self, tasks: u32) -> Seen {
         let step = LIVE * u64::from(tasks);
         // ORDERING: AcqRel; Release pairs with the Acquire in `seen` and `close_if_empty`: whoever reads 0 sees all that
@@ -173,6 +182,7 @@ impl Tally {
         Seen(self.0.fetch_or(flag, Ordering::AcqRel))
     }
 
+    #[inline]
     fn exchange(&self, seen: Seen, next: u64) -> Result<(), Seen> {
         // ORDERING: AcqRel on success; Acquire pairs with the Release in `leave`, since a close by this exchange ends the
         // wait; the release half keeps the chain of those who left before unbroken. Acquire on failure for the next look.
