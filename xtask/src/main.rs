@@ -23,6 +23,8 @@ usage: cargo xtask COMMAND
        [--only NAME] [--details]          over time into target/laws
   metg [--rounds N] [--full] [--json] [FILTER]   how short tasks may be before half, and a tenth, of the machine is lost,
                                           beside a JoinSet loop; and how near tasks that wait come to the ideal
+  claims [--rounds N] [--json] [FILTER]   what other orchestrators claim of themselves, on work of the same shape: one after
+                                          another, ours, and the ideal; a claim that is missed although possible fails
   makespan [--stg DIR] [--psplib DIR]     how far the scheduler's order is from the best known, over public task graphs in
            [--wfinstances DIR] [--json]   virtual time; above 0.7 % on STG, 5 % on j30 or 11 % on j120 of PSPLIB fails";
 
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
         ["peers", rest @ ..] => peers::peers(rest),
         ["instructions", rest @ ..] => instructions::instructions(rest),
         ["laws", rest @ ..] => measure::measure("laws", "limiter", rest),
-        ["metg", rest @ ..] => measure::measure("metg", "workflow", rest),
+        ["metg", rest @ ..] => measure::measure("metg", "engine", rest),
+        ["claims", rest @ ..] => measure::measure("claims", "engine", rest),
         ["makespan", rest @ ..] => measure::measure("makespan", "makespan", rest),
         ["--help" | "-h" | "help"] => {
             shell::say(USAGE);

@@ -1,4 +1,4 @@
-//! The measuring programs of the benches: `cargo xtask laws`, `cargo xtask makespan`.
+//! The measuring programs of the benches: `cargo xtask laws`, `cargo xtask makespan` and the like.
 
 use crate::shell::{self, cargo};
 

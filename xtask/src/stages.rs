@@ -135,6 +135,21 @@ fn tests() -> Result<(), String> {
         "--lib",
         "--bin",
         "laws",
+    ]))?;
+    // So have the programs that measure the engine.
+    shell::run(&mut cargo(&[
+        "test",
+        "--locked",
+        "--package",
+        "tidegate-benches",
+        "--features",
+        "makespan",
+        "--bin",
+        "metg",
+        "--bin",
+        "makespan",
+        "--bin",
+        "claims",
     ]))
 }
 

@@ -3,16 +3,16 @@
 /// One measured run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point {
-    /// Wall time × workers ÷ tasks, in microseconds.
+    /// The kernel's length on a quiet machine over the efficiency, in microseconds: there, wall time × workers ÷ tasks.
     pub(crate) granularity_us: f64,
-    /// The time that the kernels alone need on all workers, over the wall time.
+    /// The time that the kernels alone need on all workers, over the wall time, both on the machine as it was.
     pub(crate) efficiency: f64,
 }
 
 impl Point {
-    pub(crate) fn new(kernel_us: f64, tasks: usize, workers: usize, wall_us: f64) -> Self {
-        let granularity_us = wall_us * workers as f64 / tasks as f64;
-        Self { granularity_us, efficiency: kernel_us / granularity_us }
+    pub(crate) fn new(kernel_us: f64, alone_us: f64, wall_us: f64) -> Self {
+        let efficiency = alone_us / wall_us;
+        Self { granularity_us: kernel_us / efficiency, efficiency }
     }
 }
 
@@ -48,8 +48,13 @@ mod tests {
     #[test]
     fn efficiency_is_kernel_time_over_granularity() {
         // 100 tasks of 8 µs on 2 workers need 400 µs; they took 500.
-        let point = Point::new(8.0, 100, 2, 500.0);
+        let point = Point::new(8.0, 400.0, 500.0);
         assert_eq!(point, Point { granularity_us: 10.0, efficiency: 0.8 });
+    }
+
+    #[test]
+    fn a_machine_that_is_half_as_fast_changes_nothing() {
+        assert_eq!(Point::new(8.0, 400.0, 500.0), Point::new(8.0, 800.0, 1000.0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The work of a task: so many turns of a generator, which no processor can shorten and no compiler can leave out.
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// How long a turn takes when every worker turns.
@@ -26,6 +27,26 @@ impl Kernel {
             times.fold(0.0, f64::max)
         });
         Self { ns_a_turn }
+    }
+
+    /// What bare threads need for the kernels of `tasks` tasks, each an equal share: the ideal, measured beside the
+    /// contenders, so that whatever else the machine does slows all of them alike.
+    pub(crate) fn alone(workers: usize, tasks: usize, turns: u64) -> Duration {
+        let barrier = Barrier::new(workers);
+        let each = tasks.div_ceil(workers);
+        let share = || {
+            barrier.wait();
+            let start = Instant::now();
+            (0..each as u64).for_each(|seed| {
+                turn(turns, seed);
+            });
+            start.elapsed()
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(share)).collect();
+            let times = threads.into_iter().map(|thread| thread.join().expect("it only counts"));
+            times.max().unwrap_or_default()
+        })
     }
 
     /// The turns that take `length`.

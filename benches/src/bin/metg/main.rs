@@ -2,11 +2,11 @@
 //! Bench (Slaughter et al., "Task Bench: A Parameterized Benchmark for Evaluating Parallel Runtime Performance", 2020) of the
 //! orchestrator and of a hand-written `JoinSet` loop, in the same rounds.
 //!
-//! `cargo run --release -p tidegate-benches --features workflow --bin metg -- [--rounds N] [--full] [--json] [FILTER]`
+//! `cargo run --release -p tidegate-benches --features engine --bin metg -- [--rounds N] [--full] [--json] [FILTER]`
 //!
 //! A one-dimensional stencil, two wide and a thousand steps, sixteen wide and two hundred. Its kernel is halved from 25 ms;
-//! granularity is wall time × workers ÷ tasks, efficiency the kernels' share of it; the best of the rounds counts, and the
-//! crossing of 50 % and of 90 % is found by a straight line in the logarithms. Building the graph is part of the time. The
+//! efficiency is what bare threads need for the kernels over the wall time, both measured in each round, so that a busy machine
+//! slows both; granularity is the kernel's length over the efficiency. The best of the rounds counts, and the crossing of 50 % and of 90 % is found by a straight line in the logarithms. Building the graph is part of the time. The
 //! longest kernels run fewer steps, so that a run takes about half a second: `--full` runs them all (minutes). At the end,
 //! tasks that wait 1 ms, 256 at once, beside the ideal.
 
@@ -105,9 +105,10 @@ fn compare(
         let fitting = 0.5 * WORKERS as f64 / (length.as_secs_f64() * width as f64);
         let steps = if options.full { steps } else { steps.min((fitting as usize).max(10)) };
         let stencil = Stencil { width, steps, turns: kernel.turns(length) };
-        let mut best = [f64::INFINITY; 2];
+        let mut best = [f64::INFINITY; 3];
         for _ in 0..options.rounds {
             let took = [
+                Kernel::alone(WORKERS, stencil.tasks(), stencil.turns),
                 within(runtime, async move {
                     let orchestrator = Orchestrator::builder().limit(64).build();
                     stencil::ours(&orchestrator.expect("the settings are sound"), stencil).await
@@ -118,9 +119,10 @@ fn compare(
                 *best = best.min(took.as_secs_f64() * 1e6);
             }
         }
-        for (curve, wall_us) in curves.iter_mut().zip(best) {
+        let [alone_us, walls @ ..] = best;
+        for (curve, wall_us) in curves.iter_mut().zip(walls) {
             let kernel_us = length.as_secs_f64() * 1e6;
-            curve.push(Point::new(kernel_us, stencil.tasks(), WORKERS, wall_us));
+            curve.push(Point::new(kernel_us, alone_us, wall_us));
         }
         length /= 2;
     }

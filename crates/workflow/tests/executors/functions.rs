@@ -18,8 +18,8 @@ pub(crate) type Counts = BTreeMap<String, u32>;
 
 pub(crate) const FETCH: Named<String, Page> = Named::new("fetch");
 pub(crate) const COUNT: Named<Arc<Page>, Counts> = Named::new("count");
-pub(crate) const MERGE: Named<(Vec<Arc<Counts>>, Option<Arc<Page>>), (Counts, bool)> =
-    Named::new("merge");
+type All = (Vec<Arc<Counts>>, Option<Arc<Page>>);
+pub(crate) const MERGE: Named<All, (Counts, bool)> = Named::new("merge");
 pub(crate) const FLAKY: Named<u32, String> = Named::new("flaky");
 pub(crate) const REFUSE: Named<(), Page> = Named::new("refuse");
 pub(crate) const PANIC: Named<(), ()> = Named::new("panic");
@@ -66,9 +66,7 @@ async fn count(page: Arc<Page>) -> Result<Counts, TaskError> {
     Ok(counts)
 }
 
-async fn merge(
-    (counts, extra): (Vec<Arc<Counts>>, Option<Arc<Page>>),
-) -> Result<(Counts, bool), TaskError> {
+async fn merge((counts, extra): All) -> Result<(Counts, bool), TaskError> {
     let mut all = Counts::new();
     for (word, count) in counts.iter().flat_map(|counts| counts.iter()) {
         *all.entry(word.clone()).or_default() += count;
