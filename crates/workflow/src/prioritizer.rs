@@ -21,7 +21,8 @@ pub struct Facts {
 }
 
 /// Puts a number on a task when it becomes ready; the highest starts first, and among equals the one that came first. It
-/// replaces the default order: by priority, then by the longest way to the end.
+/// replaces the default order: by priority, then by the longest way to the end after the task, with 0.6 of its own length, then
+/// by how many tasks need it.
 ///
 /// Whatever the numbers are, every 64th start is the turn of the task that has been ready the longest. A prioritizer that
 /// panics, or answers with NaN, has put 0 on the task. It is asked while the engine does nothing else: it must not wait. Any `FnMut(&Facts) -> f64` is one.

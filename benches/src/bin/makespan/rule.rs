@@ -3,7 +3,7 @@
 /// A rule of priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// The longest way to the end first, with exact estimates: what the orchestrator does by itself.
+    /// The longest way to the end first, from 0.4 of the task on, with exact estimates: what the orchestrator does by itself.
     CriticalPath,
     /// The same with estimates that are off by a log-normal factor of σ = 0.5.
     Noisy,

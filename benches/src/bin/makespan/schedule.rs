@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tidegate_workflow::{Graph, Orchestrator, Task, TaskError};
+use tidegate_workflow::{Facts, Graph, Orchestrator, Task, TaskError};
 
 use crate::instance::Instance;
 use crate::rule::{Lot, Rule};
@@ -20,6 +20,9 @@ pub(crate) fn makespan(instance: &Instance, rule: Rule, seed: u64) -> f64 {
         let mut builder = Orchestrator::builder().limit(instance.processors);
         for (at, capacity) in instance.capacities.iter().enumerate() {
             builder = builder.resource(resource(at), *capacity);
+        }
+        if rule == Rule::Fifo {
+            builder = builder.prioritizer(|_: &Facts| 0.0);
         }
         let orchestrator = builder.build().expect("the settings are sound");
         let finished = orchestrator.run(graph).await.expect("it runs");

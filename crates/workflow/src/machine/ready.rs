@@ -7,28 +7,38 @@ use super::TaskRef;
 /// How many entries of tasks that are not ready any more are kept before they are thrown out.
 const STALE: usize = 64;
 
-/// Priority, then score, then who came first.
+/// More dependents than this make no difference.
+pub(super) const MOST_DEPENDENTS: usize = u16::MAX as usize;
+
+/// How many bits tell arrivals apart.
+const ARRIVALS: u32 = 48;
+
+/// Priority, then score, then dependents, then who came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     priority: i32,
     /// In an order of its bits that is the order of the numbers.
     score: u32,
-    /// Counted down, so that a larger key is an earlier arrival.
-    arrival: u64,
+    /// The dependents, and below them the arrival, counted down, so that a larger key is an earlier one.
+    rest: u64,
 }
 
 impl Key {
-    pub(super) fn new(priority: i32, score: f32, seq: u64) -> Self {
+    pub(super) fn new(priority: i32, score: f32, dependents: usize, seq: u64) -> Self {
         let bits = score.to_bits();
         // IEEE 754: positive numbers compare as their bits, negative ones the other way round.
         let score = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
-        Self { priority, score, arrival: u64::MAX - seq }
+        let dependents = dependents.min(MOST_DEPENDENTS) as u64;
+        Self { priority, score, rest: dependents << ARRIVALS | (LAST - seq) }
     }
 
     pub(super) fn seq(self) -> u64 {
-        u64::MAX - self.arrival
+        LAST - (self.rest & LAST)
     }
 }
+
+/// The last arrival that can be told from others: at a million a second, after nine years.
+const LAST: u64 = (1 << ARRIVALS) - 1;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
@@ -126,16 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_order_by_priority_then_score_then_arrival() {
+    fn keys_order_by_priority_then_score_then_dependents_then_arrival() {
         let mut keys = [
-            Key::new(0, 1.0, 4),
-            Key::new(0, 1.0, 3),
-            Key::new(1, -5.0, 9),
-            Key::new(0, -1.0, 0),
-            Key::new(0, f32::INFINITY, 8),
+            Key::new(0, 1.0, 0, 4),
+            Key::new(0, 1.0, 0, 3),
+            Key::new(0, 1.0, 2, 5),
+            Key::new(0, 1.0, 1, 2),
+            Key::new(1, -5.0, 0, 9),
+            Key::new(0, -1.0, 0, 0),
+            Key::new(0, f32::INFINITY, 0, 8),
         ];
         keys.sort();
-        assert_eq!(keys.map(Key::seq), [0, 4, 3, 8, 9]);
+        assert_eq!(keys.map(Key::seq), [0, 4, 3, 2, 5, 8, 9]);
     }
 
     #[test]
@@ -143,7 +155,7 @@ mod tests {
         let mut ready = Ready::default();
         let last = 10_000;
         for seq in 0..last {
-            ready.push(Key::new(0, 0.0, seq), task(seq as u32));
+            ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32));
             if seq > 0 {
                 ready.left(|_, seq_of| seq_of == seq);
             }
@@ -160,7 +172,7 @@ mod tests {
     fn the_memory_of_a_peak_comes_back_as_tasks_start() {
         let mut ready = Ready::default();
         let all = 10_000;
-        (0..all).for_each(|seq| ready.push(Key::new(0, 0.0, seq), task(seq as u32)));
+        (0..all).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
         for started in 0..all {
             ready.best(|_, seq| seq >= started);
             ready.left(|_, seq| seq > started);
