@@ -370,7 +370,7 @@ fn status(outcome: &Outcome, record: &mut Record) -> Status {
             Status::Skipped
         }
         // No task of a file has a condition of the engine's.
-        Outcome::Cancelled | Outcome::Declined => {
+        Outcome::Cancelled | Outcome::Declined | Outcome::Unknown => {
             record.failure.get_or_insert_with(Failure::cancelled);
             Status::Cancelled
         }

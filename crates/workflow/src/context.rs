@@ -23,6 +23,8 @@ pub struct Context(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) id: Arc<str>,
     pub(crate) attempt: u32,
+    /// How often the task had succeeded when it was to run again.
+    generation: u32,
     pub(crate) inputs: Box<[(Arc<str>, Option<Output>)]>,
     pub(crate) run: Run,
     /// Made when somebody asks: most tasks end before anybody does.
@@ -102,13 +104,14 @@ impl fmt::Debug for Context {
 impl Context {
     pub(crate) fn new(
         id: Arc<str>,
-        attempt: u32,
+        (attempt, generation): (u32, u32),
         inputs: Box<[(Arc<str>, Option<Output>)]>,
         run: Run,
     ) -> Self {
         Self(Arc::new(Shared {
             id,
             attempt,
+            generation,
             inputs,
             run,
             token: OnceLock::new(),
@@ -129,6 +132,24 @@ impl Context {
         self.0.attempt
     }
 
+    /// The same for every attempt of this task, and for no other task of any orchestrator: with it, an effect outside happens
+    /// once, however often the task is tried, if the other side asks for such a key. In a run with a journal it is the same in
+    /// every process, and another when the task is run [again](crate::journal::History::again) after it had succeeded. It is
+    /// fit for a header or an environment variable: letters, digits and `-._~%/`.
+    pub fn idempotency_key(&self) -> String {
+        let Shared { id, generation, run, .. } = &*self.0;
+        let mut key = match &run.name {
+            Some(name) => escaped(name),
+            None => format!("{:016x}-{}", run.link.instance, run.id.0),
+        };
+        key.push('/');
+        key.push_str(&escaped(id));
+        if *generation > 0 {
+            key.push_str(&format!("/{generation}"));
+        }
+        key
+    }
+
     /// Cancelled when the attempt is to stop: by its time-out, by a cancellation, or because the run failed. An attempt that
     /// has not ended after its grace period is dropped.
     pub fn token(&self) -> &CancellationToken {
@@ -143,12 +164,6 @@ impl Context {
     /// The run it belongs to, to submit further tasks.
     pub fn run(&self) -> &Run {
         &self.0.run
-    }
-
-    /// The same for every attempt of this task, and for no other task of any orchestrator: with it, an effect outside happens
-    /// once, however often the task is tried, if the other side asks for such a key.
-    pub fn idempotency_key(&self) -> String {
-        format!("{:016x}-{}/{}", self.0.run.link.instance, self.0.run.id.0, self.0.id)
     }
 
     pub(crate) fn shared_id(&self) -> Arc<str> {
@@ -198,6 +213,20 @@ impl Context {
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
     }
+}
+
+/// Percent-encoded, but for what RFC 3986 leaves as it is.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// Why an input cannot be read.

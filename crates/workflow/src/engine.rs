@@ -7,9 +7,12 @@
 mod agents;
 mod attempt;
 mod combine;
+mod keep;
+mod keeper;
 mod link;
 mod live;
 mod runners;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,15 +23,19 @@ use tokio::sync::{oneshot, watch};
 use crate::durations::Durations;
 use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::{Graph, Slot};
+use crate::journal::CommitError;
 use crate::machine::{
     Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
 };
 use crate::metrics::Metrics;
-use crate::run::{Finished, Run, Status, SubmitError, Waiting};
-use crate::task::{Body, Extras, Task};
+use crate::run::{Finished, Run, Status, Stopped, SubmitError, Waiting};
+use crate::task::{Body, Extras, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
 use attempt::{Ended, Job};
+use keep::Kept;
+use keeper::Held;
+pub(crate) use keeper::Keeper;
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
@@ -41,6 +48,7 @@ pub(crate) enum Command {
     Start {
         run: RunId,
         graph: Box<Graph>,
+        keeper: Option<Box<Keeper>>,
         done: Done,
     },
     Submit {
@@ -86,6 +94,12 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Observed>,
     },
     Ended(Ended),
+    /// A run's journal is so far on the disk.
+    Committed {
+        run: RunId,
+        commit: u64,
+        result: Result<(), CommitError>,
+    },
 }
 
 /// What is the user's and of no use any more. Its destructors run when the engine has been let go of.
@@ -109,7 +123,7 @@ impl Waste {
 #[derive(Debug)]
 pub(crate) enum Done {
     /// The owner of a graph's run.
-    Owner(oneshot::Sender<Finished>),
+    Owner(oneshot::Sender<Result<Finished, Stopped>>),
     /// Nobody in particular: a task of `go`, whose failure is kept for `wait`.
     Service,
 }
@@ -149,6 +163,7 @@ pub(crate) struct Engine {
     /// Empty between turns; its memory serves them all.
     actions: Vec<Action>,
     waste: Vec<Waste>,
+    kept: Kept,
 }
 
 impl Engine {
@@ -179,6 +194,7 @@ impl Engine {
             is_read: false,
             actions: Vec::new(),
             waste: Vec::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -186,6 +202,9 @@ impl Engine {
     pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) {
         let mut actions = std::mem::take(&mut self.actions);
         self.is_read = self.shared.events.is_read();
+        if !self.kept.is_empty() {
+            self.keep_ends(commands, now, &mut actions);
+        }
         for command in commands.drain(..) {
             self.obey(command, now, &mut actions);
             // At once, so that the next command finds what this one has brought about.
@@ -194,6 +213,9 @@ impl Engine {
         self.machine.tick(now, &mut actions);
         self.machine.admit(now, &mut actions);
         self.perform_all(&mut actions, now);
+        if !self.kept.is_empty() {
+            self.keep_rest(now, &mut actions);
+        }
         self.runners.push(&mut self.jobs);
         self.shared.events.tell(&mut self.told);
         self.publish_load();
@@ -208,17 +230,22 @@ impl Engine {
 
     /// When the next turn is needed even if nothing comes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
-        self.machine.next_due()
+        let due = self.machine.next_due();
+        due.into_iter().chain(self.kept.due()).min()
     }
 
     fn obey(&mut self, command: Command, now: Duration, actions: &mut Vec<Action>) {
         match command {
             Command::Ended(ended) => self.ended(ended, now, actions),
-            Command::Start { run, graph, done } => self.start(run, *graph, done, now, actions),
+            Command::Start { run, graph, keeper, done } => {
+                self.start(run, *graph, keeper, done, now, actions);
+            }
+            Command::Committed { run, commit, result } => {
+                self.committed(run, commit, result, now, actions);
+            }
             Command::Submit { run, task, before, reply } => {
                 let taken = self.submit(run, *task, &before, now, actions);
-                // Whoever asked may have gone; the task is in the run all the same.
-                let _ = reply.send(taken);
+                self.reply(run, taken, reply, now, actions);
             }
             Command::CancelRun(run) => self.machine.cancel_run(run, actions),
             Command::CancelAll => {
@@ -282,6 +309,7 @@ impl Engine {
         &mut self,
         id: RunId,
         graph: Graph,
+        mut keeper: Option<Box<Keeper>>,
         done: Done,
         now: Duration,
         actions: &mut Vec<Action>,
@@ -289,15 +317,39 @@ impl Engine {
         let Graph { places, tasks, fail_fast, timeout, budget, tenant, .. } = graph;
         let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
         let mut run = crate::machine::Run::new(fail_fast, budget);
-        let handle = Run { id, link: Arc::clone(&self.link) };
+        let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
+        let handle = Run { id, link: Arc::clone(&self.link), name };
+        let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
+        let mut restored = restored.unwrap_or_default().into_iter().peekable();
         let mut live = Live::new(handle, tenant, places, done, now);
         let count = tasks.len();
-        for planned in tasks.into_iter().filter_map(Slot::planned) {
+        let mut over = Vec::new();
+        for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {
             let agent = self.agents.id_of(&planned.task, &mut self.machine);
-            run.push(self.spec(&planned.task, planned.needs, agent, tenant));
+            let mut spec = self.spec(&planned.task, planned.needs, agent, tenant);
+            let restored = restored.next_if(|(of, _)| *of == node).map(|(_, restored)| restored);
+            spec.past = restored.as_ref().and_then(|restored| restored.past);
+            run.push(spec);
             live.add(planned.task, agent);
+            if let Some(restored) = restored {
+                over.extend(restored.outcome.is_some().then_some(node));
+                live.restore(node, restored, &mut self.durations, &mut self.waste);
+            }
         }
         self.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
+        let shown = if self.is_read { over } else { Vec::new() };
+        for node in shown {
+            if let Some((task, attempts, outcome)) = live.ended(node) {
+                self.tell(now, || EventKind::TaskRestored { run: id.0, task, attempts, outcome });
+            }
+        }
+        if let Some(mut keeper) = keeper {
+            for (agent, failures, ago) in std::mem::take(&mut keeper.ill) {
+                self.agents.restore(&agent, failures, ago, &mut self.machine, now);
+            }
+            self.kept.add(id);
+            live.keeper = Some(keeper);
+        }
         self.runs.insert(id, live);
         self.machine.submit(id, run, timeout, now, actions);
     }
@@ -325,6 +377,7 @@ impl Engine {
             complexity: extras.map_or(1.0, |extras| extras.complexity),
             cost: extras.map_or(0, |extras| extras.cost),
             policy: Policy { timeout: task.timeout, retry: task.retry },
+            past: None,
         }
     }
 
@@ -336,7 +389,7 @@ impl Engine {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
-        let live = self.runs.get(&run).ok_or(SubmitError::Over)?;
+        let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
@@ -361,20 +414,50 @@ impl Engine {
             }
         }
         let tenant = live.tenant;
+        let restored = live.submitted(&task, &needs)?;
         let agent = self.agents.id_of(&task, &mut self.machine);
-        let spec = self.spec(&task, needs, agent, tenant);
+        let mut spec = self.spec(&task, needs, agent, tenant);
+        spec.past = restored.as_ref().and_then(|restored| restored.past);
         task.needs = Vec::new();
         let id = Arc::clone(&task.id);
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
-        live.places.add(&id);
+        let node = live.places.add(&id);
         live.add(task, agent);
+        if let Some(restored) = restored {
+            live.attempted(node, restored);
+        }
         self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
         self.machine.insert(run, spec, &followers, actions);
         Ok(())
     }
 
-    fn ended(&mut self, ended: Ended, now: Duration, actions: &mut Vec<Action>) {
+    /// Tells whoever has submitted a task, as soon as the task will not be lost.
+    fn reply(
+        &mut self,
+        run: RunId,
+        taken: Result<(), SubmitError>,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let keeper = if taken.is_ok() { self.keeper(run) } else { None };
+        let committed = keeper.map(|keeper| (keeper.commit(0), keeper));
+        match committed {
+            Some((Ok(writer::Commit::UnderWay(commit)), keeper)) => {
+                keeper.hold(commit, Held::Reply(reply));
+            }
+            Some((Err(error), _)) => self.committed(run, 0, Err(error), now, actions),
+            // Whoever asked may have gone; the task is in the run all the same.
+            Some((Ok(writer::Commit::Done), _)) | None => drop(reply.send(taken)),
+        }
+    }
+
+    fn ended(&mut self, mut ended: Ended, now: Duration, actions: &mut Vec<Action>) {
         let Some(live) = self.runs.get_mut(&ended.task.run) else { return };
+        if live.is_broken() {
+            let error = TaskError::fatal("its end could not be kept");
+            ended.result = Err(attempt::Failure::Error(error));
+        }
         let took = ended.ended.saturating_sub(ended.began);
         live.attempt_ended(ended.task.node, took, now);
         self.metrics.duration.observe_duration(took);
@@ -428,7 +511,7 @@ impl Engine {
                 let count = self.runs.get(&run).map_or(0, |live| live.tasks.len());
                 for node in (0..).take(count) {
                     let task = TaskRef { run, node };
-                    if self.machine.needs(task).is_empty() {
+                    if self.machine.needs(task).is_empty() && self.machine.is_ready(task) {
                         self.perform(Action::Ready { task }, now);
                     }
                 }
@@ -467,6 +550,9 @@ impl Engine {
                 });
             }
             Action::Settled { task, end } => {
+                if !self.kept.is_empty() {
+                    self.keep_consequence(task, end, now);
+                }
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
                 let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
                 self.metrics.ended(&entry.id, outcome);
@@ -492,7 +578,12 @@ impl Engine {
                 (Arc::clone(&live.tasks[task.node].id), Arc::clone(self.agents.name(agent)));
             self.tell(now, || EventKind::TaskStarted { run: task.run.0, task: id, attempt, agent });
         }
-        self.jobs.push(job);
+        if self.kept.is_empty() {
+            self.jobs.push(job);
+        } else {
+            let job = self.keep_start(task, job, now);
+            self.jobs.extend(job);
+        }
     }
 
     fn run_done(&mut self, run: RunId, now: Duration) {
@@ -503,12 +594,17 @@ impl Engine {
         self.tell(now, || EventKind::RunEnded { run: run.0 });
         // Whoever hears that the run is over has been told all of it.
         self.shared.events.tell(&mut self.told);
+        if live.keeper.is_some() {
+            self.kept.remove(run);
+            return self.close(live, graph, now);
+        }
         let (finished, done) = live.finish(graph.into_needs(), &self.agents, now);
         match done {
             // The owner may have gone.
-            Done::Owner(owner) => self
-                .waste
-                .extend(owner.send(finished).err().map(|it| Waste::Finished(Box::new(it)))),
+            Done::Owner(owner) => {
+                let refused = owner.send(Ok(finished)).err().and_then(Result::ok);
+                self.waste.extend(refused.map(|it| Waste::Finished(Box::new(it))));
+            }
             Done::Service => {
                 let failed = finished.report.tasks.iter().find(|task| !task.outcome.is_success());
                 if let Some(task) = failed {
@@ -526,6 +622,33 @@ impl Engine {
         // Before anybody learns that the run is over, so that the figures agree with it.
         self.publish_load();
         self.shared.live.send_modify(|live| *live -= 1);
+    }
+
+    /// Tells the owner of a run with a journal when all of that is kept and the journal is free for others.
+    fn close(&mut self, mut live: Live, graph: crate::machine::Run, now: Duration) {
+        let Some(keeper) = live.keeper.take() else { return };
+        let broken = keeper.broken.clone();
+        let cancelled = graph.is_cancelled();
+        let (finished, done) = live.finish(graph.into_needs(), &self.agents, now);
+        self.publish_load();
+        let shared = Arc::clone(&self.shared);
+        let waste = keeper.close(
+            cancelled,
+            now,
+            Box::new(move |stored| {
+                let result = match broken.map_or(stored, Err) {
+                    Ok(()) => Ok(finished),
+                    Err(error) => Err(Stopped::Journal(error)),
+                };
+                let refused = match done {
+                    Done::Owner(owner) => owner.send(result).err(),
+                    Done::Service => Some(result),
+                };
+                shared.live.send_modify(|live| *live -= 1);
+                refused.and_then(Result::ok).map(|it| Waste::Finished(Box::new(it)))
+            }),
+        );
+        self.waste.extend(waste);
     }
 
     fn publish_load(&self) {

@@ -31,6 +31,9 @@ pub enum Outcome {
         /// The task that did not succeed.
         because: Arc<str>,
     },
+    /// Another process began it, nobody knows how it ended, and it must not be repeated without being asked; see
+    /// [`Task::commit_before_start`](crate::Task::commit_before_start).
+    Unknown,
 }
 
 impl Outcome {
@@ -60,6 +63,18 @@ pub enum EventKind {
         run: u64,
         /// How many tasks its graph has; more may be submitted.
         tasks: usize,
+    },
+    /// A task is not run, because its outcome is known from the run's journal.
+    TaskRestored {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+        /// How many attempts it took.
+        attempts: u32,
+        /// How it ended.
+        #[serde(flatten)]
+        outcome: Outcome,
     },
     /// A task was submitted into a live run.
     TaskAdded {

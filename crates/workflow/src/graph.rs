@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use crate::chunks::Chunks;
+use crate::durable::{Durable, Volatile};
+use crate::journal::{Durability, History};
 use crate::machine::Need;
 use crate::task::Task;
 
@@ -28,15 +31,24 @@ use crate::task::Task;
 /// assert_eq!(graph.len(), 3);
 /// # Ok::<(), tidegate_workflow::AddError>(())
 /// ```
-#[derive(Debug, Default)]
-pub struct Graph {
+#[derive(Debug)]
+pub struct Graph<K = Volatile> {
     pub(crate) places: Places,
     pub(crate) tasks: Chunks<Slot>,
     pub(crate) fail_fast: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) budget: Option<u64>,
     pub(crate) tenant: Option<Arc<str>>,
+    /// The journal of its run, and what is known from it.
+    pub(crate) kept: Option<(History, Durability)>,
     added: usize,
+    mark: PhantomData<fn() -> K>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self::empty()
+    }
 }
 
 /// A task whose needs have found their places.
@@ -117,16 +129,60 @@ fn spread(half: u32) -> u64 {
 impl Graph {
     /// An empty graph, whose run carries on after a failure: what does not need the failed task finishes.
     pub fn new() -> Self {
-        Self::default()
+        Self::empty()
     }
 
     /// The graph of one task that needs nobody.
     pub(crate) fn of(task: Task) -> Self {
-        let mut graph = Self::default();
+        let mut graph = Self::empty();
         graph.places.add(&task.id);
         graph.tasks.push(Slot::Planned(Planned { task, needs: Box::default() }));
         graph.added = 1;
         graph
+    }
+}
+
+impl Graph<Durable> {
+    /// An empty graph whose run may have a [`journal`](Self::journal): what its tasks return can be kept, which the compiler
+    /// checks. Otherwise as [`Graph::new`].
+    pub fn durable() -> Self {
+        Self::empty()
+    }
+
+    /// Writes its run into a journal, and goes on where `history` ends: what is over is not run again, and its outputs are
+    /// there; attempts that failed count. A completion that `durability` says is kept before anything follows from it, and
+    /// before anybody is told.
+    ///
+    /// Tasks that the history does not know are run; a task of the history that is not in the graph is left alone. A task
+    /// that was begun and not ended is run again under the same [key](crate::Context::idempotency_key), unless it is to
+    /// [commit before it starts](Task::commit_before_start). What is submitted into the run later and is over in the history
+    /// is not run either.
+    pub fn journal(mut self, history: History, durability: Durability) -> Self {
+        self.kept = (durability != Durability::Memory).then_some((history, durability));
+        self
+    }
+}
+
+impl<K> Graph<K> {
+    fn empty() -> Self {
+        Self {
+            places: Places::default(),
+            tasks: Chunks::default(),
+            fail_fast: false,
+            timeout: None,
+            budget: None,
+            tenant: None,
+            kept: None,
+            added: 0,
+            mark: PhantomData,
+        }
+    }
+
+    /// The same graph, its mark forgotten.
+    pub(crate) fn erase(self) -> Graph {
+        let Self { places, tasks, fail_fast, timeout, budget, tenant, kept, added, mark: _ } = self;
+        let mark = PhantomData;
+        Graph { places, tasks, fail_fast, timeout, budget, tenant, kept, added, mark }
     }
 
     /// The run stops at the first task that fails for good: what has not started is cancelled, what runs is asked to stop.
@@ -167,7 +223,8 @@ impl Graph {
     ///
     /// # Errors
     /// When a task of this id was added before, or when the task would close a cycle; the graph is then as it was.
-    pub fn add(&mut self, mut task: Task) -> Result<(), AddError> {
+    pub fn add(&mut self, task: Task<K>) -> Result<(), AddError> {
+        let mut task = task.erase();
         if task.needs.iter().any(|(need, _)| *need == task.id) {
             return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
@@ -196,7 +253,7 @@ impl Graph {
         })
     }
 
-    fn place_of(&self, id: &str) -> Option<u32> {
+    pub(crate) fn place_of(&self, id: &str) -> Option<u32> {
         self.places.get(id, |at| self.tasks[at].id())
     }
 

@@ -1,8 +1,8 @@
 //! An append-only record of what a run has done, which outlives a crash.
 //!
-//! The engine does not write it by itself yet: whoever wants durability appends [`Record`]s and commits them before acting
-//! on them. The rule that makes a crash harmless is the caller's to keep: **commit a batch first, let its effects be seen
-//! after**. Whatever arrives during a commit forms the next batch, so that one sync serves all tasks in flight.
+//! The engine writes it for a graph that has one (see [`Graph::journal`](crate::Graph::journal)), and a [`History`] goes on
+//! from it. The rule that makes a crash harmless: **commit a batch first, let its effects be seen after**. Whatever arrives
+//! during a commit forms the next batch, so that one sync serves all tasks in flight.
 //!
 //! # Format
 //! A header of 16 bytes (magic, version, checksum), then frames: length (`u32`, little endian), CRC-32, record in
@@ -22,7 +22,7 @@
 //!
 //! let store = MemoryStore::default();
 //! let mut opened = Journal::open(store.clone())?;
-//! opened.journal.append(&Record::TaskAdded { task: 0, id: "fetch".into(), needs: vec![], splice: None })?;
+//! opened.journal.append(&Record::Fact { name: "colour".into(), value: b"red".to_vec() })?;
 //! opened.journal.commit(Durability::PowerLoss)?;
 //!
 //! let bytes = store.bytes();
@@ -32,6 +32,8 @@
 
 mod file;
 mod frame;
+mod history;
+mod ledger;
 mod memory;
 mod record;
 mod scan;
@@ -45,6 +47,8 @@ use std::sync::Arc;
 
 pub use file::FileStore;
 pub use frame::TooLarge;
+pub use history::{History, HistoryError};
+pub use ledger::{Entry, Ledger};
 pub use memory::{Fault, MemoryStore};
 pub use record::{End, Outcome, Record};
 pub use scan::{Damage, NotAJournal, Scan, Tail, scan};
@@ -64,10 +68,21 @@ pub enum Durability {
 /// A journal that is open for appending.
 #[derive(Debug)]
 pub struct Journal<S> {
+    batch: Batch,
+    end: StoreEnd<S>,
+}
+
+/// Records on their way, and where in the store they will stand.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    base: u64,
+    bytes: Vec<u8>,
+}
+
+/// The store, to which batches are added one behind the other.
+#[derive(Debug)]
+pub(crate) struct StoreEnd<S> {
     store: S,
-    /// The length of the store, unless `poison` is set.
-    len: u64,
-    batch: Vec<u8>,
     synced: bool,
     poison: Option<Arc<io::Error>>,
 }
@@ -108,8 +123,14 @@ impl<S: Store> Journal<S> {
         };
         // Records that a dead process wrote and did not sync are about to be believed: they must not vanish later.
         store.sync().map_err(OpenError::Store)?;
-        let journal = Self { store, len, batch: Vec::new(), synced: true, poison: None };
+        let batch = Batch { base: len, bytes: Vec::new() };
+        let journal = Self { batch, end: StoreEnd { store, synced: true, poison: None } };
         Ok(Opened { journal, records, cut })
+    }
+
+    /// Both halves, for a thread that writes while another one adds records.
+    pub(crate) fn split(self) -> (Batch, StoreEnd<S>) {
+        (self.batch, self.end)
     }
 
     /// Adds a record to the batch, which [`commit`](Self::commit) stores.
@@ -117,12 +138,12 @@ impl<S: Store> Journal<S> {
     /// # Errors
     /// When the record is larger than a frame can be; the batch is as it was.
     pub fn append(&mut self, record: &Record) -> Result<(), TooLarge> {
-        frame::push(&mut self.batch, self.len, record)
+        self.batch.push(record)
     }
 
     /// The bytes that wait for a commit.
     pub fn pending(&self) -> usize {
-        self.batch.len()
+        self.batch.bytes.len()
     }
 
     /// Stores the batch; once this returns, it survives what `durability` says. It blocks for as long as the disk takes:
@@ -132,22 +153,60 @@ impl<S: Store> Journal<S> {
     /// When the store fails, now or in an earlier commit (invariant 2). Whether the batch will be found at the next open is
     /// not known then: act on none of it.
     pub fn commit(&mut self, durability: Durability) -> Result<(), CommitError> {
+        if durability == Durability::Memory && self.end.poison.is_none() {
+            self.batch.bytes.clear();
+            return Ok(());
+        }
+        self.end.store(&self.batch.bytes, durability)?;
+        self.batch.stored();
+        Ok(())
+    }
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, record: &Record) -> Result<(), TooLarge> {
+        frame::push(&mut self.bytes, self.base, record)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What there is, moved behind `to`, which is about to be stored.
+    pub(crate) fn hand_over(&mut self, to: &mut Vec<u8>) {
+        if to.is_empty() {
+            std::mem::swap(to, &mut self.bytes);
+            self.base += to.len() as u64;
+        } else {
+            to.extend_from_slice(&self.bytes);
+            self.stored();
+        }
+    }
+
+    /// The next record comes behind these.
+    fn stored(&mut self) {
+        self.base += self.bytes.len() as u64;
+        self.bytes.clear();
+    }
+}
+
+impl<S: Store> StoreEnd<S> {
+    /// Adds the bytes, so that they survive what `durability` says; nothing any more after an error (invariant 2).
+    pub(crate) fn store(
+        &mut self,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), CommitError> {
         if let Some(error) = &self.poison {
             return Err(CommitError(Arc::clone(error)));
         }
-        if durability == Durability::Memory {
-            self.batch.clear();
-            return Ok(());
-        }
-        let stored = self.store_batch(durability);
+        let stored = self.try_store(bytes, durability);
         stored.map_err(|error| CommitError(Arc::clone(self.poison.insert(Arc::new(error)))))
     }
 
-    fn store_batch(&mut self, durability: Durability) -> io::Result<()> {
-        if !self.batch.is_empty() {
-            self.store.append(&self.batch)?;
-            self.len += self.batch.len() as u64;
-            self.batch.clear();
+    fn try_store(&mut self, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.store.append(bytes)?;
             self.synced = false;
         }
         if durability == Durability::PowerLoss && !self.synced {
@@ -199,5 +258,14 @@ impl fmt::Display for CommitError {
         write!(f, "the journal's store failed, nothing more is written: {}", self.0)
     }
 }
+
+impl PartialEq for CommitError {
+    /// Whether both are of the same failure.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for CommitError {}
 
 impl std::error::Error for CommitError {}

@@ -11,7 +11,7 @@
 //! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
-//! | keep records that outlive the process | [`journal`] |
+//! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
 //! The first graph in ten lines stands at [`Orchestrator`].
@@ -26,6 +26,7 @@ mod agent;
 mod chunks;
 mod context;
 mod controller;
+mod durable;
 mod durations;
 mod engine;
 mod event;
@@ -47,6 +48,7 @@ mod typed;
 
 pub use agent::{Agent, Breaker};
 pub use context::{Context, InputError, Missing};
+pub use durable::{Durable, Keeps, Volatile};
 pub use durations::{Durations, Estimate};
 pub use event::{Event, EventKind, Events, Next, Outcome};
 pub use graph::{AddError, Graph, Unresolved};

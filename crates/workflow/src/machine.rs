@@ -42,7 +42,7 @@ use breaker::Health;
 pub(crate) use by_id::ById;
 use ready::Key;
 use run::State;
-pub(crate) use run::{Need, NodeSpec, On, Policy, Progress, Run};
+pub(crate) use run::{Need, NodeSpec, On, Past, Policy, Progress, Run};
 
 /// Missing needs of a task that is about to be skipped.
 const TO_BE_SKIPPED: u32 = u32::MAX;
@@ -108,6 +108,8 @@ pub(crate) enum End {
     Declined,
     /// The run's budget cannot pay it any more.
     OverBudget,
+    /// Another process began it and did not tell its end.
+    Unknown,
     /// It never started, because this task of its run ended otherwise than it wants.
     Skipped {
         because: u32,
@@ -131,6 +133,16 @@ pub(crate) enum Attempt {
     },
     /// It gave no sign of life for too long.
     TimedOut,
+}
+
+/// What follows from the end of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Over(End),
+    /// Another attempt.
+    Again {
+        timed_out: bool,
+    },
 }
 
 /// Why a running attempt is to stop.
@@ -341,11 +353,33 @@ impl Machine {
         }
         self.runs.insert(id, run);
         out.push(Action::Began { run: id });
+        self.go_on(id, out);
         self.close(id, out);
         if let Some(timeout) = timeout {
             self.set_timer(now.saturating_add(timeout), Due::Run { run: id });
         }
-        ready.into_iter().for_each(|node| self.queue(TaskRef { run: id, node }, 0));
+        for node in ready {
+            let Some(run) = self.runs.get(&id) else { return };
+            if matches!(run.nodes[node].state, State::Pending { .. }) {
+                self.queue(TaskRef { run: id, node }, run.failed_before(node));
+            }
+        }
+    }
+
+    /// Draws the consequences of what was over before the run was submitted.
+    fn go_on(&mut self, id: RunId, out: &mut Vec<Action>) {
+        let run = self.runs.get_mut(&id).expect("it was put in");
+        let mut stops = false;
+        for node in std::mem::take(&mut run.over_before) {
+            let run = self.runs.get(&id).expect("it ends when its caller closes it");
+            if let State::Done { end } = run.nodes[node].state {
+                stops |= end.is_failure() && run.fail_fast;
+                self.follow(TaskRef { run: id, node }, end, out);
+            }
+        }
+        if stops {
+            self.cancel_nodes(id, out);
+        }
     }
 
     /// Adds a task to a live run, placed before tasks of it that have not started. The caller has checked that no cycle closes
@@ -382,6 +416,22 @@ impl Machine {
         self.runs.get(&task.run).map_or(&[], |run| run.needs(task.node))
     }
 
+    /// Whether the task is only waiting for its slot.
+    pub(crate) fn is_ready(&self, task: TaskRef) -> bool {
+        self.state(task).is_some_and(|state| matches!(state, State::Ready { .. }))
+    }
+
+    /// What is known of an agent's health from elsewhere: so many failures in a row, the last so long ago.
+    pub(crate) fn restore_breaker(
+        &mut self,
+        agent: AgentId,
+        failures: u32,
+        ago: Duration,
+        now: Duration,
+    ) {
+        self.admission.restore_breaker(agent, failures, ago, now);
+    }
+
     /// Whether the task still waits for others, so that one more can be placed before it.
     pub(crate) fn is_pending(&self, task: TaskRef) -> bool {
         self.state(task).is_some_and(|state| matches!(state, State::Pending { .. }))
@@ -402,12 +452,11 @@ impl Machine {
         now: Duration,
         out: &mut Vec<Action>,
     ) {
+        let Some(verdict) = self.verdict(task, ended) else { return };
         let Some(run) = self.runs.get_mut(&task.run) else { return };
-        let cancelled = run.cancelled;
         let node = &mut run.nodes[task.node];
         let State::Running { attempt, stop } = node.state else { return };
         let (class, estimate) = (node.class, node.estimate);
-        let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
         let health = match ended {
             Attempt::Succeeded => Health::Well,
             _ if stop == Some(Stop::Cancelled) => Health::Unknown,
@@ -416,17 +465,8 @@ impl Machine {
         };
         let policy = run.policy_of(task.node);
         self.admission.give_back(class, health, (estimate, took), now);
-        let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
-        let end = match (ended, stop) {
-            (Attempt::Succeeded, _) => Some(End::Succeeded),
-            (_, Some(Stop::Cancelled)) => Some(End::Cancelled),
-            (Attempt::Declined, _) => Some(End::Declined),
-            _ if retryable && attempt < policy.retry.attempts && !cancelled => None,
-            _ if timed_out => Some(End::TimedOut),
-            _ => Some(End::Failed),
-        };
-        match end {
-            None => {
+        match verdict {
+            Verdict::Again { timed_out } => {
                 let seed = task.run.0 ^ u64::from(task.node) << 32;
                 let at = now.saturating_add(policy.retry.delay_after(attempt, seed));
                 let until = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
@@ -434,8 +474,25 @@ impl Machine {
                 self.set_timer(at, Due::Retry { task, attempt });
                 out.push(Action::Retry { task, failed: attempt, timed_out, at });
             }
-            Some(end) => self.finish(task, end, out),
+            Verdict::Over(end) => self.finish(task, end, out),
         }
+    }
+
+    /// What [`Self::ended`] would make of this end; `None` if no attempt of the task runs.
+    pub(crate) fn verdict(&self, task: TaskRef, ended: Attempt) -> Option<Verdict> {
+        let run = self.runs.get(&task.run)?;
+        let State::Running { attempt, stop } = run.nodes[task.node].state else { return None };
+        let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
+        let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
+        let attempts = run.policy_of(task.node).retry.attempts;
+        Some(match (ended, stop) {
+            (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
+            (_, Some(Stop::Cancelled)) => Verdict::Over(End::Cancelled),
+            (Attempt::Declined, _) => Verdict::Over(End::Declined),
+            _ if retryable && attempt < attempts && !run.cancelled => Verdict::Again { timed_out },
+            _ if timed_out => Verdict::Over(End::TimedOut),
+            _ => Verdict::Over(End::Failed),
+        })
     }
 
     /// Why the running attempt was asked to stop, if it was.
@@ -561,8 +618,11 @@ impl Machine {
     }
 
     fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let node = &self.runs[&task.run].nodes[task.node];
-        let failed = if let State::Backoff { failed, .. } = node.state { failed } else { 0 };
+        let run = &self.runs[&task.run];
+        let failed = match run.nodes[task.node].state {
+            State::Backoff { failed, .. } => failed,
+            _ => run.failed_before(task.node),
+        };
         self.queue(task, failed);
         out.push(Action::Ready { task });
     }
@@ -648,18 +708,30 @@ impl Machine {
 
     /// Ends a task for good and what follows from it for its dependents, without recursion: chains are long.
     fn settle(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
+        self.end_node(task, end, out);
+        self.follow(task, end, out);
+    }
+
+    fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
+        let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
+        let at = &mut run.nodes[task.node];
+        let was = std::mem::replace(&mut at.state, State::Done { end });
+        let class = at.class;
+        run.left -= 1;
+        out.push(Action::Settled { task, end });
+        if matches!(was, State::Ready { .. }) {
+            self.admission.left(class, &self.runs);
+        }
+    }
+
+    /// What follows from the end of a task for its dependents.
+    fn follow(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
         let id = task.run;
         let mut over = Some((task.node, end));
         let mut skipped: Vec<(u32, End)> = Vec::new();
         while let Some((node, end)) = over.take().or_else(|| skipped.pop()) {
-            let run = self.runs.get_mut(&id).expect("a task that ends is of a live run");
-            let at = &mut run.nodes[node];
-            let was = std::mem::replace(&mut at.state, State::Done { end });
-            let class = at.class;
-            run.left -= 1;
-            out.push(Action::Settled { task: TaskRef { run: id, node }, end });
-            if matches!(was, State::Ready { .. }) {
-                self.admission.left(class, &self.runs);
+            if node != task.node {
+                self.end_node(TaskRef { run: id, node }, end, out);
             }
             let run = self.runs.get_mut(&id).expect("it was live above");
             let mut next = run.first_dependent(node);

@@ -66,7 +66,7 @@ impl Metrics {
             Outcome::TimedOut => &self.timed_out,
             Outcome::Cancelled => &self.cancelled,
             Outcome::Declined => &self.declined,
-            Outcome::Skipped { .. } => &self.skipped,
+            Outcome::Skipped { .. } | Outcome::Unknown => &self.skipped,
         };
         count.inc();
         if matches!(outcome, Outcome::Failed { .. } | Outcome::TimedOut) {

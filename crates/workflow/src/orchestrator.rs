@@ -20,11 +20,12 @@ use crate::agent::{Agent, Breaker};
 use crate::controller;
 use crate::durations::Durations;
 use crate::engine::{
-    AgentChange, Command, Done, Engine, Link, Runners, Settings, Shared, memory_of,
+    AgentChange, Command, Done, Engine, Keeper, Link, Runners, Settings, Shared, memory_of,
 };
 use crate::event::{Events, Log, Outcome};
 use crate::executor::Executor;
 use crate::graph::{Graph, Slot, Unresolved};
+use crate::journal::{CommitError, TooLarge};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
 use crate::prioritizer::Prioritizer;
@@ -123,7 +124,8 @@ impl Orchestrator {
     /// # Errors
     /// When a need names no task of the graph (every such need is told), when a task takes more of a resource than there is,
     /// or after [`shutdown`](Self::shutdown).
-    pub fn start(&self, graph: Graph) -> Result<Running, StartError> {
+    pub fn start<K>(&self, graph: Graph<K>) -> Result<Running, StartError> {
+        let mut graph = graph.erase();
         let missing = graph.unresolved();
         if !missing.is_empty() {
             return Err(StartError::Unresolved(missing));
@@ -132,7 +134,14 @@ impl Orchestrator {
             self.link.check(&planned.task).map_err(StartError::TooMuch)?;
         }
         let (owner, done) = oneshot::channel();
-        let run = self.submit(graph, Done::Owner(owner))?;
+        let id = self.new_id();
+        let keeper = match graph.kept.take() {
+            Some((history, durability)) => {
+                Some(Keeper::prepare(&mut graph, history, durability, id, &self.link)?)
+            }
+            None => None,
+        };
+        let run = self.submit(id, graph, keeper, Done::Owner(owner))?;
         Ok(Running { run, done })
     }
 
@@ -143,8 +152,11 @@ impl Orchestrator {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the run.
-    pub async fn run(&self, graph: Graph) -> Result<Finished, StartError> {
-        self.start(graph)?.wait().await.map_err(|Stopped| StartError::Closed)
+    pub async fn run<K>(&self, graph: Graph<K>) -> Result<Finished, StartError> {
+        self.start(graph)?.wait().await.map_err(|stopped| match stopped {
+            Stopped::Dropped => StartError::Closed,
+            Stopped::Journal(why) => StartError::Journal(why),
+        })
     }
 
     /// Runs one task, as soon as the limits allow, in the order of calls. Its error counts in
@@ -184,7 +196,7 @@ impl Orchestrator {
                 }
             }
         });
-        self.submit(Graph::of(once.kind(kind)), Done::Service).map(drop)
+        self.submit(self.new_id(), Graph::of(once.kind(kind)), None, Done::Service).map(drop)
     }
 
     /// Returns once nothing is live: no run, no task of [`go`](Self::go). More may be started afterwards.
@@ -280,19 +292,32 @@ impl Orchestrator {
         Events(self.shared.events.subscribe())
     }
 
-    fn submit(&self, graph: Graph, done: Done) -> Result<Run, StartError> {
+    fn new_id(&self) -> RunId {
         // ORDERING: Relaxed; the ids need only differ.
-        let id = RunId(self.next_run.fetch_add(1, Ordering::Relaxed));
+        RunId(self.next_run.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn submit(
+        &self,
+        id: RunId,
+        graph: Graph,
+        keeper: Option<Box<Keeper>>,
+        done: Done,
+    ) -> Result<Run, StartError> {
+        let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst; see `shutdown`.
         let closed = self.closed.load(Ordering::SeqCst);
         if closed
-            || self.link.send(Command::Start { run: id, graph: Box::new(graph), done }).is_err()
+            || self
+                .link
+                .send(Command::Start { run: id, graph: Box::new(graph), keeper, done })
+                .is_err()
         {
             self.shared.live.send_modify(|live| *live -= 1);
             return Err(StartError::Closed);
         }
-        let run = Run { id, link: Arc::clone(&self.link) };
+        let run = Run { id, link: Arc::clone(&self.link), name };
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
         if self.closed.load(Ordering::SeqCst) {
@@ -493,6 +518,23 @@ pub enum StartError {
     Unresolved(Vec<Unresolved>),
     /// A task that could never start.
     TooMuch(TooMuch),
+    /// Tasks of the run that the graph's journal knows are others now, and nobody has
+    /// [accepted](crate::journal::History::accept_changes) that. Their version, or what they need, has changed.
+    Changed {
+        /// Their ids.
+        tasks: Vec<String>,
+    },
+    /// What the journal has kept of a task's output is none of the type that the task returns.
+    Output {
+        /// The task.
+        task: String,
+        /// What does not fit.
+        error: String,
+    },
+    /// Something is too large for a journal.
+    TooLarge(TooLarge),
+    /// The journal could not be written.
+    Journal(CommitError),
     /// The orchestrator was shut down.
     Closed,
 }
@@ -505,6 +547,14 @@ impl fmt::Display for StartError {
                 f.write_str(&texts.join("; "))
             }
             Self::TooMuch(why) => why.fmt(f),
+            Self::Changed { tasks } => {
+                write!(f, "changed since the run began: `{}`", tasks.join("`, `"))
+            }
+            Self::Output { task, error } => {
+                write!(f, "the output that was kept of task `{task}` cannot be read: {error}")
+            }
+            Self::TooLarge(why) => why.fmt(f),
+            Self::Journal(why) => why.fmt(f),
             Self::Closed => f.write_str("the orchestrator was shut down"),
         }
     }

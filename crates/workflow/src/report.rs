@@ -73,7 +73,7 @@ impl Report {
         self.tasks.iter().all(|task| task.outcome.is_success())
     }
 
-    /// How many tasks ended in each way: `succeeded`, `failed`, `timed_out`, `cancelled`, `declined`, `skipped`.
+    /// How many tasks ended in each way: `succeeded`, `failed`, `timed_out`, `cancelled`, `declined`, `skipped`, `unknown`.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         for task in &self.tasks {
@@ -84,6 +84,7 @@ impl Report {
                 Outcome::Cancelled => "cancelled",
                 Outcome::Declined => "declined",
                 Outcome::Skipped { .. } => "skipped",
+                Outcome::Unknown => "unknown",
             };
             *counts.entry(name).or_default() += 1;
         }

@@ -13,6 +13,7 @@ use crate::context::{InputError, Missing};
 use crate::durations::Estimate;
 use crate::engine::{Command, Link};
 use crate::graph::Places;
+use crate::journal::CommitError;
 use crate::machine::RunId;
 use crate::report::Report;
 use crate::task::{Output, Task};
@@ -22,6 +23,8 @@ use crate::task::{Output, Task};
 pub struct Run {
     pub(crate) id: RunId,
     pub(crate) link: Arc<Link>,
+    /// Its id in its journal, if it has one.
+    pub(crate) name: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Run {
@@ -90,15 +93,15 @@ impl Run {
     /// needs must be in the run.
     ///
     /// # Errors
-    /// When the run is over, the id is taken, a need or a follower is unknown, a follower is past waiting, or a cycle would
-    /// close; nothing has changed then.
+    /// When the run is over, the id is taken, a need or a follower is unknown, a follower is past waiting, a cycle would
+    /// close, or the run has a journal and the task is no [durable](Task::durable) one; nothing has changed then.
     ///
     /// # Cancel safety
     /// If the future is dropped, the task may have been added or not.
-    pub async fn submit(&self, task: Task, before: &[&str]) -> Result<(), SubmitError> {
+    pub async fn submit<K>(&self, task: Task<K>, before: &[&str]) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
         let before = before.iter().map(|id| Arc::from(*id)).collect();
-        let command = Command::Submit { run: self.id, task: Box::new(task), before, reply };
+        let command = Command::Submit { run: self.id, task: Box::new(task.erase()), before, reply };
         self.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }
@@ -146,19 +149,19 @@ impl Run {
 #[must_use = "a run that is dropped is cancelled"]
 pub struct Running {
     pub(crate) run: Run,
-    pub(crate) done: oneshot::Receiver<Finished>,
+    pub(crate) done: oneshot::Receiver<Result<Finished, Stopped>>,
 }
 
 impl Running {
     /// Returns when every task of the run is over.
     ///
     /// # Errors
-    /// When the orchestrator was dropped before.
+    /// When the orchestrator was dropped before, or the run's journal could not be written.
     ///
     /// # Cancel safety
     /// Dropping the future drops the run's owner: the run is cancelled.
     pub async fn wait(mut self) -> Result<Finished, Stopped> {
-        (&mut self.done).await.map_err(|_| Stopped)
+        (&mut self.done).await.unwrap_or(Err(Stopped::Dropped))
     }
 }
 
@@ -206,13 +209,22 @@ impl Finished {
     }
 }
 
-/// The orchestrator was dropped while a run was live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped;
+/// Why a run has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// The orchestrator was dropped while it was live.
+    Dropped,
+    /// Its journal could not be written. What was acknowledged before is in the journal; the run was cancelled, and another
+    /// one can go on from there.
+    Journal(CommitError),
+}
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the orchestrator was dropped before the run was over")
+        match self {
+            Self::Dropped => f.write_str("the orchestrator was dropped before the run was over"),
+            Self::Journal(why) => why.fmt(f),
+        }
     }
 }
 
@@ -238,6 +250,13 @@ pub enum SubmitError {
         /// The follower.
         id: String,
     },
+    /// The run has a journal, and the task cannot be kept there.
+    Journal {
+        /// The id.
+        id: String,
+        /// Why not.
+        why: String,
+    },
     /// The task asks for more than there can be.
     TooMuch(TooMuch),
     /// The task would need itself.
@@ -259,6 +278,7 @@ impl fmt::Display for SubmitError {
                 f,
                 "task `{id}` waits for nobody any more, so that nothing can be placed before it"
             ),
+            Self::Journal { id, why } => write!(f, "task `{id}`: {why}"),
             Self::TooMuch(why) => why.fmt(f),
             Self::Cycle { need, follower } => {
                 write!(

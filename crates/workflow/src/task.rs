@@ -3,13 +3,17 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidegate_pools::Kind;
 
 use crate::context::Context;
+use crate::durable::{Codec, Durable, Keeps, Volatile};
 use crate::machine::On;
 use crate::retry::Retry;
 
@@ -45,7 +49,9 @@ pub(crate) type Condition = Box<dyn Fn(&Context) -> bool + Send + Sync>;
 /// .retry(Retry::attempts(3));
 /// assert_eq!(parse.id(), "parse");
 /// ```
-pub struct Task {
+///
+/// One whose output can be kept in a journal is made by [`Task::durable`].
+pub struct Task<K = Volatile> {
     pub(crate) id: Arc<str>,
     pub(crate) needs: Vec<(Arc<str>, On)>,
     pub(crate) agent: Option<Arc<str>>,
@@ -56,6 +62,7 @@ pub struct Task {
     pub(crate) retry: Retry,
     pub(crate) body: Body,
     pub(crate) extras: Option<Box<Extras>>,
+    mark: PhantomData<fn() -> K>,
 }
 
 /// Settings that few tasks have.
@@ -67,6 +74,10 @@ pub(crate) struct Extras {
     pub(crate) complexity: f32,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) condition: Option<Condition>,
+    pub(crate) commit_before_start: bool,
+    pub(crate) version: u64,
+    /// How its output is kept.
+    pub(crate) codec: Option<Codec>,
 }
 
 impl Default for Extras {
@@ -79,11 +90,14 @@ impl Default for Extras {
             complexity: 1.0,
             idle_timeout: None,
             condition: None,
+            commit_before_start: false,
+            version: 0,
+            codec: None,
         }
     }
 }
 
-impl fmt::Debug for Task {
+impl<K> fmt::Debug for Task<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
             .field("id", &self.id)
@@ -105,24 +119,7 @@ impl Task {
         T: Send + Sync + 'static,
         E: Into<TaskError>,
     {
-        let body = move |context| -> Work {
-            let attempt = work(context);
-            Box::pin(async move {
-                attempt.await.map(|value| Arc::new(value) as Output).map_err(Into::into)
-            })
-        };
-        Self {
-            id: id.into(),
-            needs: Vec::new(),
-            agent: None,
-            priority: 0,
-            estimate: None,
-            timeout: None,
-            grace: Duration::from_secs(2),
-            retry: Retry::NEVER,
-            body: Box::new(body),
-            extras: None,
-        }
+        Self::make(id, work)
     }
 
     /// A task whose work is a plain function, run where its kind belongs: computations on the orchestrator's CPU pool, calls
@@ -146,14 +143,107 @@ impl Task {
         T: Send + Sync + 'static,
         E: Into<TaskError> + Send + 'static,
     {
+        Self::make_offloaded(id, kind, work)
+    }
+}
+
+impl Task<Durable> {
+    /// A task for a [durable graph](crate::Graph::durable), otherwise as [`Task::new`]. What it returns can be kept: that is
+    /// checked here, by the compiler. It is encoded in postcard, for which a type must not depend on being asked what it is,
+    /// as `serde_json::Value` and untagged enums do: an attempt that returns such a value fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Graph, Task, TaskError};
+    ///
+    /// let mut graph = Graph::durable();
+    /// graph.add(Task::durable("fetch", async |_| Ok::<_, TaskError>("some text".to_owned())))?;
+    /// # Ok::<(), tidegate_workflow::AddError>(())
+    /// ```
+    ///
+    /// A connection cannot be kept:
+    /// ```compile_fail,E0277
+    /// # use tidegate_workflow::{Task, TaskError};
+    /// Task::durable("connect", async |_| Ok::<_, TaskError>(std::net::TcpStream::connect("[::1]:80")?));
+    /// ```
+    pub fn durable<F, Fut, T, E>(id: impl Into<Arc<str>>, work: F) -> Self
+    where
+        F: Fn(Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+        E: Into<TaskError>,
+    {
+        Self::make(id, work)
+    }
+}
+
+impl<K> Task<K> {
+    /// A task of either mark.
+    pub(crate) fn make<F, Fut, T, E>(id: impl Into<Arc<str>>, work: F) -> Self
+    where
+        K: Keeps<T>,
+        F: Fn(Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + Sync + 'static,
+        E: Into<TaskError>,
+    {
+        let body = move |context| -> Work {
+            let attempt = work(context);
+            Box::pin(async move {
+                attempt.await.map(|value| Arc::new(value) as Output).map_err(Into::into)
+            })
+        };
+        Self {
+            id: id.into(),
+            needs: Vec::new(),
+            agent: None,
+            priority: 0,
+            estimate: None,
+            timeout: None,
+            grace: Duration::from_secs(2),
+            retry: Retry::NEVER,
+            body: Box::new(body),
+            extras: K::codec()
+                .map(|codec| Box::new(Extras { codec: Some(codec), ..Extras::default() })),
+            mark: PhantomData,
+        }
+    }
+
+    /// An offloaded one of either mark.
+    pub(crate) fn make_offloaded<F, T, E>(id: impl Into<Arc<str>>, kind: Kind, work: F) -> Self
+    where
+        K: Keeps<T>,
+        F: Fn(Context) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + Sync + 'static,
+        E: Into<TaskError> + Send + 'static,
+    {
         let work = Arc::new(work);
-        Self::new(id, move |context: Context| {
+        Self::make(id, move |context: Context| {
             let work = Arc::clone(&work);
             async move {
                 let pools = context.pools()?;
                 pools.run(kind, move || work(context)).await?.map_err(Into::into)
             }
         })
+    }
+
+    /// The same task, its mark forgotten.
+    pub(crate) fn erase(self) -> Task {
+        let Self {
+            id,
+            needs,
+            agent,
+            priority,
+            estimate,
+            timeout,
+            grace,
+            retry,
+            body,
+            extras,
+            mark: PhantomData,
+        } = self;
+        let mark = PhantomData;
+        Task { id, needs, agent, priority, estimate, timeout, grace, retry, body, extras, mark }
     }
 
     /// Its id.
@@ -247,6 +337,23 @@ impl Task {
     /// How hard it is, for prioritizers that ask; 1 by default.
     pub fn complexity(mut self, complexity: f32) -> Self {
         self.extras().complexity = complexity;
+        self
+    }
+
+    /// It must not be run twice without being asked: in a run with a journal, that it starts is kept there before it does. If
+    /// another process finds it begun and not ended, it ends there as [`Outcome::Unknown`](crate::Outcome::Unknown) until
+    /// somebody decides by [`History::again`](crate::journal::History::again), [`done`](crate::journal::History::done) or
+    /// [`failed`](crate::journal::History::failed).
+    pub fn commit_before_start(mut self) -> Self {
+        self.extras().commit_before_start = true;
+        self
+    }
+
+    /// What changes when its work does, a digest of its definition for instance: a run that is resumed with a task of another
+    /// version, or of other needs, than it began with is refused until the changes are
+    /// [accepted](crate::journal::History::accept_changes). 0 by default.
+    pub fn version(mut self, version: u64) -> Self {
+        self.extras().version = version;
         self
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tidegate_pools::Kind;
 
 use crate::context::{Context, InputError};
+use crate::durable::{Keeps, Volatile};
 use crate::graph::{AddError, Graph};
 use crate::retry::Retry;
 use crate::run::Finished;
@@ -22,7 +23,7 @@ use inputs::Needs;
 pub(crate) use inputs::Reader;
 pub use inputs::{Inputs, Optional};
 
-impl Graph {
+impl<K> Graph<K> {
     /// A task to be described: what it comes after, its settings, and last its work, which adds it and gives its [`Handle`].
     ///
     /// The work gets what those before returned, each as an `Arc`; several as a tuple, in the order of
@@ -66,7 +67,7 @@ impl Graph {
     /// graph.task("words").after(&number).run(words)?;
     /// # Ok::<(), tidegate_workflow::AddError>(())
     /// ```
-    pub fn task(&mut self, id: impl Into<Arc<str>>) -> TaskBuilder<'_, ()> {
+    pub fn task(&mut self, id: impl Into<Arc<str>>) -> TaskBuilder<'_, (), K> {
         TaskBuilder { graph: self, id: id.into(), inputs: (), settings: Vec::new() }
     }
 }
@@ -148,24 +149,24 @@ impl Finished {
     }
 }
 
-type Setting = Box<dyn FnOnce(Task) -> Task>;
+type Setting<K> = Box<dyn FnOnce(Task<K>) -> Task<K>>;
 
 /// A task that [`Graph::task`] began; giving its work ends it. Settings mean what they mean on a [`Task`].
 #[must_use = "the task is added by `run`, `run_with`, `offload` or `offload_with`"]
-pub struct TaskBuilder<'g, I> {
-    graph: &'g mut Graph,
+pub struct TaskBuilder<'g, I, K = Volatile> {
+    graph: &'g mut Graph<K>,
     id: Arc<str>,
     inputs: I,
-    settings: Vec<Setting>,
+    settings: Vec<Setting<K>>,
 }
 
-impl<I> fmt::Debug for TaskBuilder<'_, I> {
+impl<I, K> fmt::Debug for TaskBuilder<'_, I, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskBuilder").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl<'g> TaskBuilder<'g, ()> {
+impl<'g, K> TaskBuilder<'g, (), K> {
     /// What it comes after and gets as input: `&handle`, [`handle.optional()`](Handle::optional), a slice or `Vec` of handles
     /// of one type, or a tuple of any of these.
     ///
@@ -187,13 +188,13 @@ impl<'g> TaskBuilder<'g, ()> {
     /// assert_eq!(*finished.get(&sum)?, 385);
     /// # Ok(()) }
     /// ```
-    pub fn after<I: Inputs>(self, inputs: I) -> TaskBuilder<'g, I> {
+    pub fn after<I: Inputs>(self, inputs: I) -> TaskBuilder<'g, I, K> {
         let Self { graph, id, inputs: (), settings } = self;
         TaskBuilder { graph, id, inputs, settings }
     }
 }
 
-impl<I: Inputs> TaskBuilder<'_, I> {
+impl<I: Inputs, K> TaskBuilder<'_, I, K> {
     /// Any setting of [`Task`].
     ///
     /// # Examples
@@ -203,7 +204,7 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// graph.task("log").with(|task| task.wants(["a task by its id"])).run(async |_| Ok(()))?;
     /// # Ok::<(), tidegate_workflow::AddError>(())
     /// ```
-    pub fn with(mut self, setting: impl FnOnce(Task) -> Task + 'static) -> Self {
+    pub fn with(mut self, setting: impl FnOnce(Task<K>) -> Task<K> + 'static) -> Self {
         self.settings.push(Box::new(setting));
         self
     }
@@ -254,6 +255,7 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// As [`Graph::add`]. No cycle can close but through ids given to [`needs`](Self::needs) or [`with`](Self::with).
     pub fn run<F, Fut, T>(self, work: F) -> Result<Handle<T>, AddError>
     where
+        K: Keeps<T>,
         F: Fn(I::Values) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, TaskError>> + Send + 'static,
         T: Send + Sync + 'static,
@@ -281,12 +283,13 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// ```
     pub fn run_with<F, Fut, T>(self, work: F) -> Result<Handle<T>, AddError>
     where
+        K: Keeps<T>,
         F: Fn(Context, I::Values) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, TaskError>> + Send + 'static,
         T: Send + Sync + 'static,
     {
         self.add(|id, read| {
-            Task::new(id, move |cx: Context| {
+            Task::make(id, move |cx: Context| {
                 // Read before the first await: what the future keeps is the inputs, not the whole context.
                 let attempt = read(&cx).map(|inputs| work(cx, inputs));
                 async move { attempt?.await }
@@ -314,6 +317,7 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// ```
     pub fn offload<F, T>(self, kind: Kind, work: F) -> Result<Handle<T>, AddError>
     where
+        K: Keeps<T>,
         F: Fn(I::Values) -> Result<T, TaskError> + Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
@@ -326,11 +330,12 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// As [`run`](Self::run).
     pub fn offload_with<F, T>(self, kind: Kind, work: F) -> Result<Handle<T>, AddError>
     where
+        K: Keeps<T>,
         F: Fn(Context, I::Values) -> Result<T, TaskError> + Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
         self.add(|id, read| {
-            Task::offloaded(id, kind, move |cx: Context| {
+            Task::make_offloaded(id, kind, move |cx: Context| {
                 let inputs = read(&cx)?;
                 work(cx, inputs)
             })
@@ -340,7 +345,7 @@ impl<I: Inputs> TaskBuilder<'_, I> {
     /// Adds what `make` makes of the id and the reader of the inputs.
     pub(crate) fn add<T: Send + Sync + 'static>(
         self,
-        make: impl FnOnce(Arc<str>, Reader<I::Values>) -> Task,
+        make: impl FnOnce(Arc<str>, Reader<I::Values>) -> Task<K>,
     ) -> Result<Handle<T>, AddError> {
         let (needs, read) = Needs::of(self.inputs);
         let mut task = make(Arc::clone(&self.id), read);

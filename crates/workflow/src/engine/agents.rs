@@ -219,6 +219,19 @@ impl Agents {
         (from, machine.use_of(id).1)
     }
 
+    /// What another process has seen of an agent.
+    pub(super) fn restore(
+        &mut self,
+        name: &Arc<str>,
+        failures: u32,
+        ago: Duration,
+        machine: &mut Machine,
+        now: Duration,
+    ) {
+        let id = self.id(name, machine);
+        machine.restore_breaker(id, failures, ago, now);
+    }
+
     /// Takes what was measured since the last time.
     pub(super) fn observe(&mut self, name: &Arc<str>, machine: &Machine) -> Observed {
         let Some(id) = self.by_name.get(name).copied() else { return Observed::default() };

@@ -43,6 +43,8 @@ pub(crate) struct Ended {
     /// Whether it waited for something.
     pub(super) waited: bool,
     pub(super) result: Result<Option<Output>, Failure>,
+    /// The output as the run's journal keeps it; empty if it does not.
+    pub(super) encoded: Vec<u8>,
     /// For the next attempt, if this one failed.
     pub(super) body: Option<Body>,
 }
@@ -111,9 +113,9 @@ impl Trying {
             Ok(()) => result,
             Err(_) => Err(Failure::Error(TaskError::fatal("the task's destructor panicked"))),
         };
-        let result = match result {
-            Err(Failure::Error(_)) if context.0.was_idle() => Err(Failure::Idle),
-            result => result,
+        let (result, encoded) = match result {
+            Err(Failure::Error(_)) if context.0.was_idle() => (Err(Failure::Idle), Vec::new()),
+            result => encoded(result, &context, extras.as_deref()),
         };
         self.patience = None;
         let ended = context.0.run.link.now();
@@ -126,7 +128,7 @@ impl Trying {
             Some(body)
         };
         let (began, waited) = (self.began, self.waited);
-        Some(Ended { task, began, ended, waited, result, body })
+        Some(Ended { task, began, ended, waited, result, encoded, body })
     }
 
     /// Polls the attempt; at its end, what is to be told to the engine.
@@ -169,6 +171,28 @@ impl Trying {
             Err(panic) => Err(Failure::Error(panicked(panic))),
         };
         Poll::Ready(self.report(result))
+    }
+}
+
+/// The output as the run's journal keeps it, if it has one. An output that cannot be kept is none.
+fn encoded(
+    result: Result<Option<Output>, Failure>,
+    context: &Context,
+    extras: Option<&Extras>,
+) -> (Result<Option<Output>, Failure>, Vec<u8>) {
+    let codec = extras.and_then(|extras| extras.codec).filter(|_| context.0.run.name.is_some());
+    let (Ok(Some(output)), Some(codec)) = (&result, codec) else { return (result, Vec::new()) };
+    // The user's `Serialize` may panic.
+    match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
+        Ok(Ok(bytes)) => (result, bytes),
+        Ok(Err(error)) => {
+            let error = TaskError::fatal(format!("its output cannot be kept: {error}"));
+            (Err(Failure::Error(error)), Vec::new())
+        }
+        Err(_) => {
+            let error = TaskError::fatal("its output cannot be kept: encoding it panicked");
+            (Err(Failure::Error(error)), Vec::new())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::agents::Agents;
 use super::attempt::Job;
+use super::keeper::{Keeper, Restored};
 use super::{Done, Waste};
 use crate::chunks::Chunks;
 use crate::context::Context;
@@ -13,7 +14,7 @@ use crate::event::Outcome;
 use crate::graph::Places;
 use crate::machine::{AgentId, End, Need, Progress, TaskRef, TenantId};
 use crate::report::{Report, TaskReport};
-use crate::run::{Finished, Run, Status};
+use crate::run::{Finished, Run, Status, SubmitError};
 use crate::task::{Body, Extras, Output, Task};
 
 pub(super) struct Live {
@@ -22,6 +23,8 @@ pub(super) struct Live {
     pub(super) tenant: TenantId,
     handle: Run,
     done: Done,
+    /// Its journal, if it has one.
+    pub(super) keeper: Option<Box<Keeper>>,
     began: Duration,
     running: usize,
     peak: usize,
@@ -79,6 +82,14 @@ impl Entry {
         self.trouble = Some(Box::new(Trouble::Error(error)));
     }
 
+    /// The error of the last attempt, left where it is.
+    pub(super) fn error(&self) -> Option<String> {
+        match self.trouble.as_deref() {
+            Some(Trouble::Error(error)) => Some(error.to_string()),
+            Some(Trouble::Outcome(_)) | None => None,
+        }
+    }
+
     /// What it is an example of.
     pub(super) fn kind(&self) -> Option<&str> {
         self.extras.as_ref()?.kind.as_deref()
@@ -90,6 +101,12 @@ impl Entry {
             Trouble::Error(error) => Some(error.into()),
             Trouble::Outcome(_) => None,
         }
+    }
+
+    fn over(&mut self, outcome: Outcome) {
+        let is_success = outcome.is_success();
+        self.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
+        self.is_over = true;
     }
 
     /// How it ended, once it has.
@@ -115,6 +132,7 @@ impl Live {
             tenant,
             handle,
             done,
+            keeper: None,
             began: now,
             running: 0,
             peak: 0,
@@ -143,6 +161,64 @@ impl Live {
         });
     }
 
+    /// Takes over what another process has left of a task.
+    pub(super) fn restore(
+        &mut self,
+        node: u32,
+        restored: Restored,
+        durations: &mut Durations,
+        waste: &mut Vec<Waste>,
+    ) {
+        let took = restored.took;
+        let outcome = restored.outcome.clone();
+        self.attempted(node, restored);
+        let Some(outcome) = outcome else { return };
+        let entry = &mut self.tasks[node];
+        if let (true, Some(kind)) = (outcome.is_success(), entry.kind()) {
+            durations.observe(kind, took);
+        }
+        self.unsuccessful += usize::from(!outcome.is_success());
+        entry.ended = nanos(self.began);
+        entry.over(outcome);
+        waste.extend(entry.body.take().map(Waste::Body));
+        waste.extend(entry.extras.take().map(Waste::Extras));
+    }
+
+    /// The same of a task whose end the machine is still to tell.
+    pub(super) fn attempted(&mut self, node: u32, restored: Restored) {
+        let entry = &mut self.tasks[node];
+        entry.attempts = restored.attempts;
+        entry.output = restored.output;
+        if let Some(Outcome::Failed { error }) = restored.outcome {
+            entry.failed(error.into());
+        }
+    }
+
+    /// What became of a task that is over.
+    pub(super) fn ended(&self, node: u32) -> Option<(Arc<str>, u32, Outcome)> {
+        let entry = &self.tasks[node];
+        let told = || (Arc::clone(&entry.id), entry.attempts, entry.outcome().clone());
+        entry.is_over.then(told)
+    }
+
+    /// A task is about to be added; what the run's journal knows of it.
+    pub(super) fn submitted(
+        &mut self,
+        task: &Task,
+        needs: &[Need],
+    ) -> Result<Option<Restored>, SubmitError> {
+        let Some(keeper) = &mut self.keeper else { return Ok(None) };
+        let node = u32::try_from(self.tasks.len()).expect("a run has fewer than 2^32 tasks");
+        let tasks = &self.tasks;
+        let needs = needs.iter().map(|need| (need.task, &tasks[need.task].id, need.on));
+        keeper.submitted(node, task, needs).map(Some)
+    }
+
+    /// Whether nothing can be kept any more that has to be.
+    pub(super) fn is_broken(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.broken.is_some())
+    }
+
     pub(super) fn attempt_started(
         &mut self,
         task: TaskRef,
@@ -161,8 +237,12 @@ impl Live {
             (Arc::clone(&entry.id), entry.output.clone())
         };
         let inputs = needs.iter().map(input).collect();
+        let attempt = match &self.keeper {
+            Some(keeper) => keeper.attempt(task.node, attempt),
+            None => (attempt, 0),
+        };
         let entry = &mut self.tasks[task.node];
-        entry.attempts = attempt;
+        entry.attempts = attempt.0;
         if entry.started == NEVER {
             entry.started = nanos(now);
         }
@@ -209,6 +289,7 @@ impl Live {
             (End::Skipped { .. }, Some(because)) => Outcome::Skipped { because },
             (End::TimedOut, _) => Outcome::TimedOut,
             (End::Declined, _) => Outcome::Declined,
+            (End::Unknown, _) => Outcome::Unknown,
             (End::OverBudget, _) => {
                 Outcome::Failed { error: "the run's budget is spent".to_owned() }
             }
@@ -219,9 +300,7 @@ impl Live {
         entry.ended = nanos(now);
         waste.extend(entry.body.take().map(Waste::Body));
         waste.extend(entry.extras.take().map(Waste::Extras));
-        let is_success = outcome.is_success();
-        entry.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
-        entry.is_over = true;
+        entry.over(outcome);
         let entry = &*entry;
         (entry, entry.outcome())
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::call::Call;
 use super::payload::Payload;
 use crate::context::Context;
+use crate::durable::Keeps;
 use crate::graph::AddError;
 use crate::task::{Task, TaskError};
 use crate::typed::{Handle, Inputs, TaskBuilder};
@@ -48,7 +49,7 @@ impl<I, O> fmt::Debug for Named<I, O> {
     }
 }
 
-impl Task {
+impl<K> Task<K> {
     /// A task whose work is a function that the orchestrator's [executor](crate::Builder::executor) finds by its name.
     /// `input` makes the input of each attempt, here, of what the task needs. Otherwise as [`new`](Self::new): what the
     /// function returns is read with [`Context::input`].
@@ -78,9 +79,10 @@ impl Task {
     ) -> Self
     where
         I: Serialize + Send + 'static,
+        K: Keeps<O>,
         O: DeserializeOwned + Send + Sync + 'static,
     {
-        Self::new(id, move |context: Context| {
+        Self::make(id, move |context: Context| {
             let made = input(&context);
             async move {
                 let executor = context.executor().ok_or_else(|| {
@@ -106,7 +108,7 @@ impl Task {
     }
 }
 
-impl<I: Inputs> TaskBuilder<'_, I>
+impl<I: Inputs, K> TaskBuilder<'_, I, K>
 where
     I::Values: Serialize,
 {
@@ -117,13 +119,14 @@ where
     /// As [`run`](Self::run).
     pub fn call<O>(self, function: Named<I::Values, O>) -> Result<Handle<O>, AddError>
     where
+        K: Keeps<O>,
         O: DeserializeOwned + Send + Sync + 'static,
     {
         self.add(|id, read| Task::named(id, function, move |cx| Ok(read(cx)?)))
     }
 }
 
-impl TaskBuilder<'_, ()> {
+impl<K> TaskBuilder<'_, (), K> {
     /// As [`call`](Self::call), on this input.
     ///
     /// # Errors
@@ -131,6 +134,7 @@ impl TaskBuilder<'_, ()> {
     pub fn call_with<V, O>(self, function: Named<V, O>, input: V) -> Result<Handle<O>, AddError>
     where
         V: Serialize + Clone + Send + Sync + 'static,
+        K: Keeps<O>,
         O: DeserializeOwned + Send + Sync + 'static,
     {
         self.add(|id, _| Task::named(id, function, move |_| Ok(input.clone())))

@@ -20,8 +20,7 @@ impl FileStore {
     /// When it cannot be opened, and with `WouldBlock` when another `FileStore` has it, in this process or in another.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -56,7 +55,7 @@ impl Store for FileStore {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::End(0))?;
+        // At its end, wherever that is: see `open`.
         self.file.write_all(bytes)
     }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One fact. Times are milliseconds since 1970; tasks are numbers that [`Record::TaskAdded`] gives.
+/// One fact. Tasks are numbers that [`Record::TaskAdded`] gives; `at_ms` is in milliseconds since the first
+/// [`Record::RunStarted`], which names the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Record {
@@ -12,10 +13,15 @@ pub enum Record {
         run: String,
         /// What it runs, as its starter writes it. No secrets: whoever has the file can read it.
         description: Vec<u8>,
+        /// When, in milliseconds since 1970.
+        since_1970_ms: u64,
+    },
+    /// Another process goes on with the run.
+    RunResumed {
         /// When.
         at_ms: u64,
     },
-    /// The run has a task more.
+    /// The run has a task more; a second one of the same number puts another task of that id in its place.
     TaskAdded {
         /// The number that stands for it from here on.
         task: u32,
@@ -23,8 +29,10 @@ pub enum Record {
         id: String,
         /// The tasks it needs.
         needs: Vec<u32>,
-        /// The splice that has brought it, if a planner did.
-        splice: Option<u32>,
+        /// What changes when the task does; see [`Task::version`](crate::Task::version).
+        version: u64,
+        /// Whether it was submitted into the live run.
+        live: bool,
     },
     /// A task is about to run.
     AttemptStarted {
@@ -32,10 +40,12 @@ pub enum Record {
         task: u32,
         /// The how-manieth time, from 1.
         attempt: u32,
+        /// Whether it must not be run twice without being asked.
+        once: bool,
         /// When.
         at_ms: u64,
     },
-    /// An attempt came to nothing.
+    /// An attempt came to nothing, and another is to follow.
     AttemptFailed {
         /// Whose.
         task: u32,
@@ -43,33 +53,37 @@ pub enum Record {
         attempt: u32,
         /// What it said.
         error: String,
-        /// When the next one is due, if there is to be one.
-        retry_at_ms: Option<u64>,
+        /// How long it ran, in microseconds.
+        took_us: u64,
+        /// When it ended.
+        at_ms: u64,
     },
-    /// A task is over and will not be run again.
+    /// A task is over.
     Settled {
         /// Which.
         task: u32,
+        /// Its last attempt; 0 if it never started.
+        attempt: u32,
         /// How it ended.
         outcome: Outcome,
         /// What it gave, encoded by its owner.
         output: Vec<u8>,
+        /// How long its last attempt ran, in microseconds.
+        took_us: u64,
+        /// When it ended.
+        at_ms: u64,
     },
-    /// Something learned that a later process should know: a limit, a budget's rest, a breaker, a duration.
+    /// What a task came to no longer counts: it is to be run again, its attempts numbered on.
+    Reset {
+        /// Which.
+        task: u32,
+    },
+    /// Something that a later process should know.
     Fact {
         /// Its name; the last record of a name counts.
         name: String,
         /// Its value, encoded by its owner.
         value: Vec<u8>,
-    },
-    /// A planner's tasks are about to be added.
-    Spliced {
-        /// The number by which they name this splice.
-        splice: u32,
-        /// Who planned it.
-        planner: String,
-        /// The task in whose place they run, if it is one that failed.
-        instead_of: Option<u32>,
     },
     /// The run is over.
     RunEnded {
@@ -94,6 +108,8 @@ pub enum Outcome {
     Cancelled,
     /// Its last attempt took too long.
     TimedOut,
+    /// Its condition said no.
+    Declined,
 }
 
 /// How a run ended.

@@ -29,6 +29,24 @@ pub trait Store: Send {
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 }
 
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        (**self).read()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (**self).append(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        (**self).truncate(len)
+    }
+}
+
 /// Holds a [`Store`] against its contract, as far as that can be seen without taking the power away. `open` opens the same
 /// place each time, empty at first, and is called only when the store of the call before is gone.
 ///

@@ -204,6 +204,18 @@ impl Admission {
         self.unblock_agent(agent);
     }
 
+    pub(super) fn restore_breaker(
+        &mut self,
+        agent: AgentId,
+        failures: u32,
+        ago: Duration,
+        now: Duration,
+    ) {
+        if let Some(circuit) = &mut self.agents[agent.at()].circuit {
+            circuit.restore(failures, ago, now);
+        }
+    }
+
     pub(super) fn set_capacity(&mut self, resource: ResourceId, capacity: u64) {
         self.resources[resource.at()].capacity = capacity;
         self.unblock_resource(resource);

@@ -75,6 +75,19 @@ impl Circuit {
         }
     }
 
+    /// Takes what another process has seen: so many failures in a row, the last so long ago. A breaker that has seen
+    /// something itself keeps to that.
+    pub(super) fn restore(&mut self, failures: u32, ago: Duration, now: Duration) {
+        if self.state == (State::Closed { failures: 0 }) {
+            self.state = if failures < self.settings.failures {
+                State::Closed { failures }
+            } else {
+                let rest = self.settings.cool_down.saturating_sub(ago);
+                State::Open { until: now.saturating_add(rest) }
+            };
+        }
+    }
+
     /// Takes the end of an attempt.
     pub(super) fn ended(&mut self, health: Health, now: Duration) {
         let open = State::Open { until: now.saturating_add(self.settings.cool_down) };

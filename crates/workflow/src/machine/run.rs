@@ -1,5 +1,6 @@
 //! One run inside the machine: its tasks, who needs whom, and what is left.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{ClassId, End, TaskRef};
@@ -58,6 +59,17 @@ pub(crate) struct NodeSpec {
     /// What it takes out of the run's budget when it first starts.
     pub(crate) cost: u32,
     pub(crate) policy: Policy,
+    /// What another process has done of it.
+    pub(crate) past: Option<Past>,
+}
+
+/// What was done of a task before its run was submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// All of it.
+    Over(End),
+    /// So many attempts, which failed.
+    Failed(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,6 +132,10 @@ pub(crate) struct Run {
     pub(super) budget: Option<u64>,
     /// Tasks whose last need was met by the settlement under way.
     pub(super) now_ready: Vec<TaskRef>,
+    /// Tasks that were over before the run was submitted.
+    pub(super) over_before: Vec<u32>,
+    /// How many attempts of others failed before.
+    failed_before: HashMap<u32, u32>,
 }
 
 /// How far a run is.
@@ -165,14 +181,44 @@ impl Run {
             cancelled: false,
             budget,
             now_ready: Vec::new(),
+            over_before: Vec::new(),
+            failed_before: HashMap::new(),
         }
     }
 
     /// Adds a task before the run starts. Its needs may point at tasks that are added later.
     pub(crate) fn push(&mut self, spec: NodeSpec) {
         let policy = self.policy(spec.policy);
-        self.nodes.push(Node::new(spec, policy));
-        self.left += 1;
+        let past = spec.past;
+        let mut node = Node::new(spec, policy);
+        let at = number(self.nodes.len());
+        if let Some(Past::Over(end)) = past {
+            node.state = State::Done { end };
+            self.over_before.push(at);
+        } else {
+            self.left += 1;
+        }
+        self.remember(at, past);
+        self.nodes.push(node);
+    }
+
+    fn remember(&mut self, node: u32, past: Option<Past>) {
+        if let Some(Past::Failed(attempts)) = past {
+            self.failed_before.insert(node, attempts);
+        }
+    }
+
+    /// How many attempts of the task failed before the run was submitted.
+    pub(super) fn failed_before(&self, node: u32) -> u32 {
+        if self.failed_before.is_empty() {
+            return 0;
+        }
+        self.failed_before.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Whether it was ended before its end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled
     }
 
     /// The tasks that a task needs.
@@ -200,6 +246,8 @@ impl Run {
     pub(super) fn insert(&mut self, spec: NodeSpec, before: &[u32]) -> (u32, Inserted) {
         let at = number(self.nodes.len());
         let policy = self.policy(spec.policy);
+        let past = spec.past;
+        self.remember(at, past);
         let mut node = Node::new(spec, policy);
         let mut missing = 0;
         let mut failed = None;
@@ -229,11 +277,12 @@ impl Run {
         self.nodes.push(node);
         before.iter().rev().for_each(|dependent| self.add_dependent(at, *dependent, On::Success));
         self.left += 1;
-        let verdict = match failed {
+        let verdict = match (past, failed) {
+            (Some(Past::Over(end)), _) => Inserted::Over(end),
             _ if self.cancelled => Inserted::Over(End::Cancelled),
-            Some(because) => Inserted::Over(End::Skipped { because }),
-            None if missing == 0 => Inserted::Ready,
-            None => Inserted::Pending,
+            (_, Some(because)) => Inserted::Over(End::Skipped { because }),
+            _ if missing == 0 => Inserted::Ready,
+            _ => Inserted::Pending,
         };
         (at, verdict)
     }

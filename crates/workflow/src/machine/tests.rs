@@ -17,6 +17,7 @@ fn spec(class: ClassId, needs: &[u32]) -> NodeSpec {
         complexity: 1.0,
         cost: 0,
         policy: Policy { timeout: None, retry: Retry::NEVER },
+        past: None,
     }
 }
 
@@ -668,6 +669,7 @@ impl Simulation {
             complexity: 1.0,
             cost: self.numbers.below(3) as u32,
             policy: Policy { timeout, retry },
+            past: None,
         }
     }
 

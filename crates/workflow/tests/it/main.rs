@@ -3,6 +3,7 @@
 mod adaptivity;
 mod agents;
 mod conduct;
+mod durable;
 mod durations;
 mod graphs;
 mod live;

@@ -1,0 +1,369 @@
+//! The journal of one run, as the engine writes it: what is written when, and what waits for it.
+//!
+//! The machine is told of an end only when the end is kept: no state that others see is ever ahead of the journal. What the
+//! machine makes of the end without anybody else's doing (skipped dependents, for instance) is written for readers, and
+//! waits for nobody: another process makes the same of it.
+//!
+//! 1. An end is kept before the machine hears of it. It waits in `held` for the sync, if there is to be one.
+//! 2. A task that commits before it starts starts when its start is kept.
+//! 3. After an error of the store nothing is kept and therefore nothing succeeds: what ends ends as failed, the run is
+//!    cancelled, and its owner gets the error in place of a result.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Link;
+use super::attempt::{Ended, Job};
+use super::writer::{Commit, Then, Writer};
+use crate::durable::digest;
+use crate::event::Outcome;
+use crate::graph::{Graph, Planned, Slot};
+use crate::journal::{self, CommitError, Durability, Entry, History, Ledger, Record, TooLarge};
+use crate::machine::{End, On, Past, RunId};
+use crate::orchestrator::StartError;
+use crate::run::SubmitError;
+use crate::task::{Output, Task};
+
+/// How long a record that nobody waits for may be unwritten.
+pub(super) const LATEST: Duration = Duration::from_millis(20);
+
+pub(crate) struct Keeper {
+    writer: Writer,
+    /// The run's id in the journal.
+    pub(crate) name: Arc<str>,
+    /// What the journal calls a task.
+    numbers: Vec<u32>,
+    next_number: u32,
+    /// How much longer the run has been there than the engine's clock.
+    lead: i64,
+    /// By how much an attempt's number is above the machine's, and the task's generation.
+    bases: HashMap<u32, (u32, u32)>,
+    /// What the journal knows of tasks that are not in the run yet.
+    known: HashMap<Arc<str>, (u32, Entry)>,
+    /// For the start of the run.
+    pub(super) restored: Vec<(u32, Restored)>,
+    /// Failures in a row by agent, and how long ago the last was.
+    pub(super) ill: Vec<(Arc<str>, u32, Duration)>,
+    pub(super) broken: Option<CommitError>,
+    held: VecDeque<(u64, Held)>,
+}
+
+/// What waits for a commit.
+pub(super) enum Held {
+    Ended(Ended),
+    Job(Job),
+    Reply(oneshot::Sender<Result<(), SubmitError>>),
+}
+
+/// What another process has left of a task.
+#[derive(Default)]
+pub(super) struct Restored {
+    pub(super) past: Option<Past>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) output: Option<Output>,
+    pub(super) attempts: u32,
+    pub(super) took: Duration,
+}
+
+impl Keeper {
+    /// Compares the graph with what is known of its run, writes down what is new, and prepares what is to be restored. The
+    /// graph's budget is lowered by what was spent.
+    pub(crate) fn prepare(
+        graph: &mut Graph,
+        mut history: History,
+        durability: Durability,
+        run: RunId,
+        link: &Arc<Link>,
+    ) -> Result<Box<Self>, StartError> {
+        let mut next_number = number(history.ledger().tasks.len());
+        let known_before = next_number;
+        let numbers: Vec<u32> = planned(graph)
+            .map(|planned| {
+                history.number_of(&planned.task.id).unwrap_or_else(|| {
+                    next_number += 1;
+                    next_number - 1
+                })
+            })
+            .collect();
+        let (mut added, mut changed) = (Vec::new(), Vec::new());
+        for (planned, task) in planned(graph).zip(&numbers) {
+            let needs = planned.needs.iter();
+            let ids = needs.clone().map(|need| (id_of(graph, need.task), need.on));
+            let version = version(&planned.task, ids);
+            let is_new = known_before <= *task;
+            if !is_new && history.ledger().tasks[*task as usize].version != version {
+                changed.push(planned.task.id.to_string());
+            } else if !is_new {
+                continue;
+            }
+            let needs = needs.map(|need| numbers[need.task as usize]).collect();
+            added.push((*task, Arc::clone(&planned.task.id), needs, version));
+        }
+        if !changed.is_empty() && !history.accepts_changes {
+            return Err(StartError::Changed { tasks: changed });
+        }
+        // New tasks in the order of their numbers: each is one more than the one before.
+        added.sort_unstable_by_key(|(task, ..)| *task);
+        let since = history.go_on().map_err(StartError::TooLarge)?;
+        for (task, id, needs, version) in added {
+            history.add_task(task, &id, needs, version).map_err(StartError::TooLarge)?;
+        }
+        let (journal, ledger) = history.into_parts();
+        let mut keeper = Self {
+            writer: Writer::new(journal, durability, run, link),
+            name: ledger.run.clone().unwrap_or_default(),
+            numbers,
+            next_number,
+            lead: millis(since) - millis(link.now()),
+            bases: HashMap::new(),
+            known: HashMap::new(),
+            restored: Vec::new(),
+            ill: Vec::new(),
+            broken: None,
+            held: VecDeque::new(),
+        };
+        keeper.read(graph, ledger, since)?;
+        Ok(Box::new(keeper))
+    }
+
+    fn read(&mut self, graph: &mut Graph, ledger: Ledger, now: Duration) -> Result<(), StartError> {
+        let mut spent = 0;
+        let mut agents: HashMap<u32, Arc<str>> = HashMap::new();
+        for (node, planned) in (0_u32..).zip(planned(graph)) {
+            let task = self.numbers[node as usize];
+            let entry = &ledger.tasks[task as usize];
+            if entry.attempt == 0 && entry.outcome.is_none() {
+                continue;
+            }
+            let extras = planned.task.extras.as_deref();
+            if entry.attempt > 0 {
+                spent += extras.map_or(0, |extras| u64::from(extras.cost));
+                agents.extend(planned.task.agent.clone().map(|agent| (task, agent)));
+            }
+            let restored = restore(entry, &planned.task).map_err(|error| StartError::Output {
+                task: planned.task.id.to_string(),
+                error: error.to_string(),
+            })?;
+            self.remember_base(node, entry);
+            self.restored.push((node, restored));
+        }
+        graph.budget = graph.budget.map(|budget| budget.saturating_sub(spent));
+        let mut ill: HashMap<&Arc<str>, (u32, u64)> = HashMap::new();
+        for (task, is_well, at_ms) in &ledger.ends {
+            let Some(agent) = agents.get(task) else { continue };
+            let (failures, last) = ill.entry(agent).or_default();
+            *failures = if *is_well { 0 } else { *failures + 1 };
+            *last = *at_ms;
+        }
+        self.ill = ill
+            .into_iter()
+            .filter(|(_, (failures, _))| *failures > 0)
+            .map(|(agent, (failures, last))| {
+                (Arc::clone(agent), failures, now.saturating_sub(Duration::from_millis(last)))
+            })
+            .collect();
+        let known =
+            (0..).zip(ledger.tasks).filter(|(_, entry)| graph.place_of(&entry.id).is_none());
+        self.known = known.map(|(task, entry)| (Arc::clone(&entry.id), (task, entry))).collect();
+        Ok(())
+    }
+
+    fn remember_base(&mut self, node: u32, entry: &Entry) {
+        let base = (entry.ended_attempt.saturating_sub(entry.failed), entry.generation);
+        if base != (0, 0) && !entry.is_final() {
+            self.bases.insert(node, base);
+        }
+    }
+
+    /// The number of an attempt, which goes on where other processes ended, and the generation of its task.
+    pub(super) fn attempt(&self, node: u32, attempt: u32) -> (u32, u32) {
+        if self.bases.is_empty() {
+            return (attempt, 0);
+        }
+        let (base, generation) = self.bases.get(&node).copied().unwrap_or_default();
+        (attempt + base, generation)
+    }
+
+    /// A task is submitted into the run as its node of this number; what is known of it.
+    pub(super) fn submitted<'a>(
+        &mut self,
+        node: u32,
+        task: &Task,
+        needs: impl Iterator<Item = (u32, &'a Arc<str>, On)> + Clone,
+    ) -> Result<Restored, SubmitError> {
+        let fails = |why: String| SubmitError::Journal { id: task.id.to_string(), why };
+        if task.extras.as_ref().is_none_or(|extras| extras.codec.is_none()) {
+            return Err(fails("its output cannot be kept: make it by `Task::durable`".to_owned()));
+        }
+        debug_assert_eq!(node as usize, self.numbers.len());
+        let restored = match self.known.remove(&task.id) {
+            Some((number, entry)) => {
+                let restored = restore(&entry, task).map_err(|error| fails(error.to_string()))?;
+                self.remember_base(node, &entry);
+                self.numbers.push(number);
+                return Ok(restored);
+            }
+            None => Restored::default(),
+        };
+        let version = version(task, needs.clone().map(|(_, id, on)| (&**id, on)));
+        let record = Record::TaskAdded {
+            task: self.next_number,
+            id: task.id.to_string(),
+            needs: needs.map(|(node, ..)| self.numbers[node as usize]).collect(),
+            version,
+            live: true,
+        };
+        self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
+        self.numbers.push(self.next_number);
+        self.next_number += 1;
+        Ok(restored)
+    }
+
+    pub(super) fn started(&mut self, node: u32, attempt: u32, once: bool, now: Duration) {
+        let task = self.numbers[node as usize];
+        self.append(&Record::AttemptStarted { task, attempt, once, at_ms: self.at(now) });
+    }
+
+    /// Writes down that an attempt came to nothing and another is to follow.
+    pub(super) fn failed(
+        &mut self,
+        node: u32,
+        attempt: u32,
+        error: String,
+        took: Duration,
+        now: Duration,
+    ) {
+        let (task, took_us, at_ms) = (self.numbers[node as usize], micros(took), self.at(now));
+        self.append(&Record::AttemptFailed { task, attempt, error, took_us, at_ms });
+    }
+
+    /// Writes down that a task is over.
+    pub(super) fn settled(
+        &mut self,
+        node: u32,
+        attempt: u32,
+        outcome: journal::Outcome,
+        output: Vec<u8>,
+        took: Duration,
+        now: Duration,
+    ) -> Result<(), TooLarge> {
+        let (task, took_us, at_ms) = (self.numbers[node as usize], micros(took), self.at(now));
+        let record = Record::Settled { task, attempt, outcome, output, took_us, at_ms };
+        self.writer.append(&record)
+    }
+
+    /// Appends what is never too large: texts are cut.
+    fn append(&mut self, record: &Record) {
+        // A message of 64 MiB is not worth the run: without it another process repeats the attempt.
+        let _ = self.writer.append(record);
+    }
+
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.writer.is_empty()
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), CommitError> {
+        self.writer.flush()
+    }
+
+    pub(super) fn commit(&mut self, ends: usize) -> Result<Commit, CommitError> {
+        self.writer.commit(ends)
+    }
+
+    /// Lets something wait for a commit.
+    pub(super) fn hold(&mut self, commit: u64, held: Held) {
+        self.held.push_back((commit, held));
+    }
+
+    /// What has waited for this commit or an earlier one.
+    pub(super) fn released(&mut self, commit: u64) -> Option<Held> {
+        self.held.pop_front_if(|(of, _)| *of <= commit).map(|(_, held)| held)
+    }
+
+    /// Writes down that the run is over, and closes the journal.
+    pub(super) fn close(self, cancelled: bool, now: Duration, then: Then) -> Option<super::Waste> {
+        let end = if cancelled { journal::End::Cancelled } else { journal::End::Complete };
+        let record = Record::RunEnded { end, at_ms: self.at(now) };
+        let Self { mut writer, held, .. } = self;
+        let _ = writer.append(&record);
+        for (_, held) in held {
+            if let Held::Reply(reply) = held {
+                let _ = reply.send(Ok(()));
+            }
+        }
+        writer.close(then)
+    }
+
+    fn at(&self, now: Duration) -> u64 {
+        u64::try_from(millis(now) + self.lead).unwrap_or(0)
+    }
+}
+
+/// What another process has left of this task.
+fn restore(entry: &Entry, task: &Task) -> Result<Restored, postcard::Error> {
+    let mut restored =
+        Restored { attempts: entry.attempt, took: entry.took, ..Restored::default() };
+    let extras = task.extras.as_deref();
+    let over = match &entry.outcome {
+        Some(journal::Outcome::Done) => {
+            if let Some(codec) = extras.and_then(|extras| extras.codec) {
+                restored.output = Some((codec.decode)(&entry.output)?);
+            }
+            Some((End::Succeeded, Outcome::Succeeded))
+        }
+        Some(journal::Outcome::Failed(error)) => {
+            Some((End::Failed, Outcome::Failed { error: error.clone() }))
+        }
+        Some(journal::Outcome::TimedOut) => Some((End::TimedOut, Outcome::TimedOut)),
+        Some(journal::Outcome::Declined) => Some((End::Declined, Outcome::Declined)),
+        _ if entry.is_doubtful() => Some((End::Unknown, Outcome::Unknown)),
+        _ => None,
+    };
+    restored.past = match &over {
+        Some((end, _)) => Some(Past::Over(*end)),
+        None => Some(entry.failed).filter(|failed| *failed > 0).map(Past::Failed),
+    };
+    restored.outcome = over.map(|(_, outcome)| outcome);
+    Ok(restored)
+}
+
+/// What changes when the task, or what it needs, does.
+fn version<'a>(task: &Task, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
+    let mut needs: Vec<(&str, &[u8])> = needs
+        .map(|(id, on)| {
+            let on: &[u8] = match on {
+                On::Success => b"success",
+                On::End => b"end",
+                On::Failure => b"failure",
+            };
+            (id, on)
+        })
+        .collect();
+    needs.sort_unstable();
+    let own = task.extras.as_ref().map_or(0, |extras| extras.version).to_le_bytes();
+    digest([&own[..]].into_iter().chain(needs.iter().flat_map(|(id, on)| [id.as_bytes(), on])))
+}
+
+fn planned(graph: &Graph) -> impl Iterator<Item = &Planned> {
+    graph.tasks.iter().filter_map(Slot::as_planned)
+}
+
+fn id_of(graph: &Graph, node: u32) -> &str {
+    let planned = graph.tasks[node].as_planned().expect("its needs are resolved");
+    &planned.task.id
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("a run has fewer than 2^32 tasks")
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,240 @@
+//! Brings a run's records into its store.
+//!
+//! Records that are to survive this process are written by whoever takes the engine's turn: that is one call of the system
+//! for all ends of a turn. Records that are to survive the machine are synced by a thread of the run's own, because a sync
+//! takes as long as thousands of turns: the ends wait for it, the engine does not. What comes meanwhile forms the next batch.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+
+use super::{Command, Link, Waste};
+use crate::journal::{Batch, CommitError, Durability, Journal, Record, Store, StoreEnd, TooLarge};
+use crate::machine::RunId;
+
+/// What is done when everything is stored and the store is closed.
+pub(super) type Then = Box<dyn FnOnce(Result<(), CommitError>) -> Option<Waste> + Send>;
+
+pub(super) enum Writer {
+    Here(Journal<Box<dyn Store>>),
+    Thread {
+        batch: Batch,
+        wanted: u64,
+        shared: Arc<Shared>,
+        thread: Option<thread::JoinHandle<()>>,
+    },
+}
+
+/// How far a commit is.
+pub(super) enum Commit {
+    Done,
+    /// [`Command::Committed`] will tell of this one.
+    UnderWay(u64),
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// The last commit that was asked for.
+    wanted: u64,
+    /// How many ends wait for it.
+    ends: usize,
+    then: Option<Then>,
+    is_abandoned: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        journal: Journal<Box<dyn Store>>,
+        durability: Durability,
+        run: RunId,
+        link: &Arc<Link>,
+    ) -> Self {
+        if durability < Durability::PowerLoss {
+            return Self::Here(journal);
+        }
+        let (batch, end) = journal.split();
+        let shared = Arc::new(Shared::default());
+        let (ours, link, runtime) = (Arc::clone(&shared), Arc::clone(link), Handle::try_current());
+        let name = "tidegate-journal".to_owned();
+        let work = move || {
+            // What starts because of a commit is spawned from here.
+            let _inside = runtime.as_ref().map(Handle::enter);
+            write(&ours, end, run, &link);
+        };
+        match thread::Builder::new().name(name).spawn(work) {
+            Ok(thread) => Self::Thread { batch, wanted: 0, shared, thread: Some(thread) },
+            // Nobody will write: the first commit finds nobody.
+            Err(_) => Self::Thread { batch, wanted: 0, shared, thread: None },
+        }
+    }
+
+    pub(super) fn append(&mut self, record: &Record) -> Result<(), TooLarge> {
+        match self {
+            Self::Here(journal) => journal.append(record),
+            Self::Thread { batch, .. } => batch.push(record),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Here(journal) => journal.pending() == 0,
+            Self::Thread { batch, .. } => batch.is_empty(),
+        }
+    }
+
+    /// Makes what was appended as durable as the run asks for; `ends` attempts wait for it.
+    pub(super) fn commit(&mut self, ends: usize) -> Result<Commit, CommitError> {
+        match self {
+            Self::Here(journal) => journal.commit(Durability::ProcessCrash).map(|()| Commit::Done),
+            Self::Thread { batch, wanted, shared, .. } => {
+                *wanted += 1;
+                let mut state = shared.state.lock();
+                batch.hand_over(&mut state.bytes);
+                state.wanted = *wanted;
+                state.ends += ends;
+                drop(state);
+                shared.wake.notify_one();
+                Ok(Commit::UnderWay(*wanted))
+            }
+        }
+    }
+
+    /// Writes what was appended, for whoever reads the journal of a live run.
+    pub(super) fn flush(&mut self) -> Result<(), CommitError> {
+        match self {
+            Self::Here(journal) => journal.commit(Durability::ProcessCrash),
+            Self::Thread { batch, shared, .. } => {
+                batch.hand_over(&mut shared.state.lock().bytes);
+                shared.wake.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    /// Stores everything, closes the store, and goes on with `then`: here and now, or in the thread.
+    pub(super) fn close(mut self, then: Then) -> Option<Waste> {
+        match &mut self {
+            Self::Here(journal) => {
+                let stored = journal.commit(Durability::ProcessCrash);
+                drop(self);
+                then(stored)
+            }
+            Self::Thread { batch, shared, thread, .. } => {
+                let mut state = shared.state.lock();
+                batch.hand_over(&mut state.bytes);
+                state.then = Some(then);
+                drop(state);
+                shared.wake.notify_one();
+                // It ends by itself.
+                drop(thread.take());
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// The run was given up. What was appended is written all the same, and the store is closed when this returns.
+    fn drop(&mut self) {
+        match self {
+            Self::Here(journal) => drop(journal.commit(Durability::ProcessCrash)),
+            Self::Thread { batch, shared, thread, .. } => {
+                let Some(thread) = thread.take() else { return };
+                let mut state = shared.state.lock();
+                batch.hand_over(&mut state.bytes);
+                state.is_abandoned = true;
+                drop(state);
+                shared.wake.notify_one();
+                // The engine may be dropped by the thread itself, after its last turn.
+                if thread.thread().id() != thread::current().id() {
+                    let _ = thread.join();
+                }
+            }
+        }
+    }
+}
+
+/// The thread.
+fn write(shared: &Shared, mut end: StoreEnd<Box<dyn Store>>, run: RunId, link: &Arc<Link>) {
+    let mut pace = Pace::default();
+    let mut bytes = Vec::new();
+    let mut done = 0;
+    loop {
+        let mut state = shared.state.lock();
+        while state.bytes.is_empty()
+            && state.wanted == done
+            && state.then.is_none()
+            && !state.is_abandoned
+        {
+            shared.wake.wait(&mut state);
+        }
+        pace.gather(&mut state, &shared.wake);
+        bytes.clear();
+        std::mem::swap(&mut bytes, &mut state.bytes);
+        let (wanted, ends) = (state.wanted, std::mem::take(&mut state.ends));
+        let (then, is_abandoned) = (state.then.take(), state.is_abandoned);
+        drop(state);
+        let syncs = wanted > done || then.is_some();
+        let began = Instant::now();
+        let durability = if syncs { Durability::PowerLoss } else { Durability::ProcessCrash };
+        let result = end.store(&bytes, durability);
+        if syncs {
+            pace.synced(ends, began.elapsed());
+        }
+        if wanted > done || result.is_err() {
+            done = wanted;
+            let result = result.clone();
+            let _ = link.send(Command::Committed { run, commit: done, result });
+        }
+        if let Some(then) = then {
+            // Whoever hears of the end finds the store free.
+            drop(end);
+            then(result).into_iter().for_each(Waste::discard);
+            return;
+        }
+        if is_abandoned {
+            return;
+        }
+    }
+}
+
+/// How long the thread waits for more ends before it syncs: if it did not, the first of many ends to come would have a sync
+/// of its own, and the others a second one.
+#[derive(Default)]
+struct Pace {
+    /// How many ends the last sync was for.
+    ends: usize,
+    /// How long a sync takes, smoothed.
+    sync: Duration,
+}
+
+impl Pace {
+    /// Waits until there are as many ends as last time, but for a quarter of a sync at most. One end alone waits for nobody.
+    fn gather(&self, state: &mut parking_lot::MutexGuard<'_, State>, wake: &Condvar) {
+        let until = Instant::now() + self.sync / 4;
+        while state.ends > 0
+            && state.ends < self.ends
+            && state.then.is_none()
+            && !state.is_abandoned
+        {
+            if wake.wait_until(state, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn synced(&mut self, ends: usize, took: Duration) {
+        self.ends = ends;
+        self.sync = if self.sync.is_zero() { took } else { (7 * self.sync + took) / 8 };
+    }
+}

@@ -1,0 +1,198 @@
+//! What a journal's records add up to: values in, values out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{End, Outcome, Record};
+
+/// A run as its journal tells it. [`scan`](super::scan()) gives the records, also of a run that is live.
+///
+/// # Examples
+/// ```
+/// use tidegate_workflow::journal::{Ledger, Record};
+///
+/// let added = Record::TaskAdded { task: 0, id: "fetch".into(), needs: vec![], version: 0, live: false };
+/// let started = Record::AttemptStarted { task: 0, attempt: 1, once: false, at_ms: 5 };
+/// let ledger = Ledger::of([added, started]);
+/// assert!(ledger.tasks[0].is_running());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// The run's id.
+    pub run: Option<Arc<str>>,
+    /// What its starter wrote of it.
+    pub description: Vec<u8>,
+    /// When it began, in milliseconds since 1970. Other times count from there.
+    pub since_1970_ms: u64,
+    /// Its tasks; their places are the numbers by which records and needs name them.
+    pub tasks: Vec<Entry>,
+    /// What was to be known later, by name.
+    pub facts: BTreeMap<String, Vec<u8>>,
+    /// How it ended, if it did and nobody went on with it.
+    pub end: Option<End>,
+    /// How often another process went on with it.
+    pub resumed: u32,
+    /// The time of the last record that has one.
+    pub last: Duration,
+    /// Every end of an attempt in its order: the task, whether it went well, and when.
+    pub(crate) ends: Vec<(u32, bool, u64)>,
+}
+
+/// A task as the journal tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The tasks it needs, by their places.
+    pub needs: Vec<u32>,
+    /// What changes when the task does.
+    pub version: u64,
+    /// Whether it was submitted into the live run.
+    pub live: bool,
+    /// The number of its last attempt; 0 if it never started.
+    pub attempt: u32,
+    /// How often it had succeeded when it was to run again.
+    pub generation: u32,
+    /// The last attempt whose end is known.
+    pub(crate) ended_attempt: u32,
+    /// How many attempts failed since it was last to be run afresh.
+    pub failed: u32,
+    /// What the last failed attempt said.
+    pub error: Option<String>,
+    /// When the attempt began that has not told its end.
+    pub running_since: Option<Duration>,
+    /// Whether that attempt must not be repeated without being asked.
+    pub once: bool,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What it gave, encoded.
+    pub output: Vec<u8>,
+    /// How long its last attempt ran.
+    pub took: Duration,
+    /// When its last attempt ended.
+    pub ended: Option<Duration>,
+}
+
+impl Entry {
+    /// Whether an attempt began and has not told its end.
+    pub fn is_running(&self) -> bool {
+        self.running_since.is_some()
+    }
+
+    /// Whether an attempt that must not be repeated began, and nobody knows its end.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_running() && self.once
+    }
+
+    /// Whether it is over so that another process has nothing to do: what was skipped or cancelled may still run.
+    pub fn is_final(&self) -> bool {
+        !matches!(self.outcome, None | Some(Outcome::Skipped(_) | Outcome::Cancelled))
+    }
+}
+
+impl Ledger {
+    /// What these records add up to.
+    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut ledger = Self::default();
+        records.into_iter().for_each(|record| ledger.add(record));
+        ledger
+    }
+
+    /// Whether it knows of no run.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_none()
+    }
+
+    /// Takes one more record. What names a task that was not added says nothing, and changes nothing.
+    pub(crate) fn add(&mut self, record: Record) {
+        match record {
+            Record::RunStarted { run, description, since_1970_ms } => {
+                self.run = Some(run.into());
+                self.description = description;
+                self.since_1970_ms = since_1970_ms;
+            }
+            Record::RunResumed { at_ms } => {
+                self.resumed += 1;
+                self.end = None;
+                self.passed(at_ms);
+            }
+            Record::TaskAdded { task, id, needs, version, live } => {
+                let added = Entry { id: id.into(), needs, version, live, ..Entry::default() };
+                if task as usize == self.tasks.len() {
+                    self.tasks.push(added);
+                } else {
+                    let Entry { needs, version, .. } = added;
+                    self.change(task, |entry| {
+                        *entry = Entry { needs, version, ..std::mem::take(entry) };
+                    });
+                }
+            }
+            Record::AttemptStarted { task, attempt, once, at_ms } => {
+                let at = self.passed(at_ms);
+                self.change(task, |entry| {
+                    entry.attempt = attempt;
+                    entry.once = once;
+                    entry.running_since = Some(at);
+                });
+            }
+            Record::AttemptFailed { task, attempt, error, took_us, at_ms } => {
+                let at = self.passed(at_ms);
+                self.ends.push((task, false, at_ms));
+                self.change(task, |entry| {
+                    entry.ended(attempt, took_us, at);
+                    entry.failed += 1;
+                    entry.error = Some(error);
+                });
+            }
+            Record::Settled { task, attempt, outcome, output, took_us, at_ms } => {
+                let at = self.passed(at_ms);
+                match outcome {
+                    Outcome::Done => self.ends.push((task, true, at_ms)),
+                    Outcome::Failed(_) | Outcome::TimedOut => self.ends.push((task, false, at_ms)),
+                    Outcome::Skipped(_) | Outcome::Cancelled | Outcome::Declined => {}
+                }
+                self.change(task, |entry| {
+                    entry.ended(attempt, took_us, at);
+                    entry.outcome = Some(outcome);
+                    entry.output = output;
+                });
+            }
+            Record::Reset { task } => self.change(task, |entry| {
+                entry.generation += u32::from(entry.outcome == Some(Outcome::Done));
+                entry.failed = 0;
+                entry.running_since = None;
+                entry.outcome = None;
+                entry.output = Vec::new();
+            }),
+            Record::Fact { name, value } => drop(self.facts.insert(name, value)),
+            Record::RunEnded { end, at_ms } => {
+                self.passed(at_ms);
+                self.end = Some(end);
+            }
+        }
+    }
+
+    fn passed(&mut self, at_ms: u64) -> Duration {
+        self.last = Duration::from_millis(at_ms);
+        self.last
+    }
+
+    fn change(&mut self, task: u32, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.tasks.get_mut(task as usize) {
+            change(entry);
+        }
+    }
+}
+
+impl Entry {
+    fn ended(&mut self, attempt: u32, took_us: u64, at: Duration) {
+        self.attempt = self.attempt.max(attempt);
+        self.ended_attempt = self.ended_attempt.max(attempt);
+        self.running_since = None;
+        self.took = Duration::from_micros(took_us);
+        self.ended = Some(at);
+    }
+}
