@@ -72,7 +72,7 @@ fn together<T: Send + Sync + 'static>(shared: &Arc<T>, actors: Vec<fn(&T)>) {
             thread::spawn(move || actor(&shared))
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
 }
 
 /// Guards `free.pop()` in `Slots::take` (with `free.last().copied()` two threads own a slot), and that `Cells::add` goes

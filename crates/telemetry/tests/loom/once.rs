@@ -28,7 +28,7 @@ impl<T> OnceLock<T> {
     }
 
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
-        let _setting = self.setting.lock().unwrap();
+        let _setting = self.setting.lock().expect("nothing panics while it is held");
         self.value.set(value)?;
         self.is_set.store(true, Ordering::Release);
         Ok(())
@@ -38,7 +38,7 @@ impl<T> OnceLock<T> {
         if let Some(value) = self.get() {
             return value;
         }
-        let _setting = self.setting.lock().unwrap();
+        let _setting = self.setting.lock().expect("nothing panics while it is held");
         let value = self.value.get_or_init(make);
         self.is_set.store(true, Ordering::Release);
         value
