@@ -25,8 +25,11 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else if value == 0.0 && value.is_sign_negative() {
+        // Python reads `-0` as a whole number, which has no sign.
+        out.extend_from_slice(b"-0.0");
     } else if value.fract() == 0.0 && value.abs() < 1e15 {
-        if value.is_sign_negative() {
+        if value < 0.0 {
             out.push(b'-');
         }
         write_u64(out, value.abs() as u64);

@@ -181,6 +181,9 @@ fn half_sent_requests_and_clients_that_never_read_starve_nobody() {
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         whole = body.len();
     }
+    // They are closed by now: what they have yet to read is there, and nothing is waited for.
+    let soon = Some(Duration::from_secs(2));
+    half.iter().chain(&deaf).for_each(|stream| stream.set_read_timeout(soon).unwrap());
     half.into_iter().for_each(|stream| assert!(drain(stream) < 1_000));
     deaf.into_iter()
         .for_each(|stream| assert!(drain(stream) < whole, "it was closed before all was sent"));
@@ -309,4 +312,15 @@ fn a_stopped_server_closes_its_connections_and_its_port() {
     assert!(begun.elapsed() < Duration::from_secs(4), "before the header time-out");
     assert_eq!(drain(idle), 0);
     assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_saturated_runtime_is_still_observable() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The runtime's only thread is in here, and gives nothing else a turn.
+    runtime.block_on(async {
+        let running = start(sample().into());
+        let (head, body) = request(running.addr(), "GET /metrics");
+        assert!(head.starts_with("HTTP/1.1 200 ") && body.ends_with(b"jobs_total 3\n"), "{head}");
+    });
 }

@@ -7,6 +7,7 @@ mod strict;
 
 mod anything;
 mod callbacks;
+mod dependencies;
 mod floats;
 #[cfg(feature = "http")]
 mod http;

@@ -88,3 +88,10 @@ fn encoding_again_gives_the_same_text_and_appends() {
         format!("before\n{}", registry.render(Format::Text))
     );
 }
+
+#[test]
+fn zero_keeps_its_sign() {
+    let registry = Registry::new();
+    registry.gauge("depth", "").unwrap().set(-0.0);
+    assert!(registry.render(Format::Text).ends_with("\ndepth -0.0\n"));
+}

@@ -58,6 +58,9 @@ pub(crate) fn parse(text: &str, open_metrics: bool) -> Result<Vec<Family>, Strin
                 return Err(format!("{sample:?}: comes twice"));
             }
         }
+        if open_metrics {
+            grouped(family)?;
+        }
         if family.kind == "histogram" {
             histogram(family, open_metrics)?;
         } else if family.kind == "counter"
@@ -67,6 +70,25 @@ pub(crate) fn parse(text: &str, open_metrics: bool) -> Result<Vec<Family>, Strin
         }
     }
     Ok(families)
+}
+
+/// The samples of one label set stand together.
+fn grouped(family: &Family) -> Result<(), String> {
+    let own = |sample: &Sample| {
+        let mut labels = sample.labels.clone();
+        labels.retain(|(name, _)| family.kind != "histogram" || name != "le");
+        labels.sort();
+        labels
+    };
+    let mut sets: Vec<Labels> = family.samples.iter().map(own).collect();
+    sets.dedup();
+    let sets_in_all = sets.len();
+    sets.sort();
+    sets.dedup();
+    if sets.len() < sets_in_all {
+        return Err(format!("{}: the samples of a label set are apart", family.name));
+    }
+    Ok(())
 }
 
 fn suffixes(kind: &str, open_metrics: bool) -> &'static [&'static str] {
