@@ -102,4 +102,29 @@ mod tests {
         });
         assert!(turn.is_some_and(|turn| turn <= AGEING), "{turn:?}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_job_starts_within_the_stated_bound_whatever_comes_after_it(
+            jobs in proptest::collection::vec((0..4_usize, 0..3_u8), 1..300),
+        ) {
+            let mut lanes = Lanes::new();
+            // Each job with the starts that it may still wait for.
+            let mut left = Vec::<Option<usize>>::new();
+            for (priority, takes) in jobs {
+                let older = lanes.len();
+                lanes.push(Priority::ALL[priority], left.len());
+                left.push(Some(AGEING as usize * (older + 1)));
+                for _ in 0..takes {
+                    let Some((_, job)) = lanes.pop() else { break };
+                    for (at, left) in left.iter_mut().enumerate() {
+                        let Some(starts) = left else { continue };
+                        assert!(*starts > 0, "job {at} waits for longer than stated");
+                        *starts -= 1;
+                    }
+                    assert!(left[job].take().is_some(), "job {job} came twice");
+                }
+            }
+        }
+    }
 }

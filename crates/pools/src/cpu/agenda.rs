@@ -99,10 +99,10 @@ impl<J> Agenda<J> {
         }
     }
 
-    /// A caller goes; its job, unless that has entered.
-    pub(crate) fn leave(&mut self, ticket: u64) -> Option<J> {
+    /// A caller goes; its job and its waker, to drop after the lock, unless the job has entered.
+    pub(crate) fn leave(&mut self, ticket: u64) -> Option<(J, Waker)> {
         let caller = self.place(ticket).and_then(|at| self.door.remove(at));
-        caller.map(|caller| caller.job)
+        caller.map(|caller| (caller.job, caller.waker))
     }
 
     pub(crate) fn take(&mut self) -> Option<Taken<J>> {
@@ -158,3 +158,6 @@ impl<J> Agenda<J> {
         self.door.binary_search_by_key(&ticket, |caller| caller.ticket).ok()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

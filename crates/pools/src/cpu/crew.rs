@@ -248,9 +248,9 @@ struct Caller<'c, J> {
 impl<J> Drop for Caller<'_, J> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let job = self.crew.state.lock().agenda.leave(ticket);
-            // Its drop is foreign code: after the lock.
-            drop(job);
+            let left = self.crew.state.lock().agenda.leave(ticket);
+            // The drops of job and waker are foreign code: after the lock.
+            drop(left);
         }
     }
 }

@@ -1,7 +1,8 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::Instant;
 
-use tidegate_pools::{CpuPool, JobError, Priority, SubmitError};
+use tidegate_pools::{CpuPool, Job, JobError, Priority, SubmitError};
 
 use crate::gate;
 
@@ -33,6 +34,50 @@ async fn an_urgent_job_overtakes_those_that_wait() {
         *order.lock().unwrap(),
         [Priority::Critical, Priority::High, Priority::Normal, Priority::Low]
     );
+}
+
+/// Critical jobs, each of which submits the next before it ends, until it is over.
+struct Flood {
+    pool: CpuPool,
+    over: AtomicBool,
+    starts: AtomicU32,
+    /// A job whose handle is dropped would be cancelled.
+    jobs: Mutex<Vec<Job<()>>>,
+}
+
+impl Flood {
+    fn submit(self: &Arc<Self>) {
+        let flood = Arc::clone(self);
+        let job = self.pool.try_submit(Priority::Critical, move || {
+            // ORDERING: Relaxed here and below; one thread runs all jobs, and may see the end late.
+            flood.starts.fetch_add(1, Ordering::Relaxed);
+            if !flood.over.load(Ordering::Relaxed) {
+                flood.submit();
+            }
+        });
+        self.jobs.lock().unwrap().push(job.expect("there is room"));
+    }
+}
+
+#[tokio::test]
+async fn a_low_job_is_served_within_the_stated_bound_while_critical_ones_never_end() {
+    let (over, starts, jobs) = Default::default();
+    let flood = Arc::new(Flood { pool: pool(64), over, starts, jobs });
+    let (open, started, job) = gate();
+    let first = flood.pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    (0..4).for_each(|_| flood.submit());
+    let counter = Arc::clone(&flood);
+    // ORDERING: Relaxed; as in `Flood`.
+    let low = move || counter.starts.load(Ordering::Relaxed);
+    let low = flood.pool.try_submit(Priority::Low, low).expect("there is room");
+    drop(open);
+    let before = low.await.expect("it does not panic");
+    // ORDERING: Relaxed; as in `Flood`.
+    flood.over.store(true, Ordering::Relaxed);
+    first.await.expect("it ends");
+    // Sixteen times the jobs that came before it, and itself.
+    assert!((4..=16 * 5).contains(&before), "{before} critical jobs ran before it");
 }
 
 #[tokio::test]
@@ -129,15 +174,16 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
 async fn no_job_is_left_lying_while_threads_sleep() {
     for threads in [1, 2, 4] {
         let pool = Arc::new(CpuPool::builder().threads(threads).queue(3).build().expect("threads"));
-        let clients: Vec<_> = (0..6_u64)
-            .map(|client| {
-                let pool = Arc::clone(&pool);
+        let meeting = Arc::new(tokio::sync::Barrier::new(6));
+        let clients: Vec<_> = (0..6)
+            .map(|_| {
+                let (pool, meeting) = (Arc::clone(&pool), Arc::clone(&meeting));
                 tokio::spawn(async move {
                     let mut sum = 0;
                     for n in 0..1000 {
-                        if n % 50 == client {
-                            // Past the moment that an idle thread looks for work: now it sleeps.
-                            tokio::time::sleep(Duration::from_micros(200)).await;
+                        if n % 50 == 0 {
+                            // Until all stand here the threads run out of work, search, and go to sleep.
+                            meeting.wait().await;
                         }
                         sum +=
                             pool.submit(Priority::Normal, move || n).await.unwrap().await.unwrap();
@@ -159,11 +205,12 @@ async fn stats_say_what_waits_what_runs_and_how_long_jobs_waited_and_ran() {
     let first = pool.try_submit(Priority::Normal, job).expect("there is room");
     started.recv().expect("it starts");
     let second = pool.try_submit(Priority::Low, || ()).expect("there is room");
+    let since = Instant::now();
     let stats = pool.stats();
     let counts = (stats.threads, stats.waiting, stats.running, stats.started, stats.ended);
     assert_eq!(counts, (1, 1, 1, 1, 0));
-    let held = Duration::from_millis(5);
-    std::thread::sleep(held);
+    // Both have waited or run since then, however long it took to come here.
+    let held = since.elapsed();
     drop(open);
     first.await.expect("it ends");
     second.await.expect("it ends");
