@@ -84,12 +84,14 @@ impl<T: Send + 'static, E: Send + 'static> TaskGroup<T, E> {
     ///
     /// # Errors
     /// When a task failed or panicked; when tasks were cut short by a cancellation or a deadline; and at once, with
-    /// [`Cause::WaitedFromInside`], when a task waits for its own group or one above it.
+    /// [`Cause::WaitedFromInside`], when a task waits for its own group or one above it. (Seen where the task itself polls the
+    /// wait. Through a task that it made with `tokio::spawn`, and waits for, it deadlocks unseen.)
     ///
     /// # Panics
-    /// With the panic of a task if the group was built with [`resume_panics`](Builder::resume_panics).
+    /// With the panic of a task if the group was built with [`resume_panics`](Builder::resume_panics); and when it is polled
+    /// again after it gave its verdict.
     pub fn wait(self) -> Wait<T, E> {
-        Wait { group: self, ticket: None }
+        Wait { group: self, ticket: None, over: false }
     }
 }
 
@@ -113,12 +115,14 @@ impl<T: Send + 'static, E: Send + 'static> Drop for TaskGroup<T, E> {
 pub struct Wait<T: Send + 'static, E: Send + 'static> {
     group: TaskGroup<T, E>,
     ticket: Option<Ticket>,
+    over: bool,
 }
 
 impl<T: Send + 'static, E: Send + 'static> Future for Wait<T, E> {
     type Output = Result<Vec<T>, GroupError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.over, "a wait is not polled after its end");
         let shared = Arc::clone(&self.group.spawner.shared);
         if shared.is_awaited_from_inside() {
             return Poll::Ready(Err(GroupError::bare(Cause::WaitedFromInside)));
@@ -128,6 +132,7 @@ impl<T: Send + 'static, E: Send + 'static> Future for Wait<T, E> {
             shared.tally.close_if_empty()
         });
         let Some(closed) = closed else { return Poll::Pending };
+        self.over = true;
         let verdict = shared.settle(closed);
         // The token fires and the groups below take nothing more, even if this future is kept.
         shared.abandon();

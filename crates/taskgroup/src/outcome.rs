@@ -32,7 +32,7 @@ pub enum Outcome<T, E> {
     Panicked(Panic),
     /// The group was cancelled before it ended, or before it began.
     Cancelled,
-    /// It ignored the cancellation for the whole grace period and was dropped.
+    /// It had not ended when the grace period was over, or cut short by the drop of the group, and was dropped.
     Aborted,
 }
 

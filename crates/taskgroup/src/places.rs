@@ -13,9 +13,15 @@ impl<W> Places<W> {
         Self(Mutex::new(Admission::new(limit)))
     }
 
-    /// Takes a place, if one is free and nobody waits.
-    pub fn try_enter(&self) -> bool {
-        self.0.lock().try_enter()
+    /// Takes a place, if one is free and nobody waits, for what `admit` lets in; gives it back if nobody is let in. `None`
+    /// without a place.
+    pub fn try_admit<A, R>(
+        &self,
+        admit: impl FnOnce() -> Result<A, R>,
+        start: &mut impl FnMut(W) -> bool,
+    ) -> Option<Result<A, R>> {
+        let free = self.0.lock().try_enter();
+        free.then(|| admit().inspect_err(|_| self.give_back(start)))
     }
 
     /// Takes a place or stands in the queue; see [`Admission::enter`].

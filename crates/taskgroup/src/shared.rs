@@ -155,19 +155,12 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
 
     /// Lets one in; what stood before.
     pub(crate) fn enter(&self, who: Who) -> Result<Seen, Refused> {
-        let Some(Parent { link: parent, .. }) = &self.parent else { return self.tally.enter(who) };
-        // The first of a busy period holds a place in the parent until the last leaves, so that the parent's wait covers it.
-        if let Some(seen) = self.tally.enter_unless_first(who)? {
-            return Ok(seen);
+        match &self.parent {
+            None => self.tally.enter(who),
+            Some(Parent { link, .. }) => {
+                self.tally.enter_below(who, || link.hold(), || link.release())
+            }
         }
-        parent.hold()?;
-        let entered = self.tally.enter(who);
-        // Refused, or another became the first meanwhile and holds the place already: ours is one too many.
-        if entered.is_ok_and(|before| before.live() == 0) {
-            return entered;
-        }
-        parent.release();
-        entered
     }
 
     /// A task is over, its future dropped.

@@ -86,11 +86,12 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let shared = &self.shared;
-        shared.runtime();
-        if shared.places.as_ref().is_some_and(|places| !places.try_enter()) {
-            return Err(self.refusal().unwrap_or(Refused::Full));
-        }
-        self.start(task).inspect_err(|_| shared.give_place())
+        // It may panic, and hence comes first.
+        let runtime = shared.runtime();
+        let Some(places) = &shared.places else { return self.start(task) };
+        places
+            .try_admit(|| self.start(task), &mut |who| who.start(runtime))
+            .unwrap_or_else(|| Err(self.refusal().unwrap_or(Refused::Full)))
     }
 
     /// Waits for a place under the limit, in line with the tasks that wait for theirs: the task is made only when it can run,

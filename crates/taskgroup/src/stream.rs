@@ -78,6 +78,9 @@ impl<T: Send + 'static, E: Send + 'static> TaskStream<T, E> {
     }
 
     /// Waits for all and gives each outcome that was not handed out yet, in spawn order.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the stream, which cancels and aborts; the outcomes so far are lost.
     pub async fn collect(mut self) -> Vec<Completed<T, E>> {
         let mut all = Vec::new();
         while let Some(completed) = self.next().await {

@@ -110,12 +110,27 @@ impl Tally {
         self.enter_if(who, |_| true).map(|seen| seen.expect("no condition was set"))
     }
 
-    /// As [`enter`](Self::enter), unless nobody lives: then `None`, and nothing changes.
+    /// Admits one into a group below another. The first of a busy period holds a place up there, so that the wait for the
+    /// group above covers it; whoever leaves last releases it.
     ///
     /// # Errors
-    /// When the group is closed or cancelled.
-    pub fn enter_unless_first(&self, who: Who) -> Result<Option<Seen>, Refused> {
-        self.enter_if(who, |seen| seen.live() != 0)
+    /// When this group is closed or cancelled, or `hold` says so of the one above. Then nothing is held.
+    pub fn enter_below(
+        &self,
+        who: Who,
+        hold: impl FnOnce() -> Result<(), Refused>,
+        release: impl FnOnce(),
+    ) -> Result<Seen, Refused> {
+        if let Some(seen) = self.enter_if(who, |seen| seen.live() != 0)? {
+            return Ok(seen);
+        }
+        hold()?;
+        let entered = self.enter(who);
+        // Refused, or another became the first meanwhile and holds the place already: ours is one too many.
+        if !entered.is_ok_and(|before| before.live() == 0) {
+            release();
+        }
+        entered
     }
 
     #[inline]

@@ -4,10 +4,6 @@ fn admit(tally: &Tally) -> Result<u32, Refused> {
     tally.enter(Who::Task).map(Seen::admitted)
 }
 
-fn admit_unless_first(tally: &Tally) -> Result<Option<u32>, Refused> {
-    Ok(tally.enter_unless_first(Who::Task)?.map(Seen::admitted))
-}
-
 #[test]
 fn index_counts_admissions_and_live_counts_those_who_have_not_left() {
     let tally = Tally::new();
@@ -27,11 +23,34 @@ fn held_places_count_as_alive_but_take_no_index() {
 }
 
 #[test]
-fn the_first_is_left_to_the_caller() {
+fn only_the_first_of_a_busy_period_holds_a_place_above() {
+    let (tally, above) = (Tally::new(), Tally::new());
+    let enter = || {
+        let hold = || above.enter(Who::ChildGroup).map(drop);
+        let release = || assert_eq!(above.leave(1).live(), 0);
+        tally.enter_below(Who::Task, hold, release).map(Seen::admitted)
+    };
+    assert_eq!((enter(), above.seen().live()), (Ok(0), 1));
+    assert_eq!((enter(), above.seen().live()), (Ok(1), 1));
+    tally.cancel();
+    assert_eq!((enter(), above.seen().live()), (Err(Refused::Cancelled), 1));
+}
+
+#[test]
+fn who_is_refused_holds_no_place_above_and_who_gets_none_above_does_not_enter() {
+    let (tally, above) = (Tally::new(), Tally::new());
+    // Cancelled between the look and the entry.
+    let hold = || {
+        tally.cancel();
+        above.enter(Who::ChildGroup).map(drop)
+    };
+    let release = || assert_eq!(above.leave(1).live(), 0);
+    let entered = tally.enter_below(Who::Task, hold, release);
+    assert_eq!((entered, above.seen().live()), (Err(Refused::Cancelled), 0));
     let tally = Tally::new();
-    assert_eq!(admit_unless_first(&tally), Ok(None));
-    assert_eq!(admit(&tally), Ok(0));
-    assert_eq!(admit_unless_first(&tally), Ok(Some(1)));
+    let entered =
+        tally.enter_below(Who::Task, || Err(Refused::Closed), || panic!("it held nothing"));
+    assert_eq!((entered, tally.seen().live()), (Err(Refused::Closed), 0));
 }
 
 #[test]
@@ -51,7 +70,6 @@ fn cancelled_admits_nobody() {
     assert!(!tally.cancel().is_cancelled());
     assert!(tally.cancel().is_cancelled());
     assert_eq!(admit(&tally), Err(Refused::Cancelled));
-    assert_eq!(admit_unless_first(&tally), Err(Refused::Cancelled));
 }
 
 #[test]

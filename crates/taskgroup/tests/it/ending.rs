@@ -159,6 +159,14 @@ async fn giving_up_a_wait_by_reference_loses_nothing() {
     assert_eq!(wait.await.unwrap(), [1, 2, 3]);
 }
 
+#[tokio::test]
+#[should_panic(expected = "a wait is not polled after its end")]
+async fn a_wait_tells_its_verdict_once() {
+    let mut wait = TaskGroup::<(), ()>::new().wait();
+    (&mut wait).await.unwrap();
+    (&mut wait).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn giving_up_a_wait_by_value_leaves_nothing_running() {
     let count = Count::default();

@@ -1,13 +1,18 @@
 //! What a task may do to its own group.
 
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
-use tidegate_taskgroup::{Cause, TaskGroup, Wait};
+use tidegate_taskgroup::{Cause, Refused, Spawner, TaskGroup, TaskStream, Wait};
 use tokio::sync::oneshot;
+
+use crate::alive::Count;
 
 #[tokio::test]
 async fn tasks_spawn_more_while_the_group_is_waited_for() {
-    fn tree(group: &tidegate_taskgroup::Spawner<u32, ()>, depth: u32) {
+    fn tree(group: &Spawner<u32, ()>, depth: u32) {
         group
             .spawn_with(move |group| async move {
                 tokio::task::yield_now().await;
@@ -94,4 +99,60 @@ async fn a_task_may_own_and_wait_for_a_group_below_its_own() {
         })
         .unwrap();
     assert_eq!(group.wait().await.unwrap(), [7]);
+}
+
+#[tokio::test]
+async fn a_task_that_drops_its_own_group_is_dropped_at_its_next_suspension() {
+    let count = Count::default();
+    let group = TaskGroup::<(), ()>::new();
+    let spawner = group.spawner();
+    let alive = count.one();
+    spawner
+        .spawn(async move {
+            let _alive = alive;
+            drop(group);
+            pending().await
+        })
+        .unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!((count.now(), spawner.live()), (0, 0));
+    assert_eq!(spawner.spawn(async { Ok(()) }), Err(Refused::Closed));
+}
+
+#[tokio::test]
+async fn a_task_that_asks_for_the_outcomes_of_its_own_group_gets_none() {
+    let tasks = TaskGroup::<bool, ()>::builder().stream();
+    let spawner = tasks.spawner();
+    let (give, given) = oneshot::channel::<TaskStream<bool, ()>>();
+    let (tell, told) = oneshot::channel();
+    spawner
+        .spawn(async move {
+            let mut tasks = given.await.map_err(drop)?;
+            tell.send(tasks.next().await.is_none()).map_err(drop)?;
+            Ok(true)
+        })
+        .unwrap();
+    assert!(give.send(tasks).is_ok());
+    assert!(told.await.unwrap());
+}
+
+/// The token fires before the queue of a limited group is closed, and whoever it wakes may spawn.
+#[tokio::test]
+async fn a_try_spawn_while_the_group_is_being_cancelled_takes_no_place() {
+    struct Spawns(Spawner<(), ()>, AtomicUsize);
+    impl Wake for Spawns {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.0.try_spawn(async { Ok(()) }), Err(Refused::Cancelled));
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let group = TaskGroup::<(), ()>::builder().limit(1).build();
+    let spawns = Arc::new(Spawns(group.spawner(), AtomicUsize::new(0)));
+    let spawner = group.spawner();
+    let mut cancelled = std::pin::pin!(spawner.cancelled());
+    let waker = Waker::from(Arc::clone(&spawns));
+    assert!(cancelled.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    group.cancel();
+    assert_eq!(spawns.1.load(Ordering::SeqCst), 1);
+    assert_eq!((group.running(), group.live()), (0, 0));
 }

@@ -1,8 +1,11 @@
 //! Outcomes one by one.
 
 use std::future::pending;
+use std::time::Duration;
 
 use tidegate_taskgroup::{Outcome, Policy, TaskGroup};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::alive::Count;
 
@@ -99,4 +102,42 @@ async fn a_stream_that_is_dropped_aborts_its_tasks() {
     drop(tasks);
     tokio::task::yield_now().await;
     assert_eq!(count.now(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_outstays_its_grace_comes_out_as_aborted_and_a_polite_one_with_its_value() {
+    let grace = Duration::from_secs(3);
+    let mut tasks = TaskGroup::<u8, ()>::builder().grace(grace).stream();
+    tasks.spawn(pending()).unwrap();
+    tasks
+        .spawn_with(|group| async move {
+            group.cancelled().await;
+            Ok(1)
+        })
+        .unwrap();
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    tasks.cancel();
+    let polite = tasks.next().await.unwrap();
+    assert!(matches!((polite.task.index, polite.outcome), (1, Outcome::Value(1))));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    let rude = tasks.next().await.unwrap();
+    assert!(matches!((rude.task.index, rude.outcome), (0, Outcome::Aborted)));
+    assert_eq!(start.elapsed().as_secs(), 3);
+    assert!(tasks.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_next_that_is_given_up_loses_no_outcome() {
+    let mut tasks = TaskGroup::<u8, ()>::builder().stream();
+    let (end, ended) = oneshot::channel::<u8>();
+    tasks.spawn(async move { ended.await.map_err(drop) }).unwrap();
+    {
+        let mut next = std::pin::pin!(tasks.next());
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx)));
+        assert!(polled.await.is_pending());
+    }
+    end.send(7).unwrap();
+    assert_eq!(tasks.next().await.unwrap().outcome.value(), Some(7));
+    assert!(tasks.next().await.is_none());
 }
