@@ -27,6 +27,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Check workflow files and report every error at once
     Validate(Validate),
+    /// Waits for its caller to go, and ends the commands that it left
+    #[command(hide = true)]
+    Watch { mark: String },
 }
 
 /// Check workflow files and report every error at once.

@@ -17,6 +17,7 @@ use crate::outputs::{CAPTURE, Files, Output, Outputs};
 use crate::process::{self, Ended, Spec, Stop};
 use crate::run_dir::{self, RunDir};
 use crate::template::{TemplateError, Templates};
+use crate::watchman;
 
 /// Most items of one `foreach`.
 const MAX_ITEMS: usize = 100_000;
@@ -234,6 +235,11 @@ impl Job {
         });
     }
 
+    /// What its commands carry, so that they can be found when this process is gone; a resumed run has another.
+    pub(crate) fn mark(&self) -> String {
+        format!("{}.{}", self.dir.id, std::process::id())
+    }
+
     /// Runs one attempt, the `attempt`th from 1, of a task or of one item of it; gives where it wrote.
     ///
     /// # Errors
@@ -323,6 +329,7 @@ impl Job {
             return Err(Failure::broken(format!("the folder {} does not exist", cwd.display())));
         }
         let mut env = self.env.clone();
+        env.push((watchman::MARK.to_owned(), self.mark()));
         env.push(("TIDEGATE_RUN_ID".to_owned(), self.dir.id.clone()));
         env.push(("TIDEGATE_TASK".to_owned(), task.id.clone()));
         env.push(("TIDEGATE_ATTEMPT".to_owned(), attempt.to_string()));

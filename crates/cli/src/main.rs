@@ -21,6 +21,7 @@ mod style;
 mod summary;
 mod template;
 mod validate;
+mod watchman;
 mod yaml;
 
 fn main() -> ExitCode {
@@ -28,5 +29,6 @@ fn main() -> ExitCode {
     match args.command {
         args::Command::Run(run) => run::run(&run),
         args::Command::Validate(validate) => validate::validate(&validate),
+        args::Command::Watch { mark } => watchman::watch(&mark),
     }
 }

@@ -19,6 +19,7 @@ use crate::run_dir::{self, RunDir};
 use crate::style::Style;
 use crate::summary::Summary;
 use crate::validate::report;
+use crate::watchman::Watchman;
 use crate::{args, engine, exit, file};
 
 /// Runs the file; gives the code to exit with.
@@ -45,8 +46,10 @@ fn try_run(args: &args::Run) -> Result<u8, u8> {
     let job = Job::new(workflow, &args.file, &inputs, dir, cwd)
         .map_err(|failure| fail(&format!("env: {failure}"), exit::INVALID))?;
     process::adopt_orphans();
+    let cannot_start = |error| fail(&format!("cannot start: {error}"), exit::IO);
+    let _watchman = Watchman::start(&job.mark()).map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| fail(&format!("cannot start: {error}"), exit::IO))?;
+    let runtime = runtime.map_err(cannot_start)?;
     let code = runtime.block_on(go(Arc::new(job), args));
     runtime.shutdown_background();
     Ok(code)

@@ -3,5 +3,6 @@
 mod audit;
 mod commands;
 mod interrupt;
+mod killed;
 mod place;
 mod run;
