@@ -7,10 +7,8 @@
 //! 2. At most `flushes` batches are out; the collector waits for one of them, and callers for the bounded queue.
 //! 3. Whatever a flush does, each of its items is answered once.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -19,8 +17,21 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::job::message;
 
+mod error;
+mod stats;
+
+pub use error::BatchError;
+pub use stats::BatcherStats;
+use stats::Counts;
+
 type Reply<O> = oneshot::Sender<Result<O, BatchError>>;
-type Item<I, O> = (I, Reply<O>);
+
+/// An item on its way to a batch.
+struct Item<I, O> {
+    item: I,
+    reply: Reply<O>,
+    since: Instant,
+}
 
 /// Gathers items into batches by number and delay, hands each batch to one call, and each result to its caller.
 ///
@@ -44,35 +55,6 @@ pub struct Batcher<I, O> {
     queue: mpsc::Sender<Item<I, O>>,
     collector: JoinHandle<()>,
     counts: Arc<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    items: AtomicU64,
-    batches: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl Counts {
-    fn read(&self) -> BatcherStats {
-        // ORDERING: Relaxed; counts that order nothing. After a shutdown the semaphore of the flushes has ordered them.
-        BatcherStats {
-            items: self.items.load(Ordering::Relaxed),
-            batches: self.batches.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// What a [`Batcher`] has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatcherStats {
-    /// Items handed to a call.
-    pub items: u64,
-    /// Calls made.
-    pub batches: u64,
-    /// Items whose call panicked or answered with the wrong number of results.
-    pub failed: u64,
 }
 
 /// Settings of a [`Batcher`] to be.
@@ -174,7 +156,7 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
 
     /// What has been done so far.
     pub fn stats(&self) -> BatcherStats {
-        self.counts.read()
+        self.counts.read(self.waiting())
     }
 
     /// How many items wait to be batched.
@@ -191,12 +173,13 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
         drop(queue);
         // It fails only when the runtime ends, and then no batch is left to wait for.
         let _ = collector.await;
-        counts.read()
+        counts.read(0)
     }
 
     async fn enter(&self, item: I) -> Result<oneshot::Receiver<Result<O, BatchError>>, BatchError> {
         let (reply, result) = oneshot::channel();
-        self.queue.send((item, reply)).await.map_err(|_| BatchError::Closed)?;
+        let item = Item { item, reply, since: Instant::now() };
+        self.queue.send(item).await.map_err(|_| BatchError::Closed)?;
         Ok(result)
     }
 }
@@ -228,22 +211,21 @@ async fn collect<I, O, F, R>(
             }
         }
         let turn = Arc::clone(&flushes).acquire_owned().await.expect("the semaphore is not closed");
-        batch.retain(|(_, reply)| !reply.is_closed());
+        batch.retain(|item| !item.reply.is_closed());
         if batch.is_empty() {
             continue;
         }
         let (flush, counts) = (Arc::clone(&flush), Arc::clone(&counts));
         tokio::spawn(async move {
-            let (items, replies): (Vec<I>, Vec<Reply<O>>) = batch.into_iter().unzip();
-            // ORDERING: Relaxed; a count that orders nothing.
-            counts.items.fetch_add(replies.len() as u64, Ordering::Relaxed);
-            counts.batches.fetch_add(1, Ordering::Relaxed);
+            counts.start(batch.iter().map(|item| item.since));
+            let (items, replies): (Vec<I>, Vec<Reply<O>>) =
+                batch.into_iter().map(|Item { item, reply, .. }| (item, reply)).unzip();
+            let began = Instant::now();
             // A task of its own, so that a panic is an outcome.
             let outcome = tokio::spawn(async move { flush(items).await }).await;
-            if let Err(error) = answer(outcome.map_err(panic_message), replies) {
-                // ORDERING: Relaxed; a count that orders nothing.
-                counts.failed.fetch_add(error as u64, Ordering::Relaxed);
-            }
+            let ran = began.elapsed();
+            let failed = answer(outcome.map_err(panic_message), replies);
+            counts.end(ran, failed);
             drop(turn);
         });
     }
@@ -256,15 +238,15 @@ fn panic_message(error: tokio::task::JoinError) -> Option<String> {
     error.try_into_panic().ok().map(|panic| message(&*panic))
 }
 
-/// Gives each item its result; an error is how many got none.
-fn answer<O>(outcome: Result<Vec<O>, Option<String>>, replies: Vec<Reply<O>>) -> Result<(), usize> {
+/// Gives each item its result, and says how many got none.
+fn answer<O>(outcome: Result<Vec<O>, Option<String>>, replies: Vec<Reply<O>>) -> usize {
     let failure = match outcome {
         Ok(results) if results.len() == replies.len() => {
             for (reply, result) in replies.into_iter().zip(results) {
                 // A caller that is gone wants nothing.
                 let _ = reply.send(Ok(result));
             }
-            return Ok(());
+            return 0;
         }
         Ok(results) => BatchError::WrongCount { items: replies.len(), results: results.len() },
         Err(Some(message)) => BatchError::Panicked { message },
@@ -275,38 +257,5 @@ fn answer<O>(outcome: Result<Vec<O>, Option<String>>, replies: Vec<Reply<O>>) ->
         // A caller that is gone wants nothing.
         let _ = reply.send(Err(failure.clone()));
     }
-    Err(failed)
+    failed
 }
-
-/// Why an item has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchError {
-    /// The call for its batch panicked.
-    Panicked {
-        /// The panic's message.
-        message: String,
-    },
-    /// The call answered with a number of results that is not that of its items, so that none can be told whose it is.
-    WrongCount {
-        /// Items of the batch.
-        items: usize,
-        /// Results that came.
-        results: usize,
-    },
-    /// The runtime ended.
-    Closed,
-}
-
-impl fmt::Display for BatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked { message } => write!(f, "the call for the batch panicked: {message}"),
-            Self::WrongCount { items, results } => {
-                write!(f, "the call for a batch of {items} items gave {results} results")
-            }
-            Self::Closed => f.write_str("the runtime of the batcher has ended"),
-        }
-    }
-}
-
-impl std::error::Error for BatchError {}

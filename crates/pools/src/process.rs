@@ -92,13 +92,21 @@ mod outbox;
 #[cfg(target_os = "linux")]
 mod pool;
 #[cfg(target_os = "linux")]
+mod pulse;
+#[cfg(target_os = "linux")]
 mod quarantine;
 #[cfg(target_os = "linux")]
 mod shared;
 #[cfg(target_os = "linux")]
+mod sleep;
+#[cfg(target_os = "linux")]
 mod slot;
 #[cfg(target_os = "linux")]
+mod spec;
+#[cfg(target_os = "linux")]
 mod starts;
+#[cfg(target_os = "linux")]
+mod state;
 #[cfg(target_os = "linux")]
 mod tail;
 #[cfg(target_os = "linux")]

@@ -1,15 +1,13 @@
 //! A worker process as its parent sees it: started, spoken to, ended. It decides nothing.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, ioctl_fionbio, read};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
@@ -21,26 +19,16 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use super::death::Death;
 use super::error::StartError;
 use super::frame::{Frame, FrameError, Inbox, Kind};
-use super::hello::{Hello, Passport, VARIABLE};
+use super::hello::{Hello, Passport};
 use super::limits::Limits;
 use super::outbox::Outbox;
+use super::sleep::sleep_until;
+use super::spec::Spec;
 use super::stdout::Stdout;
 use super::tail::Tail;
 
 /// A payload of this size passes the socket without either side waiting for the other.
 const SEND_BUFFER: usize = 1024 * 1024;
-
-/// What every worker of a pool is started with.
-#[derive(Debug)]
-pub(super) struct Spec {
-    pub(super) executable: Option<PathBuf>,
-    pub(super) env: Vec<(String, String)>,
-    pub(super) clear_env: bool,
-    pub(super) stdout: Stdout,
-    pub(super) limits: Limits,
-    pub(super) max_frame: usize,
-    pub(super) hello: Hello,
-}
 
 /// What [`wait`](Child::wait) saw.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,19 +75,7 @@ impl Child {
             max_frame: spec.max_frame,
             limits: spec.limits,
         };
-        // The image that runs now, even when the file of that name was replaced or deleted.
-        let executable = spec.executable.clone().unwrap_or_else(|| "/proc/self/exe".into());
-        let mut command = Command::new(executable);
-        if let (None, Some(shown)) = (&spec.executable, std::env::args_os().next()) {
-            command.arg0(shown);
-        }
-        // A test executable that forgot `init` takes this for a filter and runs nothing.
-        command.arg("tidegate-worker");
-        if spec.clear_env {
-            command.env_clear();
-        }
-        command.envs(spec.env.iter().map(|(name, value)| (name, value)));
-        command.env(VARIABLE, passport.to_string()).process_group(0);
+        let mut command = spec.command(&passport);
         command.stdin(theirs).stdout(match spec.stdout {
             Stdout::Captured => Stdio::from(writer.try_clone()?),
             Stdout::Discarded => Stdio::null(),
@@ -294,27 +270,4 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Waits for any of `fds`; an interruption is a wake-up without events.
-pub(super) fn sleep_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
-    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-    let left = left.map(|left| Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    });
-    match poll(fds, left.as_ref()) {
-        Ok(_) => Ok(()),
-        Err(Errno::INTR) => {
-            fds.iter_mut().for_each(PollFd::clear_revents);
-            Ok(())
-        }
-        Err(why) => Err(why.into()),
-    }
-}
-
-/// Waits for a wake-up alone.
-pub(super) fn sleep(wake: &OwnedFd, most: Duration) {
-    let mut fds = [PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN)];
-    let _ = sleep_until(&mut fds, Some(Instant::now() + most));
 }

@@ -10,15 +10,16 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot};
 
 use super::builder::ProcessPoolBuilder;
-use super::child::Spec;
 use super::codec::EncodeError;
 use super::error::{JobError, StartError, SubmitError};
 use super::frame::HEADER;
 use super::function::{self, Function};
 use super::job::Job;
 use super::quarantine::Quarantine;
-use super::shared::{Phase, Settings, Shared};
+use super::shared::{Settings, Shared};
 use super::slot::Slot;
+use super::spec::Spec;
+use super::state::Phase;
 use super::stats::ProcessStats;
 use super::ticket::Ticket;
 use super::worker::Host;

@@ -1,8 +1,6 @@
-//! What callers and slots share: the queue, and who waits for what.
+//! What callers and slots share: the state behind one lock, and who is woken when it changes.
 //!
-//! 1. One lock. Wake-ups, answers and drops of jobs happen after it.
-//! 2. A slot is in `idle` exactly while it sleeps for want of a job; whoever queues a job takes one out and wakes it.
-//! 3. A job is in `queue`, or with exactly one slot, or answered. Its sender is its only copy: it is answered once.
+//! Wake-ups, answers and drops of jobs happen after the lock.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -14,38 +12,14 @@ use rustix::io::{read, write};
 use tokio::sync::{Semaphore, watch};
 
 use super::buffers::Buffers;
-use super::child::Spec;
 use super::error::{StartError, SubmitError};
 use super::frame;
+use super::pulse::Pulse;
 use super::quarantine::Quarantine;
-use super::starts::Starts;
+use super::spec::Spec;
+use super::state::{Next, Phase, State};
 use super::stats::ProcessStats;
 use super::ticket::{Outcome, Ticket};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
-    /// What was taken in is still done.
-    Draining,
-    /// Nothing more is done.
-    Killing,
-}
-
-/// What a slot is to do.
-#[derive(Debug)]
-pub(super) enum Next {
-    Job(Ticket),
-    Sleep,
-    Over,
-}
-
-/// What [`ready`](super::ProcessPool::ready) and [`shutdown`](super::ProcessPool::shutdown) wait for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pulse {
-    pub(super) slots: usize,
-    pub(super) alive: usize,
-    pub(super) broken: Option<StartError>,
-}
 
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -67,19 +41,6 @@ pub(super) struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    phase: Phase,
-    queue: BTreeMap<u64, Ticket>,
-    next_id: u64,
-    idle: Vec<usize>,
-    running: Vec<Vec<u64>>,
-    alive: usize,
-    pub(super) starts: Starts,
-    pub(super) quarantine: Quarantine,
-    pub(super) stats: ProcessStats,
-}
-
 impl Shared {
     pub(super) fn new(
         spec: Spec,
@@ -88,17 +49,7 @@ impl Shared {
         quarantine: Quarantine,
         wakes: Vec<OwnedFd>,
     ) -> Self {
-        let state = State {
-            phase: Phase::Open,
-            queue: BTreeMap::new(),
-            next_id: 1,
-            idle: Vec::new(),
-            running: vec![Vec::new(); wakes.len()],
-            alive: 0,
-            starts: Starts::default(),
-            quarantine,
-            stats: ProcessStats::default(),
-        };
+        let state = State::new(wakes.len(), quarantine);
         Self {
             spec,
             settings,
@@ -314,20 +265,5 @@ impl Shared {
             running: state.running.iter().map(Vec::len).sum(),
             ..state.stats.clone()
         })
-    }
-}
-
-impl State {
-    fn hand_over(&mut self, slot: usize, mut ticket: Ticket) -> Ticket {
-        self.running[slot].push(ticket.id);
-        ticket.taken = Instant::now();
-        self.stats.wait.add(ticket.taken.saturating_duration_since(ticket.queued));
-        ticket
-    }
-
-    /// A job left its slot.
-    pub(super) fn answered(&mut self, slot: usize, ticket: &Ticket) {
-        self.running[slot].retain(|&id| id != ticket.id);
-        self.stats.run.add(ticket.taken.elapsed());
     }
 }

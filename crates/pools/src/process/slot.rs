@@ -21,9 +21,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::child::{Child, sleep};
+use super::child::Child;
 use super::error::StartError;
-use super::shared::{Next, Phase, Pulse, Shared};
+use super::pulse::Pulse;
+use super::shared::Shared;
+use super::sleep::sleep;
+use super::state::{Next, Phase};
 use super::ticket::Ticket;
 
 mod service;

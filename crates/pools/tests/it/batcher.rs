@@ -4,6 +4,11 @@ use std::time::Duration;
 use tidegate_pools::{BatchError, Batcher, BatcherStats};
 use tokio::time::Instant;
 
+fn done(stats: &BatcherStats) -> (u64, u64, u64) {
+    assert_eq!((stats.waiting, stats.running), (0, 0));
+    (stats.items, stats.batches, stats.failed)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_leaves_when_it_is_full_or_its_first_item_has_waited_for_the_delay() {
     let sizes = Arc::new(Mutex::new(Vec::new()));
@@ -19,8 +24,7 @@ async fn a_batch_leaves_when_it_is_full_or_its_first_item_has_waited_for_the_del
     let took = began.elapsed();
     assert_eq!(*sizes.lock().unwrap(), [3, 3, 1]);
     assert!(took >= Duration::from_millis(10) && took <= Duration::from_millis(11), "{took:?}");
-    let done = BatcherStats { items: 7, batches: 3, failed: 0 };
-    assert_eq!(batcher.shutdown().await, done);
+    assert_eq!(done(&batcher.shutdown().await), (7, 3, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +59,7 @@ async fn a_panic_or_a_wrong_number_of_results_fails_only_its_batch() {
     let panicked = || Err(BatchError::Panicked { message: "unlucky".to_owned() });
     let wrong = || Err(BatchError::WrongCount { items: 2, results: 1 });
     assert_eq!(results, [panicked(), panicked(), wrong(), wrong(), Ok(3), Ok(4)]);
-    assert_eq!(batcher.shutdown().await, BatcherStats { items: 6, batches: 3, failed: 4 });
+    assert_eq!(done(&batcher.shutdown().await), (6, 3, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +69,7 @@ async fn an_item_whose_caller_is_gone_is_left_out_of_its_batch() {
     let (gone, kept) = tokio::join!(gone, batcher.call(2));
     assert!(gone.is_err(), "it gave up before the delay ended");
     assert_eq!(kept, Ok(2));
-    assert_eq!(batcher.shutdown().await, BatcherStats { items: 1, batches: 1, failed: 0 });
+    assert_eq!(done(&batcher.shutdown().await), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,4 +82,40 @@ async fn shutdown_does_not_wait_for_the_delay_of_a_batch() {
     assert!(gone.is_err(), "the batch is not full");
     batcher.shutdown().await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stats_say_what_waits_what_runs_and_how_long_items_waited_and_calls_ran() {
+    const fn ms(time: u64) -> Duration {
+        Duration::from_millis(time)
+    }
+    let batcher =
+        Batcher::builder().max_items(2).max_delay(ms(10)).start(|batch: Vec<u32>| async {
+            tokio::time::sleep(ms(100)).await;
+            batch
+        });
+    let all = batcher.all(0..5);
+    let look = async {
+        // Full at once, the first batch is out; the second is gathered and waits for its turn, the last item for the second.
+        tokio::time::sleep(ms(50)).await;
+        batcher.stats()
+    };
+    let (answers, half_way) = tokio::join!(all, look);
+    assert_eq!(answers, [0, 1, 2, 3, 4].map(Ok));
+    let none = Duration::ZERO;
+    let first = BatcherStats {
+        waiting: 1,
+        running: 1,
+        items: 2,
+        batches: 1,
+        failed: 0,
+        waited: none,
+        ran: none,
+    };
+    assert_eq!(half_way, first);
+    let stats = batcher.shutdown().await;
+    assert_eq!(done(&stats), (5, 3, 0));
+    // Two waited for one call, the last for two, to the millisecond that the clock of tasks counts in.
+    let near = |time: Duration, ms| time.as_millis().abs_diff(ms) <= 10;
+    assert!(near(stats.ran, 300) && near(stats.waited, 400), "{stats:?}");
 }

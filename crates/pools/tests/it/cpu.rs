@@ -55,7 +55,7 @@ impl Flood {
                 flood.submit();
             }
         });
-        self.jobs.lock().unwrap().push(job.expect("there is room"));
+        self.jobs.lock().expect("nothing panics under it").push(job.expect("there is room"));
     }
 }
 

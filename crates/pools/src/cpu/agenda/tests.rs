@@ -256,7 +256,7 @@ proptest! {
             world.check();
         }
         // Each thread goes on while it finds something; then all that was accepted is done.
-        while (0..threads).fold(false, |found, at| world.step(at) || found)
+        while (0..threads).any(|at| world.step(at))
             || world.threads.contains(&Thread::Searching)
         {
             world.check();

@@ -12,7 +12,7 @@ use crate::process::codec;
 use crate::process::death::Death;
 use crate::process::frame::{Frame, Kind, frame};
 use crate::process::refusal::Refusal;
-use crate::process::shared::Phase;
+use crate::process::state::Phase;
 use crate::process::stats::ProcessStats;
 use crate::process::ticket::{Outcome, Ticket};
 
