@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::file::parse_duration;
+
 /// Runs workflows of commands: in parallel, bounded, with retries, and a report at the end
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -16,6 +18,10 @@ const EXAMPLES: &str = "Examples:
   tidegate run flow.yaml             run it; bars on a terminal, lines in a pipe
   tidegate run flow.yaml -i env=prod -j 4
   tidegate run flow.yaml --json      events as JSON lines on stdout
+  tidegate runs                      the runs, the newest first
+  tidegate show                      what became of the newest
+  tidegate logs build                what `build` wrote in it
+  tidegate prune --keep 20           throw old runs away
   tidegate validate flow.yaml        every error of the file, with line, column and a hint
 
 Exit codes: 0 all went well, 1 a task failed, 2 usage, 3 invalid workflow file,
@@ -25,6 +31,14 @@ Exit codes: 0 all went well, 1 a task failed, 2 usage, 3 invalid workflow file,
 pub(crate) enum Command {
     /// Run a workflow file
     Run(Run),
+    /// List the runs, the newest first
+    Runs(Runs),
+    /// Show what became of a run, or how far it is
+    Show(Show),
+    /// Show what the tasks of a run wrote
+    Logs(Logs),
+    /// Remove the files of finished runs
+    Prune(Prune),
     /// Check workflow files and report every error at once
     Validate(Validate),
     /// Waits for its caller to go, and ends the commands that it left
@@ -63,6 +77,71 @@ pub(crate) struct Run {
     /// Only failures
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Folder in which runs keep their files
+    #[arg(long, value_name = "DIR", default_value = ".tidegate", env = "TIDEGATE_STATE_DIR")]
+    pub(crate) state_dir: PathBuf,
+}
+
+/// List the runs, the newest first.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Runs {
+    /// Only so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) last: usize,
+    /// A JSON object for each run
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
+/// Show what became of a run, or how far it is.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Show {
+    /// The run, by its id or the beginning of it; the newest if none is named
+    pub(crate) run: Option<String>,
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
+/// Show what the tasks of a run wrote.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// The tasks, an item as `audit[7]`; all of them if none is named
+    #[arg(value_name = "TASK")]
+    pub(crate) tasks: Vec<String>,
+    /// The run, by its id or the beginning of it; the newest if none is named
+    #[arg(short, long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The attempt, counted from 1; the last if none is named
+    #[arg(short, long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
+/// Remove the files of finished runs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Prune {
+    /// Only runs beyond the newest N
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<usize>,
+    /// Only runs that ended longer ago, as `30d` or `12h`
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    pub(crate) older_than: Option<std::time::Duration>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
+/// Where runs keep their files.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StateDir {
     /// Folder in which runs keep their files
     #[arg(long, value_name = "DIR", default_value = ".tidegate", env = "TIDEGATE_STATE_DIR")]
     pub(crate) state_dir: PathBuf,

@@ -1,9 +1,9 @@
 //! What happens during a run, as progress bars, plain lines and `--json` all read it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened. Serialised as one JSON object with the key `event`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
     RunStarted {
@@ -48,14 +48,14 @@ pub(crate) enum Event {
     },
     /// Ctrl-C, or a signal to end.
     Interrupted {
-        signal: &'static str,
+        signal: String,
         second: bool,
     },
     RunFinished(Box<crate::summary::Summary>),
 }
 
 /// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     Ok,

@@ -10,12 +10,14 @@ mod engine;
 mod event;
 mod exit;
 mod file;
+mod history;
 mod job;
 mod outputs;
 mod process;
 mod progress;
 mod run;
 mod run_dir;
+mod runs;
 mod shell;
 mod style;
 mod summary;
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     match args.command {
         args::Command::Run(run) => run::run(&run),
+        args::Command::Runs(args) => runs::exit_code(runs::list(&args)),
+        args::Command::Show(args) => runs::exit_code(runs::show(&args)),
+        args::Command::Logs(args) => runs::exit_code(runs::logs(&args)),
+        args::Command::Prune(args) => runs::exit_code(runs::prune(&args)),
         args::Command::Validate(validate) => validate::validate(&validate),
         args::Command::Watch { mark } => watchman::watch(&mark),
     }

@@ -47,7 +47,7 @@ fn try_run(args: &args::Run) -> Result<u8, u8> {
         .map_err(|failure| fail(&format!("env: {failure}"), exit::INVALID))?;
     process::adopt_orphans();
     let cannot_start = |error| fail(&format!("cannot start: {error}"), exit::IO);
-    let _watchman = Watchman::start(&job.mark()).map_err(cannot_start)?;
+    let _watchman = Watchman::start(&job.mark(), &job.dir.lock).map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(cannot_start)?;
     let code = runtime.block_on(go(Arc::new(job), args));
@@ -178,7 +178,7 @@ async fn signals(
         if second {
             stop.kill.cancel();
         }
-        let _ = events.send(Event::Interrupted { signal, second });
+        let _ = events.send(Event::Interrupted { signal: signal.to_owned(), second });
         stop.ask.cancel();
     }
 }

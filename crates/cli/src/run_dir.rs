@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! .tidegate/runs/20261121-051102-3f2a/
+//!   lock                     locked while a process of the run lives, its watchman included
 //!   events.jsonl             every event of the run
 //!   report.json              the summary
 //!   tasks/build/1.stdout     what attempt 1 of task `build` wrote
@@ -16,6 +17,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The folder of one run.
@@ -23,6 +25,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) struct RunDir {
     pub(crate) id: String,
     pub(crate) path: PathBuf,
+    /// Locked; all of its copies share the lock.
+    pub(crate) lock: Arc<File>,
 }
 
 impl RunDir {
@@ -41,12 +45,41 @@ impl RunDir {
             let id = format!("{}-{:04x}", stamp(now), (mix ^ (mix >> 16)) & 0xffff);
             let path = runs.join(&id);
             match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { id, path }),
+                Ok(()) => {
+                    let lock = file(&path.join("lock"))?;
+                    lock.try_lock()?;
+                    return Ok(Self { id, path, lock: Arc::new(lock) });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
         Err(io::Error::other("no free name for the run's folder"))
+    }
+
+    /// Takes the folder of a run that has ended, to go on with it.
+    ///
+    /// # Errors
+    ///
+    /// A process of the run lives (the kind is `WouldBlock`), or the folder cannot be used.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default();
+        let lock = file(&path.join("lock"))?;
+        // Somebody who only looks whether the run lives has the lock for a moment.
+        let mut taken = lock.try_lock();
+        for _ in 0..20 {
+            if taken.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            taken = lock.try_lock();
+        }
+        taken?;
+        Ok(Self {
+            id: name.to_string_lossy().into_owned(),
+            path: path.to_owned(),
+            lock: Arc::new(lock),
+        })
     }
 
     /// The folder of a task, or of one item of it.

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Status, label};
 use crate::job::shown;
 use crate::style::Style;
 
 /// What a run came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) run: String,
     pub(crate) status: Status,
@@ -29,7 +29,7 @@ pub(crate) struct Summary {
 }
 
 /// Commands by outcome; each item of a `foreach` counts.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) ok: usize,
     pub(crate) failed: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Counts {
 }
 
 /// One command.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) task: String,
     pub(crate) item: Option<String>,

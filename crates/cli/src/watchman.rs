@@ -5,6 +5,7 @@
 //! mark in their environment, asks them to end, and kills what is left after the grace period. It finds what made a session
 //! of its own too, and misses what emptied its environment. It needs `/proc`: elsewhere it finds nothing.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -25,16 +26,18 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Watchman(Child);
 
 impl Watchman {
-    /// Watches over commands that carry this mark, from now on.
+    /// Watches over commands that carry this mark, from now on. The lock stays with it until all of them have ended, also if
+    /// the caller is gone: nobody goes on with a run while a command of it is left.
     ///
     /// # Errors
     ///
     /// The process cannot be started.
-    pub(crate) fn start(mark: &str) -> io::Result<Self> {
+    pub(crate) fn start(mark: &str, lock: &File) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         // In a group of its own it hears no Ctrl-C, and it keeps no folder from being removed.
         command.args(["watch", mark]).process_group(0).current_dir("/");
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // It writes nothing: the file is there for its lock.
+        command.stdin(Stdio::piped()).stdout(lock.try_clone()?).stderr(Stdio::null());
         Ok(Self(command.spawn()?))
     }
 }

@@ -6,3 +6,4 @@ mod interrupt;
 mod killed;
 mod place;
 mod run;
+mod runs;
