@@ -22,6 +22,8 @@ const EXAMPLES: &str = "Examples:
   tidegate show                      what became of the newest
   tidegate logs build                what `build` wrote in it
   tidegate prune --keep 20           throw old runs away
+  tidegate resume                    go on with the last run, after Ctrl-C or a crash
+  tidegate retry build               run `build` once more, and what was not done
   tidegate validate flow.yaml        every error of the file, with line, column and a hint
 
 Exit codes: 0 all went well, 1 a task failed, 2 usage, 3 invalid workflow file,
@@ -39,6 +41,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Remove the files of finished runs
     Prune(Prune),
+    /// Go on with a run that was interrupted or killed: what is done is not done again
+    Resume(Resume),
+    /// Run failed tasks once more, or those that are named
+    Retry(Retry),
     /// Check workflow files and report every error at once
     Validate(Validate),
     /// Waits for its caller to go, and ends the commands that it left
@@ -68,6 +74,60 @@ pub(crate) struct Run {
     /// Most commands at once, whatever the file says
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) jobs: Option<u32>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Go on with a run.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Resume {
+    /// The run, by its id or the beginning of it; the newest if none is named
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) going_on: GoingOn,
+}
+
+/// How a run goes on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GoingOn {
+    /// Go on although tasks of the file have changed: what is done stays as it is
+    #[arg(long)]
+    pub(crate) accept_changes: bool,
+    /// Run this task again; for one whose outcome is unknown, or that is done
+    #[arg(long, value_name = "TASK")]
+    pub(crate) again: Vec<String>,
+    /// Take this task as failed; for one whose outcome is unknown
+    #[arg(long, value_name = "TASK")]
+    pub(crate) failed: Vec<String>,
+    /// Give an input of the workflow another value, or a secret one again; may be repeated
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// Most commands at once, whatever the file says
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) jobs: Option<u32>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Run tasks once more.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Retry {
+    /// The tasks, an item as `audit[7]`; all that failed if none is named
+    #[arg(value_name = "TASK")]
+    pub(crate) tasks: Vec<String>,
+    /// The run, by its id or the beginning of it; the newest if none is named
+    #[arg(short, long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// And every task that needs them
+    #[arg(long)]
+    pub(crate) downstream: bool,
+    #[command(flatten)]
+    pub(crate) going_on: GoingOn,
+}
+
+/// How a run is shown, and where it is kept.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Shown {
     /// Events as JSON lines on stdout, instead of progress and summary
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) json: bool,
@@ -77,9 +137,8 @@ pub(crate) struct Run {
     /// Only failures
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Folder in which runs keep their files
-    #[arg(long, value_name = "DIR", default_value = ".tidegate", env = "TIDEGATE_STATE_DIR")]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
 }
 
 /// List the runs, the newest first.

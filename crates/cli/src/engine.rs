@@ -8,17 +8,25 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use minijinja::value::{Serde, Value};
+use tidegate_workflow::journal::{Durability, History};
 use tidegate_workflow::{
-    Builder, Context, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry, Task as Node,
-    TaskError,
+    Builder, Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry,
+    StartError, Stopped, Task, TaskError,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::{Event, Status, label};
+use crate::exit;
 use crate::job::{Failure, Item, Job};
 use crate::outputs::Files;
+use crate::past::{self, Past, Product};
 use crate::process::GRACE;
+use crate::secrets::Secrets;
 use crate::summary::{Counts, Line, Summary};
+
+/// A node of the graph, whose product the journal keeps.
+type Node = Task<Durable>;
 
 /// How many events we may be behind the engine; above it only progress suffers, not the summary.
 const EVENTS: usize = 1 << 16;
@@ -30,18 +38,27 @@ const EVENTS: usize = 1 << 16;
 /// The engine refused the graph or ended before the run: a broken invariant, told in its words.
 pub(crate) async fn execute(
     job: Arc<Job>,
+    past: Past,
+    history: History,
     events: UnboundedSender<Event>,
-) -> Result<Summary, String> {
-    let run = Arc::new(Run { job, events, records: Mutex::default() });
-    let orchestrator = limits(&run.job).build().map_err(|error| error.to_string())?;
+) -> Result<Summary, Broken> {
+    let secrets = job.secrets();
+    let removed = removed(&history, &job);
+    let run = Arc::new(Run { job, past, secrets, events, records: Mutex::default() });
+    run.take_over();
+    let orchestrator = limits(&run.job).build().map_err(Broken::ours)?;
     let mut seen = orchestrator.events();
-    let mut graph = Graph::new();
+    let mut graph = Graph::durable();
     for index in 0..run.job.workflow.tasks.len() {
         for node in run.nodes(index) {
-            graph.add(node).map_err(|error| error.to_string())?;
+            graph.add(node).map_err(Broken::ours)?;
         }
     }
-    let running = orchestrator.start(graph).map_err(|error| error.to_string())?;
+    let graph = graph.journal(history, Durability::ProcessCrash);
+    let running = orchestrator.start(graph).map_err(Broken::from)?;
+    if !removed.is_empty() {
+        crate::run::say(&format!("no longer in the file: {}", removed.join(", ")));
+    }
     let live = (*running).clone();
     let mut end = std::pin::pin!(running.wait());
     let mut stopped = false;
@@ -55,7 +72,7 @@ pub(crate) async fn execute(
                 stopped = true;
                 live.cancel();
             }
-            finished = &mut end => break finished.map_err(|error| error.to_string())?,
+            finished = &mut end => break finished.map_err(Broken::from)?,
         }
     };
     while let Some(next) = seen.try_next() {
@@ -85,9 +102,71 @@ fn agent_name(name: &str) -> String {
     format!("agent {name}")
 }
 
+/// Why there is no summary.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) message: String,
+    /// To exit with.
+    pub(crate) code: u8,
+}
+
+impl Broken {
+    /// A broken invariant of ours.
+    fn ours(error: impl ToString) -> Self {
+        Self { message: format!("the engine: {}", error.to_string()), code: exit::INTERNAL }
+    }
+}
+
+impl From<StartError> for Broken {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Changed { tasks } => {
+                let tasks: Vec<&str> = tasks.iter().map(|id| named_in_file(id)).collect();
+                let message = format!(
+                    "changed since the run began: {}\n  go on by `--accept-changes`: what is done stays as it is, the rest \
+                     is run as it is now",
+                    tasks.join(", ")
+                );
+                Self { message, code: exit::USAGE }
+            }
+            StartError::Journal(error) => Self { message: error.to_string(), code: exit::IO },
+            error => Self::ours(error),
+        }
+    }
+}
+
+impl From<Stopped> for Broken {
+    fn from(error: Stopped) -> Self {
+        match error {
+            Stopped::Journal(error) => Self {
+                message: format!(
+                    "{error}\n  what was done before is kept: go on by `tidegate resume`"
+                ),
+                code: exit::IO,
+            },
+            Stopped::Dropped => Self::ours(error),
+        }
+    }
+}
+
+/// Tasks of the journal that the file has no more.
+fn removed(history: &History, job: &Job) -> Vec<String> {
+    let known = |id: &str| job.workflow.tasks.iter().any(|task| task.id == id);
+    let entries = history.ledger().tasks.iter().filter(|entry| !entry.live);
+    let ids = entries.map(|entry| &*entry.id).filter(|id| !id.ends_with(ITEMS));
+    ids.filter(|id| !known(id)).map(str::to_owned).collect()
+}
+
+/// The task of the file that a node is of.
+fn named_in_file(node: &str) -> &str {
+    node.strip_suffix(ITEMS).unwrap_or(node)
+}
+
 /// What the nodes of one run share.
 struct Run {
     job: Arc<Job>,
+    past: Past,
+    secrets: Secrets,
     events: UnboundedSender<Event>,
     /// By the node that runs the command.
     records: Mutex<BTreeMap<String, Record>>,
@@ -114,6 +193,44 @@ impl Record {
 }
 
 impl Run {
+    /// Makes the outputs of tasks that another process has done known to templates and to the summary.
+    fn take_over(&self) {
+        for (index, task) in self.job.workflow.tasks.iter().enumerate() {
+            match self.past.product(&task.id) {
+                Some(Product::Wrote { attempt, .. }) => {
+                    self.job.keep(task, vec![self.job.files(task, None, *attempt)]);
+                }
+                Some(Product::Gathered) => {
+                    let items = self.past.wrote(&task.id);
+                    let files = items.iter().map(|(at, of)| self.job.files(task, Some(*at), of.0));
+                    self.job.keep(task, files.collect());
+                }
+                Some(Product::Items(_)) | None => {}
+            }
+            if let Some(failure) = self.past.failure(&items_node(&task.id)) {
+                let failure = Failure::broken(failure.2);
+                self.record(&items_node(&task.id), |of| of.failure = Some(failure), index);
+            }
+        }
+    }
+
+    /// The record of a command, with what another process has left of it.
+    fn recorded(&self, node: &str, index: usize, item: Option<(usize, String)>) -> Record {
+        let at = item.as_ref().map(|(at, _)| *at);
+        let mut record = Record { item, ..Record::new(index) };
+        if let Some(Product::Wrote { attempt, seconds }) = self.past.product(node) {
+            record.attempts = *attempt;
+            record.busy = Duration::try_from_secs_f64(*seconds).unwrap_or_default();
+            record.files = Some(self.job.files(&self.job.workflow.tasks[index], at, *attempt));
+        }
+        if let Some((attempt, took, error)) = self.past.failure(node) {
+            record.attempts = attempt;
+            record.busy = took;
+            record.failure = Some(Failure::broken(error));
+        }
+        record
+    }
+
     /// The nodes that a task is, before it runs.
     fn nodes(self: &Arc<Self>, index: usize) -> Vec<Node> {
         let task = &self.job.workflow.tasks[index];
@@ -123,17 +240,29 @@ impl Run {
         }
         let items = items_node(&task.id);
         let run = Arc::clone(self);
-        let expand = Node::new(items.clone(), move |context| {
+        let version = past::version(&self.job.workflow, task);
+        let expand = Node::durable(items.clone(), move |context| {
             let run = Arc::clone(&run);
             async move { run.expand(index, &context).await }
         });
         let run = Arc::clone(self);
-        let gather = Node::new(task.id.clone(), move |_| {
+        let gather = Node::durable(task.id.clone(), move |_| {
             run.gather(index);
-            std::future::ready(Ok::<(), TaskError>(()))
+            std::future::ready(Ok::<_, TaskError>(Product::Gathered))
         });
+        let expand = expand.version(version);
         // Neither takes time: they go first, so that no slot is idle for want of items.
-        vec![expand.needs(needs()).priority(i32::MAX), gather.needs([items]).priority(i32::MAX)]
+        // The items of a list that is done are told with it; those of any other come when it is told again.
+        let known = self.past.product(&task.id).and_then(|_| self.past.items(&items));
+        let known = known.and_then(items_of).unwrap_or_default().into_iter();
+        let known = known.map(|item| {
+            let node = item_node(&task.id, &item);
+            self.command(&node, index, Some(item)).needs([items.clone()])
+        });
+        let known: Vec<Node> = known.collect();
+        let helpers =
+            [expand.needs(needs()).priority(i32::MAX), gather.needs([items]).priority(i32::MAX)];
+        helpers.into_iter().chain(known).collect()
     }
 
     /// The node that runs a command.
@@ -141,7 +270,7 @@ impl Run {
         let task = &self.job.workflow.tasks[index];
         let shown = item.as_ref().map(|item| (item.index, item.label()));
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.insert(node.to_owned(), Record { item: shown, ..Record::new(index) });
+        records.insert(node.to_owned(), self.recorded(node, index, shown));
         drop(records);
         let run = Arc::clone(self);
         let item = item.map(Arc::new);
@@ -157,7 +286,14 @@ impl Run {
             ..Retry::default()
         };
         // We end our processes ourselves within the grace period; the engine's comes after it.
-        let made = Node::new(node, work).retry(retry).priority(task.priority).grace(2 * GRACE);
+        let mut made = Node::durable(node, work)
+            .retry(retry)
+            .priority(task.priority)
+            .grace(2 * GRACE)
+            .version(past::version(&self.job.workflow, task));
+        if task.once {
+            made = made.commit_before_start();
+        }
         match &task.agent {
             Some((name, _)) => made.agent(agent_name(name)),
             None => made,
@@ -165,20 +301,37 @@ impl Run {
     }
 
     /// Computes the items of a `foreach` task and submits them ahead of the node that gathers them.
-    async fn expand(self: &Arc<Self>, index: usize, context: &Context) -> Result<(), TaskError> {
+    async fn expand(
+        self: &Arc<Self>,
+        index: usize,
+        context: &Context,
+    ) -> Result<Product, TaskError> {
         let task = &self.job.workflow.tasks[index];
-        let items = self.job.items(task).map_err(|failure| {
-            self.record(context.id(), |record| record.failure = Some(failure.clone()), index);
-            TaskError::fatal(failure)
-        })?;
+        // As they were: a list that is computed anew might be another.
+        let known = self.past.items(context.id()).and_then(items_of);
+        let items = match known {
+            Some(items) => items,
+            None => self.job.items(task).map_err(|failure| {
+                self.record(context.id(), |record| record.failure = Some(failure.clone()), index);
+                TaskError::fatal(self.secrets.taken_from(&failure.message))
+            })?,
+        };
+        let product = Product::Items(self.texts_of(&items));
         let _ = self.events.send(Event::TaskExpanded { task: task.id.clone(), items: items.len() });
         for item in items {
-            let node = format!("{}[{}]", task.id, item.index);
+            let node = item_node(&task.id, &item);
             // The need is over when the item starts; it is what puts the items on the critical path.
             let node = self.command(&node, index, Some(item)).needs([context.id()]);
             context.run().submit(node, &[&task.id]).await.map_err(TaskError::fatal)?;
         }
-        Ok(())
+        Ok(product)
+    }
+
+    /// The items as the journal keeps them: not at all, if one holds a secret.
+    fn texts_of(&self, items: &[Item]) -> Option<Vec<String>> {
+        let text = |item: &Item| serde_json::to_string(&item.value).ok();
+        let texts = items.iter().map(text).collect::<Option<Vec<String>>>()?;
+        (!texts.iter().any(|text| self.secrets.stand_in(text))).then_some(texts)
     }
 
     /// Keeps the outputs of all items, in their order.
@@ -200,10 +353,11 @@ impl Run {
         context: &Context,
         index: usize,
         item: Option<&Item>,
-    ) -> Result<(), TaskError> {
+    ) -> Result<Product, TaskError> {
         let task = &self.job.workflow.tasks[index];
         let started = tokio::time::Instant::now();
-        let outcome = self.job.attempt(task, item, context.attempt()).await;
+        let named = (context.attempt(), &*context.idempotency_key());
+        let outcome = self.job.attempt(task, item, named).await;
         let taken = started.elapsed();
         let change = |record: &mut Record| {
             record.attempts = context.attempt();
@@ -217,10 +371,14 @@ impl Run {
                 if item.is_none() {
                     self.job.keep(task, vec![files]);
                 }
-                Ok(())
+                let busy = self.known(context.id()).map_or(taken, |record| record.busy);
+                let (attempt, seconds) = (context.attempt(), busy.as_secs_f64());
+                Ok(Product::Wrote { attempt, seconds })
             }
-            Err(failure) if failure.again() => Err(failure.into()),
-            Err(failure) => Err(TaskError::fatal(failure)),
+            Err(failure) => {
+                let message = self.secrets.taken_from(&failure.message);
+                Err(if failure.again() { message.into() } else { TaskError::fatal(message) })
+            }
         }
     }
 
@@ -245,7 +403,8 @@ impl Run {
         let (node, kind) = match kind {
             EventKind::TaskStarted { task, .. }
             | EventKind::TaskRetrying { task, .. }
-            | EventKind::TaskEnded { task, .. } => (&**task, kind),
+            | EventKind::TaskEnded { task, .. }
+            | EventKind::TaskRestored { task, .. } => (&**task, kind),
             _ => return,
         };
         let Some(mut record) = self.known(node) else { return };
@@ -264,7 +423,7 @@ impl Run {
                 retry_in_seconds: delay.as_secs_f64(),
                 stderr: record.failure.map(|failure| failure.stderr).unwrap_or_default(),
             },
-            EventKind::TaskEnded { outcome, .. } => {
+            EventKind::TaskEnded { outcome, .. } | EventKind::TaskRestored { outcome, .. } => {
                 if helper && outcome.is_success() {
                     return;
                 }
@@ -370,7 +529,11 @@ fn status(outcome: &Outcome, record: &mut Record) -> Status {
             Status::Skipped
         }
         // No task of a file has a condition of the engine's.
-        Outcome::Cancelled | Outcome::Declined | Outcome::Unknown => {
+        Outcome::Unknown => {
+            record.failure = Some(Failure::unknown());
+            Status::Cancelled
+        }
+        Outcome::Cancelled | Outcome::Declined => {
             record.failure.get_or_insert_with(Failure::cancelled);
             Status::Cancelled
         }
@@ -380,6 +543,18 @@ fn status(outcome: &Outcome, record: &mut Record) -> Status {
 /// What the id of the node that computes the items of a `foreach` ends in; no task can have such an id.
 const ITEMS: &str = " (items)";
 
-fn items_node(id: &str) -> String {
+/// The items that the journal has kept.
+fn items_of(texts: &[String]) -> Option<Vec<Item>> {
+    let value = |text: &String| serde_json::from_str::<serde_json::Value>(text).ok();
+    let values = texts.iter().map(value).collect::<Option<Vec<_>>>()?;
+    let item = |(index, value)| Item { index, value: Value::from(Serde(value)) };
+    Some(values.into_iter().enumerate().map(item).collect())
+}
+
+fn item_node(id: &str, item: &Item) -> String {
+    format!("{id}[{}]", item.index)
+}
+
+pub(crate) fn items_node(id: &str) -> String {
     format!("{id}{ITEMS}")
 }

@@ -61,6 +61,8 @@ pub(crate) struct Task {
     pub(crate) retry: Retry,
     pub(crate) agent: Option<(String, Pos)>,
     pub(crate) priority: i32,
+    /// Whether it must not be repeated by another process without being asked.
+    pub(crate) once: bool,
 }
 
 /// The command of a task.

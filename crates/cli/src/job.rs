@@ -16,6 +16,7 @@ use crate::file::{Foreach, Run, Task, Text, Workflow};
 use crate::outputs::{CAPTURE, Files, Output, Outputs};
 use crate::process::{self, Ended, Spec, Stop};
 use crate::run_dir::{self, RunDir};
+use crate::secrets::Secrets;
 use crate::template::{TemplateError, Templates};
 use crate::watchman;
 
@@ -96,6 +97,13 @@ impl Failure {
     pub(crate) fn cancelled() -> Self {
         let message = "the run was ended before it started".to_owned();
         Self { kind: FailureKind::Stopped, message, stderr: String::new() }
+    }
+
+    /// For a task that another process began, and that must not be repeated without being asked.
+    pub(crate) fn unknown() -> Self {
+        let message = "its outcome is unknown: it was running when the process died; decide by \
+                       `tidegate resume --again TASK` or `--failed TASK`";
+        Self { kind: FailureKind::Stopped, message: message.to_owned(), stderr: String::new() }
     }
 
     /// Whether another attempt may do better.
@@ -240,7 +248,22 @@ impl Job {
         format!("{}.{}", self.dir.id, std::process::id())
     }
 
-    /// Runs one attempt, the `attempt`th from 1, of a task or of one item of it; gives where it wrote.
+    /// Where an attempt of a task, or of an item of it, writes.
+    pub(crate) fn files(&self, task: &Task, item: Option<usize>, attempt: u32) -> Files {
+        let folder = absolute(&self.dir.task(&task.id, item));
+        Files {
+            stdout: folder.join(format!("{attempt}.stdout")),
+            stderr: folder.join(format!("{attempt}.stderr")),
+        }
+    }
+
+    /// The secrets of the environment that commands see.
+    pub(crate) fn secrets(&self) -> Secrets {
+        Secrets::of(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// Runs one attempt, the `attempt`th from 1 and known to others by `key`, of a task or of one item of it; gives where it
+    /// wrote.
     ///
     /// # Errors
     ///
@@ -253,14 +276,11 @@ impl Job {
         &self,
         task: &Task,
         item: Option<&Item>,
-        attempt: u32,
+        (attempt, key): (u32, &str),
     ) -> Result<Files, Failure> {
         let folder = absolute(&self.dir.task(&task.id, item.map(|item| item.index)));
-        let files = Files {
-            stdout: folder.join(format!("{attempt}.stdout")),
-            stderr: folder.join(format!("{attempt}.stderr")),
-        };
-        let spec = self.spec(task, item, attempt, &folder, &files)?;
+        let files = self.files(task, item.map(|item| item.index), attempt);
+        let spec = self.spec(task, item, (attempt, key), &folder, &files)?;
         let program = spec.program.clone();
         let ended = process::run(spec, &self.stop).await.map_err(|error| {
             let message = match error.kind() {
@@ -294,7 +314,7 @@ impl Job {
         &self,
         task: &Task,
         item: Option<&Item>,
-        attempt: u32,
+        (attempt, key): (u32, &str),
         folder: &Path,
         files: &Files,
     ) -> Result<Spec, Failure> {
@@ -333,6 +353,7 @@ impl Job {
         env.push(("TIDEGATE_RUN_ID".to_owned(), self.dir.id.clone()));
         env.push(("TIDEGATE_TASK".to_owned(), task.id.clone()));
         env.push(("TIDEGATE_ATTEMPT".to_owned(), attempt.to_string()));
+        env.push(("TIDEGATE_IDEMPOTENCY_KEY".to_owned(), key.to_owned()));
         for (name, text) in &task.env {
             env.push((name.clone(), self.render(text, &context)?));
         }

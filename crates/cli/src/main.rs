@@ -12,12 +12,16 @@ mod exit;
 mod file;
 mod history;
 mod job;
+mod meta;
 mod outputs;
+mod past;
 mod process;
 mod progress;
+mod resume;
 mod run;
 mod run_dir;
 mod runs;
+mod secrets;
 mod shell;
 mod style;
 mod summary;
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         args::Command::Show(args) => runs::exit_code(runs::show(&args)),
         args::Command::Logs(args) => runs::exit_code(runs::logs(&args)),
         args::Command::Prune(args) => runs::exit_code(runs::prune(&args)),
+        args::Command::Resume(args) => resume::resume(&args),
+        args::Command::Retry(args) => resume::retry(&args),
         args::Command::Validate(validate) => validate::validate(&validate),
         args::Command::Watch { mark } => watchman::watch(&mark),
     }

@@ -1,11 +1,12 @@
 //! `tidegate run`: from the command line to the exit code.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tidegate_workflow::journal::{FileStore, History};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -13,6 +14,8 @@ use crate::diagnostic::nearest;
 use crate::event::{Event, Status};
 use crate::file::Workflow;
 use crate::job::Job;
+use crate::meta::Meta;
+use crate::past::Past;
 use crate::process::{self, Stop};
 use crate::progress::{self, Mode, Progress};
 use crate::run_dir::{self, RunDir};
@@ -29,33 +32,77 @@ pub(crate) fn run(args: &args::Run) -> ExitCode {
 
 /// The code is an error where nothing was started.
 fn try_run(args: &args::Run) -> Result<u8, u8> {
-    let (mut workflow, _) = file::load(&args.file).map_err(|(source, found)| {
-        report(&source, &found);
-        if args.file.exists() { exit::INVALID } else { exit::USAGE }
-    })?;
-    let inputs = inputs(&workflow, &args.inputs).map_err(|message| fail(&message, exit::USAGE))?;
-    if let Some(jobs) = args.jobs {
-        workflow.limits.concurrency = Some(jobs as usize);
-    }
-    let unwritable = |error| {
-        let folder = args.state_dir.display();
+    let unwritable = |error: std::io::Error| {
+        let folder = args.shown.state.state_dir.display();
         fail(&format!("cannot write {folder}: {error}"), exit::IO)
     };
-    let dir = RunDir::create(&args.state_dir).map_err(unwritable)?;
-    let cwd = std::env::current_dir().map_err(unwritable)?;
-    let job = Job::new(workflow, &args.file, &inputs, dir, cwd)
+    let start = Start {
+        file: &args.file,
+        cwd: std::env::current_dir().map_err(unwritable)?,
+        inputs: &args.inputs,
+        jobs: args.jobs,
+        shown: &args.shown,
+    };
+    // What is wrong with the file is told before anything is written.
+    let (workflow, _) = load(&start)?;
+    let dir = RunDir::create(&args.shown.state.state_dir).map_err(unwritable)?;
+    Meta::new(start.file, &start.cwd, &args.inputs, args.jobs)
+        .write(&dir.path)
+        .map_err(unwritable)?;
+    let store = FileStore::open(dir.path.join("journal")).map_err(unwritable)?;
+    let mut history = History::open(store)
+        .map_err(|error| fail(&format!("cannot begin a journal: {error}"), exit::IO))?;
+    history.begin(&dir.id, workflow.name.clone().unwrap_or_default());
+    self::start(start, dir, history)
+}
+
+/// What a run begins with, or goes on with.
+pub(crate) struct Start<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) cwd: PathBuf,
+    pub(crate) inputs: &'a [(String, String)],
+    pub(crate) jobs: Option<u32>,
+    pub(crate) shown: &'a args::Shown,
+}
+
+/// The workflow, and the inputs with their values.
+fn load(start: &Start<'_>) -> Result<(Workflow, Vec<(String, String)>), u8> {
+    let (mut workflow, _) = file::load(start.file).map_err(|(source, found)| {
+        report(&source, &found);
+        if start.file.exists() { exit::INVALID } else { exit::USAGE }
+    })?;
+    let inputs = inputs(&workflow, start.inputs).map_err(|message| fail(&message, exit::USAGE))?;
+    if let Some(jobs) = start.jobs {
+        workflow.limits.concurrency = Some(jobs as usize);
+    }
+    Ok((workflow, inputs))
+}
+
+/// Begins the run in this folder, or goes on with it.
+pub(crate) fn start(start: Start<'_>, dir: RunDir, mut history: History) -> Result<u8, u8> {
+    let (workflow, inputs) = load(&start)?;
+    let past = Past::of(&mut history, &workflow)
+        .map_err(|error| fail(&format!("the journal: {error}"), exit::INTERNAL))?;
+    let Start { file, cwd, shown, .. } = start;
+    let job = Job::new(workflow, file, &inputs, dir, cwd)
         .map_err(|failure| fail(&format!("env: {failure}"), exit::INVALID))?;
     process::adopt_orphans();
     let cannot_start = |error| fail(&format!("cannot start: {error}"), exit::IO);
     let _watchman = Watchman::start(&job.mark(), &job.dir.lock).map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(cannot_start)?;
-    let code = runtime.block_on(go(Arc::new(job), args));
+    let code = runtime.block_on(go(Arc::new(job), past, history, file, shown));
     runtime.shutdown_background();
     Ok(code)
 }
 
-fn fail(message: &str, code: u8) -> u8 {
+/// Says something on stderr.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+}
+
+/// Says what is wrong; gives the code.
+pub(crate) fn fail(message: &str, code: u8) -> u8 {
     let _ = writeln!(std::io::stderr().lock(), "error: {message}");
     code
 }
@@ -87,11 +134,11 @@ fn inputs(
     Ok(values)
 }
 
-async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
+async fn go(job: Arc<Job>, past: Past, history: History, file: &Path, args: &args::Shown) -> u8 {
     let mode = match args {
-        args::Run { json: true, .. } => Mode::Json,
-        args::Run { quiet: true, .. } => Mode::Quiet,
-        args::Run { plain: true, .. } => Mode::Lines,
+        args::Shown { json: true, .. } => Mode::Json,
+        args::Shown { quiet: true, .. } => Mode::Quiet,
+        args::Shown { plain: true, .. } => Mode::Lines,
         _ => Mode::Auto,
     };
     let started = Instant::now();
@@ -102,7 +149,7 @@ async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
     });
     let _ = events.send(Event::RunStarted {
         run: job.dir.id.clone(),
-        file: args.file.display().to_string(),
+        file: file.display().to_string(),
         name: job.workflow.name.clone(),
         tasks: job.workflow.tasks.len(),
         dir: job.dir.path.display().to_string(),
@@ -110,7 +157,8 @@ async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
     let signal = Arc::new(OnceLock::new());
     let signals = tokio::spawn(signals(job.stop.clone(), events.clone(), Arc::clone(&signal)));
     let mut late = false;
-    let mut running = std::pin::pin!(engine::execute(Arc::clone(&job), events.clone()));
+    let mut running =
+        std::pin::pin!(engine::execute(Arc::clone(&job), past, history, events.clone()));
     let summary = loop {
         tokio::select! {
             summary = &mut running => break summary,
@@ -130,7 +178,7 @@ async fn go(job: Arc<Job>, args: &args::Run) -> u8 {
         Err(error) => {
             drop(events);
             let _ = shower.await;
-            return fail(&format!("the engine: {error}"), exit::INTERNAL);
+            return fail(&error.message, error.code);
         }
     };
     let _ = events.send(Event::RunFinished(Box::new(summary.clone())));
@@ -190,7 +238,7 @@ fn show(
     path: &Path,
     started: Instant,
 ) -> bool {
-    let mut file = run_dir::file(path).map(std::io::BufWriter::new);
+    let mut file = run_dir::appended(path).map(std::io::BufWriter::new);
     while let Some(event) = events.blocking_recv() {
         if let Ok(out) = &mut file {
             let written = writeln!(out, "{}", progress::json(&event, started.elapsed()))

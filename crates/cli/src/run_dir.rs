@@ -3,6 +3,8 @@
 //! ```text
 //! .tidegate/runs/20261121-051102-3f2a/
 //!   lock                     locked while a process of the run lives, its watchman included
+//!   meta.json                how it was started
+//!   journal                  what is done, for `tidegate resume`: append-only, every record checked
 //!   events.jsonl             every event of the run
 //!   report.json              the summary
 //!   tasks/build/1.stdout     what attempt 1 of task `build` wrote
@@ -105,6 +107,15 @@ pub(crate) fn make(path: &Path) -> io::Result<()> {
 /// The file cannot be made.
 pub(crate) fn file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Opens a file for writing at its end.
+///
+/// # Errors
+///
+/// The file cannot be made.
+pub(crate) fn appended(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// Writes a file and opens it for reading.

@@ -79,8 +79,9 @@ fn decode<T: DeserializeOwned + Send + Sync + 'static>(
     Ok(Arc::new(postcard::from_bytes::<T>(bytes)?))
 }
 
-/// A number that stays the same in every process and version: FNV-1a of 64 bits (Fowler, Noll and Vo).
-pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+/// A number that stays the same in every process and version, for [`Task::version`](crate::Task::version): FNV-1a of 64 bits
+/// (Fowler, Noll and Vo). Good for telling changes, not against forgers.
+pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     let mut take = |byte: u8| sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     for part in parts {

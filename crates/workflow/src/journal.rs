@@ -45,6 +45,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+pub use crate::durable::digest;
 pub use file::FileStore;
 pub use frame::TooLarge;
 pub use history::{History, HistoryError};

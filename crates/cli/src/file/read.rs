@@ -27,6 +27,7 @@ const TASK: &[&str] = &[
     "retry",
     "agent",
     "priority",
+    "once",
     "shell",
 ];
 
@@ -267,6 +268,7 @@ impl Reader<'_> {
                 .get("priority")
                 .and_then(|(_, n)| self.priority(n))
                 .unwrap_or_default(),
+            once: fields.get("once").and_then(|(_, n)| self.flag(n, "once")).unwrap_or_default(),
             id,
             at,
         })
@@ -375,6 +377,16 @@ impl Reader<'_> {
             Value::Int(v @ 1..=1000) => u32::try_from(v).ok(),
             _ => {
                 self.wrong(node, "`attempts`", "a whole number from 1 to 1000");
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match node.value {
+            Value::Bool(v) => Some(v),
+            _ => {
+                self.wrong(node, &format!("`{what}`"), "true or false");
                 None
             }
         }

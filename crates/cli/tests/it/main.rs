@@ -5,5 +5,6 @@ mod commands;
 mod interrupt;
 mod killed;
 mod place;
+mod resume;
 mod run;
 mod runs;
