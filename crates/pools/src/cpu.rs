@@ -10,6 +10,7 @@ use crate::sync::thread::JoinHandle;
 mod agenda;
 mod builder;
 mod crew;
+mod pin;
 mod search;
 
 pub use builder::CpuPoolBuilder;
@@ -44,7 +45,7 @@ impl CpuPool {
     /// Settings to start from.
     pub fn builder() -> CpuPoolBuilder {
         let threads = crate::machine::processors();
-        CpuPoolBuilder { threads, queue: 1024, name: "cpu".to_owned() }
+        CpuPoolBuilder { threads, queue: 1024, name: "cpu".to_owned(), pinned: false }
     }
 
     /// Queues a job; waits while the queue is full, first come, first served.

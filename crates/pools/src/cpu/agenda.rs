@@ -1,7 +1,7 @@
 //! What waits to run, what waits for room, and where the threads are: values in, values out.
 //!
-//! 1. At most `capacity` jobs wait in the lanes. Who comes later waits before the door, first come, first served; nobody enters past
-//!    those, and each job taken lets the first of them in.
+//! 1. At most `capacity` jobs wait in the lanes. Who comes later waits before the door, first come, first served, and each job taken
+//!    lets the first of them in: somebody stands there only while the lanes are full, so that nobody enters past those.
 //! 2. While a job waits and a thread sleeps, a thread is on its way: noticed but not up yet, or searching. Each push and each take
 //!    restores this; whoever searched looks here once more before it sleeps.
 
@@ -73,9 +73,9 @@ impl<J> Agenda<J> {
         self.searching
     }
 
-    /// Takes a job if there is room and nobody waits for it, and says whether to wake a thread; else gives the job back.
+    /// Takes a job if there is room, and says whether to wake a thread; else gives the job back.
     pub(crate) fn push(&mut self, priority: Priority, job: J) -> Result<bool, J> {
-        if self.closed || self.lanes.len() >= self.capacity || !self.door.is_empty() {
+        if self.closed || self.lanes.len() >= self.capacity {
             return Err(job);
         }
         self.lanes.push(priority, job);

@@ -63,7 +63,7 @@ impl<J> Crew<J> {
         Self { state: Mutex::new(state), work: Condvar::new(), hint: AtomicBool::new(false) }
     }
 
-    /// Queues a job if there is room and nobody waits for it; else it waits, if there is someone to wake.
+    /// Queues a job if there is room; else it waits, if there is someone to wake.
     pub(crate) fn offer(&self, priority: Priority, job: J, caller: Option<&Waker>) -> Offer {
         let now = Instant::now();
         let mut state = self.state.lock();

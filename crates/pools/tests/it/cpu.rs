@@ -142,6 +142,17 @@ async fn a_running_job_whose_handle_is_dropped_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn a_closed_pool_refuses_and_runs_what_it_has() {
+    let pool = pool(4);
+    let job = pool.try_submit(Priority::Normal, || 1).expect("there is room");
+    pool.close();
+    assert_eq!(pool.try_submit(Priority::Normal, || 2).expect_err("closed"), SubmitError::Closed);
+    let refused = pool.submit(Priority::Normal, || 3).await;
+    assert_eq!(refused.expect_err("closed"), SubmitError::Closed);
+    assert_eq!(job.await, Ok(1));
+}
+
+#[tokio::test]
 async fn shutdown_runs_what_waits_and_drop_cancels_it() {
     let orderly = pool(4);
     let jobs = [(); 3].map(|()| orderly.try_submit(Priority::Normal, || 1).expect("there is room"));
@@ -220,4 +231,24 @@ async fn stats_say_what_waits_what_runs_and_how_long_jobs_waited_and_ran() {
     // The third job's end is counted after its result is out; the one before it, surely.
     assert!(stats.started == 3 && stats.ended >= 2 && stats.waiting == 0, "{stats:?}");
     assert!(stats.waited >= held && stats.ran >= held, "{stats:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_pinned_thread_may_run_on_one_processor_and_no_two_share_one_while_there_are_enough() {
+    let seen = std::thread::available_parallelism().map_or(1, usize::from);
+    let pool = CpuPool::builder().threads(2).pin(true).build().expect("threads");
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let jobs = [(); 2].map(|()| {
+        let both = Arc::clone(&both);
+        let job = move || {
+            both.wait();
+            let status = std::fs::read_to_string("/proc/thread-self/status").expect("procfs");
+            let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+            allowed.and_then(|list| list.trim().parse::<usize>().ok()).expect("one processor")
+        };
+        pool.try_submit(Priority::Normal, job).expect("there is room")
+    });
+    let [one, other] = jobs;
+    assert_eq!(one.await.expect("it ends") == other.await.expect("it ends"), seen == 1);
 }

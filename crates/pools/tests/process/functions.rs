@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{
     PidfdFlags, PidfdGetfdFlags, Resource, getpid, getrlimit, pidfd_getfd, pidfd_open,
 };
+use rustix::time::{ClockId, clock_gettime};
 use serde_bytes::ByteBuf;
 use tidegate_pools::process::{Context, Function, Functions};
 
@@ -18,6 +19,7 @@ pub(crate) const BEHAVE: Function<String, u32, String> = Function::new("behave",
 pub(crate) const FAMILY: Function<String, (), ()> = Function::new("family", family);
 pub(crate) const POLITE: Function<u64, String, ()> = Function::new("polite", polite);
 pub(crate) const GROW: Function<usize, ByteBuf, ()> = Function::new("grow", grow);
+pub(crate) const BURN: Function<u64, (), ()> = Function::new("burn", burn);
 pub(crate) const NAP: Function<u64, (), ()> = Function::new("nap", nap);
 pub(crate) const PID: Function<(), u32, ()> = Function::new("pid", |(), _| Ok(std::process::id()));
 pub(crate) const UNREGISTERED: Function<(), (), ()> = Function::new("unregistered", |(), _| Ok(()));
@@ -31,6 +33,7 @@ pub(crate) fn all() -> Functions {
         .with(FAMILY)
         .with(POLITE)
         .with(GROW)
+        .with(BURN)
         .with(NAP)
         .with(PID)
         .with(HOARD);
@@ -55,6 +58,19 @@ fn grow(len: usize, _: &Context<'_>) -> Result<ByteBuf, ()> {
 /// Does nothing for so many microseconds, and costs nothing meanwhile.
 fn nap(us: u64, _: &Context<'_>) -> Result<(), ()> {
     std::thread::park_timeout(Duration::from_micros(us));
+    Ok(())
+}
+
+/// Uses so many milliseconds of processor time, however long that takes on a busy machine.
+fn burn(ms: u64, _: &Context<'_>) -> Result<(), ()> {
+    let used = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    };
+    let end = used() + Duration::from_millis(ms);
+    while used() < end {
+        std::hint::spin_loop();
+    }
     Ok(())
 }
 

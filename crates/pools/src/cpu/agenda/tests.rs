@@ -99,8 +99,8 @@ fn a_closed_agenda_runs_what_is_in_it_and_turns_away_who_stands_at_the_door() {
     let ticket = agenda.wait(NORMAL, 2, waker);
     agenda.close().into_iter().for_each(Waker::wake);
     assert_eq!(told.rings(), 1);
-    assert_eq!(agenda.push(NORMAL, 3), Err(3));
     assert_eq!((take(&mut agenda), take(&mut agenda)), (Some(1), None), "nobody enters any more");
+    assert_eq!(agenda.push(NORMAL, 3), Err(3), "though there is room");
     assert_eq!(agenda.ask(ticket, noop()).0, Answer::Closed);
     assert_eq!(agenda.leave(ticket).map(|(job, _)| job), Some(2));
 }
