@@ -127,11 +127,8 @@ impl<T: Send + 'static, E: Send + 'static> Future for Wait<T, E> {
         if shared.is_awaited_from_inside() {
             return Poll::Ready(Err(GroupError::bare(Cause::WaitedFromInside)));
         }
-        let closed = shared.tally.close_if_empty().or_else(|| {
-            self.ticket = Some(shared.waiters.register(self.ticket, cx.waker()));
-            shared.tally.close_if_empty()
-        });
-        let Some(closed) = closed else { return Poll::Pending };
+        let polled = shared.waiters.poll_closed(&shared.tally, &mut self.ticket, cx);
+        let Poll::Ready(closed) = polled else { return Poll::Pending };
         self.over = true;
         let verdict = shared.settle(closed);
         // The token fires and the groups below take nothing more, even if this future is kept.

@@ -4,9 +4,10 @@
 //! [`Waiters::wake_all`]. The lock orders the two: if the waking came first, the look sees nobody alive.
 
 use std::mem;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
+use crate::tally::{Seen, Tally};
 
 /// A registered waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,23 @@ impl Waiters {
         Self(Mutex::new(List { next: 0, waiting: Vec::new() }))
     }
 
+    /// Closes the tally and tells its last word, once nobody lives: looks, registers, and looks again. `ticket` is kept from
+    /// one poll to the next.
+    pub fn poll_closed(
+        &self,
+        tally: &Tally,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Seen> {
+        let closed = tally.close_if_empty().or_else(|| {
+            *ticket = Some(self.register(*ticket, cx.waker()));
+            tally.close_if_empty()
+        });
+        closed.map_or(Poll::Pending, Poll::Ready)
+    }
+
     /// Registers a waker, in the place of the one that `ticket` stands for, if any.
-    pub fn register(&self, ticket: Option<Ticket>, waker: &Waker) -> Ticket {
+    fn register(&self, ticket: Option<Ticket>, waker: &Waker) -> Ticket {
         let mut list = self.0.lock();
         if let Some(Ticket(id)) = ticket
             && let Some((_, old)) = list.waiting.iter_mut().find(|(known, _)| *known == id)

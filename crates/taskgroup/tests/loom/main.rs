@@ -10,7 +10,6 @@ mod slots;
 mod wait;
 
 use std::future::poll_fn;
-use std::task::Poll;
 
 use tidegate_taskgroup::core::{Tally, Waiters};
 
@@ -21,15 +20,8 @@ fn bounded(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// As `Wait` does it: look, register, look again.
+/// Waits until nobody lives.
 async fn wait(tally: &Tally, waiters: &Waiters) {
     let mut ticket = None;
-    poll_fn(|cx| {
-        if tally.close_if_empty().is_some() {
-            return Poll::Ready(());
-        }
-        ticket = Some(waiters.register(ticket, cx.waker()));
-        if tally.close_if_empty().is_some() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    let _ = poll_fn(|cx| waiters.poll_closed(tally, &mut ticket, cx)).await;
 }
