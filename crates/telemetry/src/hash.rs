@@ -27,17 +27,17 @@ impl Hasher {
     #[inline]
     fn one(&self, bytes: &[u8]) -> u64 {
         let [a, b, c, d] = self.keys;
-        let hash = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        // The last words may overlap those before, which the length tells apart.
+        let b = b ^ bytes.len() as u64;
+        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
             let ([w, x], [y, z]) = (words(first), words(last));
-            // The last words may overlap those before, which the length tells apart.
             let ends = fold(w ^ a, x ^ b) ^ fold(y ^ c, z ^ d);
             if bytes.len() > 32 { ends ^ self.middle(&bytes[16..bytes.len() - 16]) } else { ends }
         } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
             fold(u64::from_le_bytes(*first) ^ a, u64::from_le_bytes(*last) ^ b)
         } else {
             fold(short(bytes) ^ a, b)
-        };
-        hash ^ (bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        }
     }
 
     /// What lies between the first and the last two words of a long value.

@@ -51,22 +51,47 @@ impl<T> Table<T> {
     /// something that this thread knows of.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<&T> {
-        let mask = self.index.len() - 1;
-        let mut at = hash as usize & mask;
+        let at = self.next(hash, hash as usize)?;
+        let series = self.at(at)?;
+        // Most often it is the first with the same tag.
+        if is(series) { Some(series) } else { self.find_after(at, hash, is) }
+    }
+
+    #[cold]
+    fn find_after(&self, mut at: usize, hash: u64, is: impl Fn(&T) -> bool) -> Option<&T> {
         loop {
+            at = self.next(hash, at + 1)?;
+            let series = self.at(at)?;
+            if is(series) {
+                return Some(series);
+            }
+        }
+    }
+
+    /// The first place from `at` on that has the tag of `hash`, unless an empty one comes before.
+    #[inline]
+    fn next(&self, hash: u64, mut at: usize) -> Option<usize> {
+        let mask = self.index.len() - 1;
+        loop {
+            at &= mask;
             // ORDERING: Relaxed; the cell of the series carries what is in it, and one that is not seen yet is not found.
             let entry = self.index[at].load(Ordering::Relaxed);
             if entry == 0 {
                 return None;
             }
             if entry >> 24 == tag(hash) {
-                let series = self.get((entry & MAX_SERIES as u32) as usize - 1)?;
-                if is(series) {
-                    return Some(series);
-                }
+                return Some(at);
             }
-            at = (at + 1) & mask;
+            at += 1;
         }
+    }
+
+    /// The series of a filled place, unless it is not seen yet.
+    #[inline]
+    fn at(&self, at: usize) -> Option<&T> {
+        // ORDERING: Relaxed; as in `next`, which read it before.
+        let entry = self.index[at].load(Ordering::Relaxed);
+        self.get((entry & MAX_SERIES as u32) as usize - 1)
     }
 
     /// Adds a series; callers take turns, and the table is not full.
