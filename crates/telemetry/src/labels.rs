@@ -8,24 +8,41 @@ pub(crate) struct Labels {
     /// With the tail, so that a line is two copies and a number.
     rendered: Box<[u8]>,
     tail: u8,
-    /// No value has an escape.
-    plain: bool,
+    /// The lengths of the values, if no value has an escape and they fit.
+    lengths: Lengths,
+}
+
+/// The lengths of up to eight values, each a byte, and whether they do not fit.
+///
+/// Of label sets with the same names and lengths, each value stands at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lengths(u64, bool);
+
+impl Lengths {
+    const NONE: Self = Self(0, true);
+
+    #[inline(always)]
+    fn of(values: &[&str]) -> Self {
+        let add = |sum, value: &&str| (sum << 8) | value.len() as u64;
+        let longest = values.iter().fold(0, |all, value| all | value.len());
+        Self(values.iter().fold(0, add), longest > 255 || values.len() > 8)
+    }
 }
 
 impl Labels {
     /// `tail` is what stands between the last label and the value.
     pub(crate) fn new(names: &[String], values: &[&str], tail: &str) -> Self {
         let mut rendered = Vec::new();
-        let mut plain = true;
         for (i, (name, value)) in names.iter().zip(values).enumerate() {
             if i > 0 {
                 rendered.push(b',');
             }
-            plain &= !value.bytes().any(|c| escape(c).is_some());
             write_label(&mut rendered, name, value);
         }
         rendered.extend_from_slice(tail.as_bytes());
-        Self { rendered: rendered.into(), tail: tail.len() as u8, plain }
+        let plain = !values.iter().any(|value| value.bytes().any(|c| escape(c).is_some()));
+        let lengths = if plain { Lengths::of(values) } else { Lengths::NONE };
+        Self { rendered: rendered.into(), tail: tail.len() as u8, lengths }
     }
 
     /// The labels and the tail.
@@ -41,28 +58,25 @@ impl Labels {
     }
 
     /// Whether these are the labels with the given values: exact, no hash decides.
-    ///
-    /// Walks the rendered form: the quotes must stand where the values put them, and the end must be the end. In a
-    /// plain set there are two quotes for each label and no others, all of them accounted for by the walk, so no value
-    /// with a quote of its own can pass.
     #[inline(always)]
     pub(crate) fn are(&self, names: &[String], values: &[&str]) -> bool {
-        if !self.plain {
+        if self.lengths.1 {
             return self.are_escaped(names, values);
         }
-        let text = self.inner();
+        if self.lengths != Lengths::of(values) {
+            return false;
+        }
         let mut at = 0;
         for (name, value) in names.iter().zip(values) {
             // `name="value",`
-            let (from, to) = (at + name.len() + 2, at + name.len() + 2 + value.len());
-            let Some([b'"', found @ .., b'"']) = text.get(from - 1..to + 1) else { return false };
-            if !same(found, value.as_bytes()) {
+            let from = at + name.len() + 2;
+            let to = from + value.len();
+            if !self.rendered.get(from..to).is_some_and(|found| same(found, value.as_bytes())) {
                 return false;
             }
             at = to + 2;
         }
-        // No comma follows the last.
-        at == text.len() + usize::from(!names.is_empty())
+        true
     }
 
     #[cold]

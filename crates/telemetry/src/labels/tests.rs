@@ -39,3 +39,22 @@ fn a_value_with_the_separator_is_not_two_values() {
     assert!(!labels.are(&names, &["x\",bc=\"y", ""]));
     assert!(!labels.are(&names, &["xy", ""]));
 }
+
+#[test]
+fn values_too_long_or_too_many_for_the_quick_way_compare_too() {
+    let names: Vec<String> = (0..9).map(|n| format!("n{n}")).collect();
+    let long = "x".repeat(256);
+    for (count, value) in [(1, long.as_str()), (8, "v"), (9, "v"), (9, "")] {
+        let values = vec![value; count];
+        let labels = Labels::new(&names[..count], &values, " ");
+        assert!(labels.are(&names[..count], &values), "{count} of {} bytes", value.len());
+        for place in 0..count {
+            let mut other = values.clone();
+            let different = format!("{value}y");
+            other[place] = &different;
+            assert!(!labels.are(&names[..count], &other), "{count} of {} bytes", value.len());
+        }
+    }
+    // 256 in one byte would be 0.
+    assert!(!Labels::new(&names[..1], &[""], " ").are(&names[..1], &[&long]));
+}
