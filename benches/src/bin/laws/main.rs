@@ -15,6 +15,7 @@ mod simulation;
 mod tests;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -35,11 +36,12 @@ const SETS: [(&str, &str); 3] = [
 ];
 
 const USAGE: &str = "\
-usage: laws [--scenario FILE]... [--seeds N] [--only NAME] [--details]
+usage: laws [--scenario FILE]... [--seeds N] [--from N] [--only NAME] [--details]
 
   --scenario FILE   these instead of the sets in benches/scenarios/ (the format is told in
                     benches/src/bin/laws/scenario.rs)
   --seeds N         so many runs of each, 5 if not given
+  --from N          the number of the first run, 0 if not given; the same number is the same run on every machine
   --only NAME       only contenders whose name contains NAME (and the oracle)
   --details         a table for each scenario";
 
@@ -57,12 +59,13 @@ fn main() -> ExitCode {
 struct Options {
     files: Vec<PathBuf>,
     runs: u64,
+    from: u64,
     only: Option<String>,
     details: bool,
 }
 
 fn options(args: &[String]) -> Result<Options, String> {
-    let mut options = Options { files: Vec::new(), runs: 5, only: None, details: false };
+    let mut options = Options { files: Vec::new(), runs: 5, from: 0, only: None, details: false };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let mut value =
@@ -70,6 +73,12 @@ fn options(args: &[String]) -> Result<Options, String> {
         match flag.as_str() {
             "--scenario" => options.files.push(value()?.into()),
             "--only" => options.only = Some(value()?.clone()),
+            "--from" => {
+                let text = value()?;
+                options.from = text
+                    .parse()
+                    .map_err(|_| format!("--from wants a whole number, not `{text}`"))?;
+            }
             "--details" => options.details = true,
             "--seeds" => {
                 let text = value()?;
@@ -125,10 +134,10 @@ fn read_all(folder: &Path) -> Result<Vec<Scenario>, String> {
 }
 
 /// All runs of one contender in one scenario; the first trace is kept for drawing.
-fn runs(scenario: &Scenario, contender: &Contender, runs: u64) -> (Score, Trace) {
+fn runs(scenario: &Scenario, contender: &Contender, numbers: Range<u64>) -> (Score, Trace) {
     let mut scores = Vec::new();
     let mut first = None;
-    for start in 0..runs {
+    for start in numbers {
         let trace = simulation::run(scenario, contender, start);
         scores.push(Score::of(scenario, &trace));
         first.get_or_insert(trace);
@@ -143,12 +152,14 @@ fn report(
     options: &Options,
 ) -> Result<(), String> {
     println!("\n# {title}, {} runs each\n", options.runs);
+    let numbers = options.from..options.from.saturating_add(options.runs);
     let results: Vec<Vec<(Score, Trace)>> = thread::scope(|scope| {
         let running: Vec<_> = scenarios
             .iter()
             .map(|scenario| {
+                let numbers = &numbers;
                 scope.spawn(move || {
-                    contenders.iter().map(|c| runs(scenario, c, options.runs)).collect()
+                    contenders.iter().map(|c| runs(scenario, c, numbers.clone())).collect()
                 })
             })
             .collect();

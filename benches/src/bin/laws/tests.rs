@@ -59,7 +59,7 @@ fn the_shared_backend_does_most_at_its_best_limit() {
     assert!(rate(40.0) < rate(44.0) && rate(48.0) < rate(44.0));
 }
 
-/// The published eight, two runs each: mean power, the same where there is a queue, and the worst.
+/// The published eight, three runs each: mean power, the same where there is a queue, and the worst.
 fn powers(contender: &Contender) -> (f64, f64, f64) {
     let texts = [
         STEP,
@@ -74,7 +74,7 @@ fn powers(contender: &Contender) -> (f64, f64, f64) {
     let power = |text: &&str| {
         let scenario = parse(text);
         let run = |start| Score::of(&scenario, &simulation::run(&scenario, contender, start)).power;
-        f64::midpoint(run(0), run(1))
+        (0..3).map(run).sum::<f64>() / 3.0
     };
     let powers: Vec<f64> = texts.iter().map(power).collect();
     let mean = |powers: &[f64]| powers.iter().sum::<f64>() / powers.len() as f64;
@@ -85,11 +85,23 @@ fn powers(contender: &Contender) -> (f64, f64, f64) {
 #[test]
 fn knee_keeps_its_promise_from_latency_alone() {
     let (mean, _, worst) = powers(&Contender::KNEE);
-    assert!(0.80 <= mean && 0.60 <= worst, "mean power {mean:.3}, worst {worst:.3}");
+    assert!(0.82 <= mean && 0.60 <= worst, "mean power {mean:.3}, worst {worst:.3}");
 }
 
 #[test]
 fn knee_keeps_its_promise_where_the_wait_is_told() {
     let (_, queues, _) = powers(&Contender::KNEE_WAIT);
-    assert!(0.89 <= queues, "mean power with a queue {queues:.3}");
+    assert!(0.90 <= queues, "mean power with a queue {queues:.3}");
+}
+
+#[test]
+fn knee_settles_within_a_second_of_a_drop() {
+    let scenario = parse(STEP);
+    for contender in [Contender::KNEE, Contender::KNEE_WAIT] {
+        let scores: Vec<Score> = (0..5)
+            .map(|start| Score::of(&scenario, &simulation::run(&scenario, &contender, start)))
+            .collect();
+        let median = Score::mean(&scores).falls[0];
+        assert!(median <= 1.0, "{}: {median:.2} s", contender.name);
+    }
 }

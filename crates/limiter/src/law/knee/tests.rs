@@ -1,44 +1,72 @@
+use super::estimate::Estimate;
 use super::*;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn sample(in_flight: usize, latency: u64, wait: Option<u64>) -> Sample {
+/// A window of 40 latencies with this tenth percentile and mean, all of `in_flight` in use.
+fn window(at: u64, in_flight: usize, p10: u64, mean: u64) -> Sample {
+    let latency = Latency { count: 40, p10: ms(p10), mean: ms(mean), ..Latency::of(ms(mean)) };
+    let deviation = ms(mean - p10);
     Sample {
+        at: ms(at),
         max_in_flight: in_flight,
-        latency: Some(Latency { count: COUNT, ..Latency::of(ms(latency)) }),
-        backend_wait: wait.map(ms),
+        latency: Some(Latency { deviation, ..latency }),
         ..Sample::default()
     }
 }
 
+fn told(in_flight: usize, latency: u64, wait: u64) -> Sample {
+    Sample { backend_wait: Some(ms(wait)), ..window(0, in_flight, latency, latency) }
+}
+
+/// Steady windows at 40 in flight, short enough that no probe is due, until the law knows the backend.
+fn settled(p10: u64, mean: u64) -> Knee {
+    let mut law = Knee { probe_due: ms(1_000_000), ..Knee::new(1, 40) };
+    for at in 0..60 {
+        let limit = if at == 0 { 40 } else { law.exact as usize };
+        law.next(limit, &window(at, limit, p10, mean));
+    }
+    assert_eq!(law.exact as usize, 40);
+    law
+}
+
 #[test]
 fn a_wait_that_is_told_leads_to_the_capacity_in_one_step() {
-    let next = Knee::default().next(40, &sample(40, 80, Some(60)));
-    assert!((10..=12).contains(&next), "{next}");
+    // 40·(1 − 60/80) = 10 are served; 10·1.03 + 0.5.
+    assert_eq!(Knee::default().next(40, &told(40, 80, 60)), 10);
+    // 200·(1 − 60/120) = 100; 103.5.
+    assert_eq!(Knee::default().next(200, &told(200, 120, 60)), 103);
 }
 
 #[test]
 fn an_unused_limit_does_not_grow() {
     let mut law = Knee::default();
-    for _ in 0..20 {
-        assert_eq!(law.next(40, &sample(39, 20, Some(0))), 40);
-        assert_eq!(law.next(40, &sample(20, 20, None)), 40);
+    for at in 0..20 {
+        assert_eq!(law.next(40, &told(39, 20, 0)), 40);
+        assert_eq!(law.next(40, &window(at, 20, 2, 20)), 40);
     }
+}
+
+#[test]
+fn an_unused_limit_falls_if_what_is_in_flight_waits_nevertheless() {
+    // 20·(1 − 15/20) = 5 are served; 5·1.03 + 0.5.
+    assert_eq!(Knee::default().next(40, &told(20, 20, 15)), 5);
 }
 
 #[test]
 fn a_used_limit_grows_faster_the_longer_nothing_waits() {
     let mut law = Knee::default();
     let mut limit = 40;
-    let mut steps = Vec::new();
-    for _ in 0..4 {
-        let next = law.next(limit, &sample(limit, 20, Some(0)));
-        steps.push(next as f64 / limit as f64);
+    let mut growth = Vec::new();
+    for _ in 0..20 {
+        let next = law.next(limit, &told(limit, 20, 0));
+        growth.push(next as f64 / limit as f64);
         limit = next;
     }
-    assert!(steps.is_sorted() && 1.4 < steps[3], "{steps:?}");
+    let fastest = growth.iter().copied().fold(0.0, f64::max);
+    assert!(growth[0] < 1.13 && (1.45..1.51).contains(&fastest), "{growth:?}");
 }
 
 #[test]
@@ -46,27 +74,150 @@ fn overloads_beyond_one_in_twenty_cut_a_tenth() {
     let mut law = Knee::default();
     let refused =
         |overloads, rate| Sample { overloads, error_rate: Some(rate), ..Sample::default() };
-    assert_eq!(law.next(40, &refused(1, 0.04)), 40);
+    assert_eq!(law.next(40, &refused(1, 0.05)), 40);
     assert_eq!(law.next(40, &refused(3, 0.06)), 36);
 }
 
 #[test]
 fn the_limit_stays_within_its_bounds() {
     let mut law = Knee::new(5, 50);
-    assert_eq!(law.next(6, &sample(6, 100, Some(99))), 5);
+    assert_eq!(law.next(6, &told(6, 100, 99)), 5);
     let mut limit = 49;
-    for _ in 0..5 {
-        limit = law.next(limit, &sample(limit, 20, Some(0)));
+    for _ in 0..9 {
+        limit = law.next(limit, &told(limit, 20, 0));
     }
     assert_eq!(limit, 50);
+    assert_eq!(Knee::new(0, 50).next(3, &told(3, 100, 100)), 1, "0 would admit nobody ever again");
 }
 
 #[test]
 fn a_window_with_few_latencies_changes_nothing() {
-    let mut law = Knee::default();
-    let few = Sample {
-        latency: Some(Latency { count: FEWEST - 1, ..Latency::of(ms(80)) }),
-        ..sample(40, 80, Some(60))
+    let few = |count| Sample {
+        latency: Some(Latency { count, ..Latency::of(ms(80)) }),
+        ..told(40, 80, 60)
     };
-    assert_eq!(law.next(40, &few), 40);
+    assert_eq!(Knee::default().next(40, &few(11)), 40);
+    assert_eq!(Knee::default().next(40, &few(12)), 10);
+}
+
+#[test]
+fn a_queue_is_cut_to_the_capacity_in_one_step_from_latency_alone() {
+    let mut law = settled(2, 20);
+    // 60 ms more for all: 40·(1 − 60/80) = 10 are served; 10·1.03 + 0.8 = 11.1.
+    let next = law.next(40, &window(100, 40, 62, 80));
+    assert!((10..=12).contains(&next), "{next}");
+}
+
+#[test]
+fn service_that_takes_longer_is_cut_once_and_then_believed() {
+    let mut law = settled(2, 20);
+    // Three times as long, short and long work alike.
+    let mut limit = 40;
+    let mut limits = Vec::new();
+    for at in 100..112 {
+        limit = law.next(limit, &window(at, limit, 6, 60));
+        limits.push(limit);
+    }
+    assert!(limits.iter().any(|limit| *limit < 20), "it has a look: {limits:?}");
+    assert_eq!(limit, 40, "{limits:?}");
+}
+
+#[test]
+fn service_of_one_length_that_takes_longer_is_cut_twice_and_then_believed() {
+    let mut law = settled(20, 20);
+    let mut limit = 40;
+    let mut limits = Vec::new();
+    for at in 100..106 {
+        limit = law.next(limit, &window(at, limit, 60, 60));
+        limits.push(limit);
+    }
+    assert!(limits[0] < 20 && limits[1] < limits[0], "{limits:?}");
+    assert_eq!(limit, 40, "{limits:?}");
+}
+
+#[test]
+fn a_backend_that_shares_itself_is_kept_where_a_probe_takes_a_tenth_away() {
+    let mut law = settled(2, 20);
+    let mut limit = 40;
+    // Beyond ten in flight, latency is in proportion to their number.
+    for at in 100..400 {
+        let slow = (limit as f64 / 10.0).max(1.0);
+        limit = law.next(limit, &window(at, limit, (2.0 * slow) as u64, (20.0 * slow) as u64));
+    }
+    assert!(limit <= 20, "{limit}");
+    assert!(SURE_IT_SHARES < law.shared, "{}", law.shared);
+}
+
+const SURE_IT_SHARES: f64 = 2.0;
+
+#[test]
+fn probes_below_and_above_the_limit_alternate() {
+    let mut law = Knee::new(1, 1000);
+    let mut limit = 40;
+    let mut moves = Vec::new();
+    for at in 0..600 {
+        let before = law.exact;
+        // Forty are served; what is more waits.
+        let wait = (limit as f64 / 40.0 - 1.0).max(0.0) * 20.0;
+        let (p10, mean) = ((2.0 + wait) as u64, (20.0 + wait) as u64);
+        limit = law.next(limit, &window(at * 10, limit, p10, mean));
+        let relative = law.exact / before;
+        if relative < 0.85 {
+            moves.push("down");
+        } else if 1.2 < relative && relative < 1.3 && law.phase == Phase::Steady && law.reached {
+            moves.push("up");
+        }
+    }
+    let downs = moves.iter().filter(|step| **step == "down").count();
+    assert!(3 <= downs, "{moves:?}");
+    assert!(moves.contains(&"up"), "{moves:?}");
+    assert!((36..=56).contains(&limit), "{limit}");
+}
+
+#[test]
+fn an_estimate_moves_by_the_share_of_its_own_variance() {
+    let mut estimate = Estimate::new(10.0, 3.0);
+    // (3 + 1) / (3 + 1 + 4) = 0.5 of the way, and half the variance is left.
+    estimate.update(12.0, 4.0, 1.0, 4.0);
+    assert_eq!(estimate, Estimate::new(11.0, 2.0));
+    // 4·√(2 + 2) = 8: at the edge it is noise, beyond it is a change.
+    let mut edge = estimate;
+    edge.update(19.0, 2.0, 0.0, 4.0);
+    assert_eq!(edge, Estimate::new(15.0, 1.0));
+    estimate.update(19.1, 2.0, 0.0, 4.0);
+    assert_eq!(estimate, Estimate::new(19.1, 2.0));
+}
+
+#[test]
+fn capacity_grows_only_on_evidence_and_only_if_it_may() {
+    let headroom = Headroom { share: 0.0, more: 0.0 };
+    let mut capacity = Capacity::unknown();
+    capacity.jitter = 0.01;
+    let limits: Vec<f64> = (0..3).map(|_| capacity.aim(100.0, 0.0, headroom, false)).collect();
+    assert_eq!(limits, [100.0; 3]);
+    // Expected 0.02 at least, variance 10⁻⁴ at least: 0.02² / 2·10⁻⁴ = 2 a window, and more than 3 is enough.
+    let mut capacity = Capacity::unknown();
+    capacity.aim(100.0, 0.0, headroom, true);
+    assert_eq!(capacity.aim(100.0, 0.0, headroom, true).round(), 112.0);
+}
+
+#[test]
+fn the_first_window_from_latency_alone_decides_nothing() {
+    let mut law = Knee::default();
+    assert_eq!(law.window().settle, Duration::from_nanos(1));
+    assert_eq!(law.next(40, &window(0, 40, 2, 20)), 40);
+    assert_eq!(law.base, None);
+    assert_eq!(law.window().count, 40);
+    assert_eq!(law.window().at_least, ms(10));
+}
+
+#[test]
+fn latencies_of_zero_are_no_division_by_zero() {
+    let mut law = Knee::new(2, 50);
+    let mut limit = 10;
+    for at in 0..50 {
+        limit = law.next(limit, &window(at, limit, 0, 0));
+        assert!((2..=50).contains(&limit), "{limit}");
+        assert!(law.window().count <= 40);
+    }
 }
