@@ -23,6 +23,8 @@
 #![cfg(not(loom))]
 
 mod agent;
+#[cfg(feature = "cache")]
+pub mod cache;
 mod chunks;
 mod context;
 mod controller;

@@ -426,6 +426,12 @@ impl TaskError {
         Self { cause: cause.into(), retryable: false }
     }
 
+    /// The same error, for another who waits for the same work.
+    #[cfg(feature = "cache")]
+    pub(crate) fn shared(error: &Self) -> Self {
+        Self { cause: error.message().into(), retryable: error.retryable }
+    }
+
     /// Whether another attempt may help.
     pub fn is_retryable(&self) -> bool {
         self.retryable
