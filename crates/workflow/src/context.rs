@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     /// How often the task had succeeded when it was to run again.
     generation: u32,
     pub(crate) inputs: Box<[(Arc<str>, Option<Output>)]>,
+    /// The places of the inputs by their ids, once somebody asks for one of many.
+    order: OnceLock<Box<[u32]>>,
     pub(crate) run: Run,
     /// Made when somebody asks: most tasks end before anybody does.
     token: OnceLock<CancellationToken>,
@@ -39,6 +41,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What the need of this id returned, if it is one. Many are sorted once, and then searched by halves.
+    fn input(&self, id: &str) -> Option<&Option<Output>> {
+        const FEW: usize = 8;
+        let of = |at: u32| &*self.inputs[at as usize].0;
+        if self.inputs.len() <= FEW {
+            return self.inputs.iter().find(|(need, _)| **need == *id).map(|(_, output)| output);
+        }
+        let order = self.order.get_or_init(|| {
+            let mut order: Box<[u32]> = (0..).take(self.inputs.len()).collect();
+            order.sort_unstable_by_key(|at| of(*at));
+            order
+        });
+        let found = order.binary_search_by_key(&id, |at| of(*at)).ok()?;
+        Some(&self.inputs[order[found] as usize].1)
+    }
+
     pub(crate) fn token(&self) -> &CancellationToken {
         let token = self.token.get_or_init(CancellationToken::new);
         if self.is_stopped() {
@@ -113,6 +131,7 @@ impl Context {
             attempt,
             generation,
             inputs,
+            order: OnceLock::new(),
             run,
             token: OnceLock::new(),
             is_stopped: AtomicBool::new(false),
@@ -202,13 +221,8 @@ impl Context {
     /// When the task is not among the needs, did not succeed, or returned another type.
     pub fn input<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
-        let output = self
-            .0
-            .inputs
-            .iter()
-            .find(|(need, _)| **need == *id)
-            .ok_or_else(|| error(Missing::NotANeed))?;
-        let output = output.1.clone().ok_or_else(|| error(Missing::DidNotSucceed))?;
+        let output = self.0.input(id).ok_or_else(|| error(Missing::NotANeed))?;
+        let output = output.clone().ok_or_else(|| error(Missing::DidNotSucceed))?;
         output
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))

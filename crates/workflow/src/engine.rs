@@ -155,6 +155,8 @@ pub(crate) struct Engine {
     metrics: Metrics,
     fail_fast: bool,
     durations: Durations,
+    /// How many tasks are not over.
+    open: usize,
     /// What is started at the end of the turn.
     jobs: Vec<Job>,
     /// What is told at the end of the turn, while anybody listens.
@@ -189,6 +191,7 @@ impl Engine {
             metrics,
             fail_fast,
             durations,
+            open: 0,
             jobs: Vec::new(),
             told: Vec::new(),
             is_read: false,
@@ -314,7 +317,9 @@ impl Engine {
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
-        let Graph { places, tasks, fail_fast, timeout, budget, tenant, .. } = graph;
+        self.forget_unused();
+        let Graph { places, tasks, fail_fast, timeout, budget, tenant, cycles, .. } = graph;
+        self.metrics.cycles.inc_by(cycles);
         let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
         let mut run = crate::machine::Run::new(fail_fast, budget);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
@@ -326,6 +331,10 @@ impl Engine {
         let mut over = Vec::new();
         for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {
             let agent = self.agents.id_of(&planned.task, &mut self.machine);
+            let choices = self.agents.choices(&planned.task, tenant, &mut self.machine);
+            if !choices.is_empty() {
+                run.set_choices(node, choices);
+            }
             let mut spec = self.spec(&planned.task, planned.needs, agent, tenant);
             let restored = restored.next_if(|(of, _)| *of == node).map(|(_, restored)| restored);
             spec.past = restored.as_ref().and_then(|restored| restored.past);
@@ -337,6 +346,7 @@ impl Engine {
             }
         }
         self.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
+        self.open += count - over.len();
         let shown = if self.is_read { over } else { Vec::new() };
         for node in shown {
             if let Some((task, attempts, outcome)) = live.ended(node) {
@@ -352,6 +362,13 @@ impl Engine {
         }
         self.runs.insert(id, live);
         self.machine.submit(id, run, timeout, now, actions);
+    }
+
+    /// Forgets the names that nobody uses, once they are many.
+    fn forget_unused(&mut self) {
+        let Self { agents, machine, runs, metrics, .. } = self;
+        let tenants = runs.values().map(|live| live.tenant);
+        agents.forget_unused(machine, tenants, |name| metrics.forget_agent(name));
     }
 
     /// What the machine is told of a task.
@@ -407,6 +424,7 @@ impl Engine {
             if let Some(at) =
                 needs.iter().position(|need| self.machine.reaches(run, *follower, need.task))
             {
+                self.metrics.cycles.inc();
                 return Err(SubmitError::Cycle {
                     need: task.needs[at].0.to_string(),
                     follower: id.to_string(),
@@ -415,7 +433,13 @@ impl Engine {
         }
         let tenant = live.tenant;
         let restored = live.submitted(&task, &needs)?;
+        let node = live.next_place();
+        self.forget_unused();
         let agent = self.agents.id_of(&task, &mut self.machine);
+        let choices = self.agents.choices(&task, tenant, &mut self.machine);
+        if !choices.is_empty() {
+            self.machine.set_choices(TaskRef { run, node }, choices);
+        }
         let mut spec = self.spec(&task, needs, agent, tenant);
         spec.past = restored.as_ref().and_then(|restored| restored.past);
         task.needs = Vec::new();
@@ -426,6 +450,7 @@ impl Engine {
         if let Some(restored) = restored {
             live.attempted(node, restored);
         }
+        self.open += 1;
         self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
         self.machine.insert(run, spec, &followers, actions);
         Ok(())
@@ -456,7 +481,7 @@ impl Engine {
         let Some(live) = self.runs.get_mut(&ended.task.run) else { return };
         if live.is_broken() {
             let error = TaskError::fatal("its end could not be kept");
-            ended.result = Err(attempt::Failure::Error(error));
+            ended.result = Err(attempt::Failure::of(error));
         }
         let took = ended.ended.saturating_sub(ended.began);
         live.attempt_ended(ended.task.node, took, now);
@@ -480,21 +505,28 @@ impl Engine {
                         entry.failed("made no progress for too long".into());
                         Attempt::TimedOut
                     }
-                    attempt::Failure::Error(error) => {
-                        entry.failed(error.message().into());
-                        Attempt::Failed { retryable: error.is_retryable() }
+                    attempt::Failure::Error { message, retryable } => {
+                        entry.failed(message);
+                        Attempt::Failed { retryable }
                     }
                 }
             }
         };
         self.agents.set_waits(agent, ended.waited);
+        self.agents.touch(agent);
         match (verdict, self.machine.stopping(task)) {
             (Attempt::Failed { .. }, Some(Stop::TimedOut)) => {
+                self.metrics.timeouts.inc();
                 self.agents.ended(agent, took, Attempt::TimedOut);
             }
             // That it was cancelled says nothing about its agent.
             (Attempt::Failed { .. } | Attempt::TimedOut, Some(Stop::Cancelled)) => {}
-            (verdict, _) => self.agents.ended(agent, took, verdict),
+            (verdict, _) => {
+                if verdict == Attempt::TimedOut {
+                    self.metrics.timeouts.inc();
+                }
+                self.agents.ended(agent, took, verdict);
+            }
         }
         self.machine.ended(task, verdict, took, now, actions);
     }
@@ -520,6 +552,9 @@ impl Engine {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
                 let entry = &mut live.tasks[task.node];
                 entry.is_ready(now);
+                if let Some(chosen) = self.machine.chosen(task) {
+                    entry.agent = chosen;
+                }
                 if self.is_read {
                     let id = Arc::clone(&entry.id);
                     self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
@@ -554,6 +589,7 @@ impl Engine {
                     self.keep_consequence(task, end, now);
                 }
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
+                self.open -= 1;
                 let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
                 self.metrics.ended(&entry.id, outcome);
                 if self.is_read {
@@ -573,6 +609,7 @@ impl Engine {
         let waits = self.agents.waits(agent);
         let job = live.attempt_started(task, attempt, self.machine.needs(task), waits, now);
         self.agents.started(agent, self.machine.use_of(agent).0);
+        self.agents.touch(agent);
         if self.is_read {
             let (id, agent) =
                 (Arc::clone(&live.tasks[task.node].id), Arc::clone(self.agents.name(agent)));
@@ -651,8 +688,10 @@ impl Engine {
         self.waste.extend(waste);
     }
 
-    fn publish_load(&self) {
+    fn publish_load(&mut self) {
         let (running, ready) = self.machine.load();
+        self.metrics.waiting.set(self.open.saturating_sub(running + ready) as f64);
+        self.agents.publish(&mut self.machine, &self.metrics);
         self.metrics.running.set(running as f64);
         self.metrics.ready.set(ready as f64);
     }

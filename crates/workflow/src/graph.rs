@@ -41,6 +41,8 @@ pub struct Graph<K = Volatile> {
     pub(crate) tenant: Option<Arc<str>>,
     /// The journal of its run, and what is known from it.
     pub(crate) kept: Option<(History, Durability)>,
+    /// How many tasks were refused because they would have closed a cycle.
+    pub(crate) cycles: u64,
     added: usize,
     mark: PhantomData<fn() -> K>,
 }
@@ -173,6 +175,7 @@ impl<K> Graph<K> {
             budget: None,
             tenant: None,
             kept: None,
+            cycles: 0,
             added: 0,
             mark: PhantomData,
         }
@@ -180,9 +183,20 @@ impl<K> Graph<K> {
 
     /// The same graph, its mark forgotten.
     pub(crate) fn erase(self) -> Graph {
-        let Self { places, tasks, fail_fast, timeout, budget, tenant, kept, added, mark: _ } = self;
+        let Self {
+            places,
+            tasks,
+            fail_fast,
+            timeout,
+            budget,
+            tenant,
+            kept,
+            cycles,
+            added,
+            mark: _,
+        } = self;
         let mark = PhantomData;
-        Graph { places, tasks, fail_fast, timeout, budget, tenant, kept, added, mark }
+        Graph { places, tasks, fail_fast, timeout, budget, tenant, kept, cycles, added, mark }
     }
 
     /// The run stops at the first task that fails for good: what has not started is cancelled, what runs is asked to stop.
@@ -226,6 +240,7 @@ impl<K> Graph<K> {
     pub fn add(&mut self, task: Task<K>) -> Result<(), AddError> {
         let mut task = task.erase();
         if task.needs.iter().any(|(need, _)| *need == task.id) {
+            self.cycles += 1;
             return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
         let named = self.tasks.len();
@@ -236,6 +251,7 @@ impl<K> Graph<K> {
                 return Err(AddError::Duplicate { id: task.id.to_string() });
             }
             if let Some(path) = self.cycle(place, &task) {
+                self.cycles += 1;
                 return Err(AddError::Cycle { path });
             }
         }

@@ -36,7 +36,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use admission::Admission;
-pub(crate) use admission::Demand;
+pub(crate) use admission::{Constraint, Demand};
 pub use breaker::Breaker;
 use breaker::Health;
 pub(crate) use by_id::ById;
@@ -282,6 +282,49 @@ impl Machine {
         demands: Box<[Demand]>,
     ) -> ClassId {
         self.admission.add_class(tenant, agent, demands)
+    }
+
+    /// Gives a class's number free; no live task is of it.
+    pub(crate) fn forget_class(&mut self, class: ClassId) {
+        self.admission.forget_class(class);
+    }
+
+    /// Gives an agent's number free; no class is of it.
+    pub(crate) fn forget_agent(&mut self, agent: AgentId) {
+        self.admission.forget_agent(agent);
+    }
+
+    /// Gives a tenant's number free; no class is of it, and no live run.
+    pub(crate) fn forget_tenant(&mut self, tenant: TenantId) {
+        self.admission.forget_tenant(tenant);
+    }
+
+    /// The classes that live tasks are or may become of, each with its agent and tenant; some more than once.
+    pub(crate) fn classes_in_use(&self) -> impl Iterator<Item = (ClassId, AgentId, TenantId)> {
+        let classes = self.runs.values().flat_map(Run::classes);
+        classes.map(|class| {
+            let (agent, tenant) = self.admission.owners(class);
+            (class, agent, tenant)
+        })
+    }
+
+    /// The task's class is chosen among these whenever it becomes ready. For one that is about to be added, the next number.
+    pub(crate) fn set_choices(&mut self, task: TaskRef, classes: Box<[ClassId]>) {
+        if let Some(run) = self.runs.get_mut(&task.run) {
+            run.set_choices(task.node, classes);
+        }
+    }
+
+    /// The agent that was chosen last for a task that has a choice.
+    pub(crate) fn chosen(&self, task: TaskRef) -> Option<AgentId> {
+        let run = self.runs.get(&task.run)?;
+        run.choices(task.node)?;
+        Some(self.admission.owners(run.nodes.get(task.node)?.class).0)
+    }
+
+    /// Whose constraints held something up since the last time.
+    pub(crate) fn take_hits(&mut self) -> std::vec::Drain<'_, (AgentId, Constraint)> {
+        self.admission.take_hits()
     }
 
     /// How many run, and how many are ready to.
@@ -632,6 +675,9 @@ impl Machine {
         let seq = self.next_ready;
         self.next_ready += 1;
         run.nodes[task.node].state = State::Ready { failed, seq };
+        if let Some(class) = run.choices(task.node).and_then(|of| self.admission.least_loaded(of)) {
+            run.nodes[task.node].class = class;
+        }
         let node = &run.nodes[task.node];
         let key = match &mut self.score {
             None => {

@@ -1,8 +1,11 @@
 //! The orchestrator's metrics.
 
-use tidegate_telemetry::{Counter, CounterVec, Gauge, Histogram, RegisterError, Registry};
+use tidegate_telemetry::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, RegisterError, Registry,
+};
 
 use crate::event::Outcome;
+use crate::machine::Constraint;
 
 /// The metrics that the engine writes. Their names are a promise; see [`Orchestrator`](crate::Orchestrator).
 #[derive(Debug)]
@@ -10,7 +13,13 @@ pub(crate) struct Metrics {
     pub(crate) limit: Gauge,
     pub(crate) running: Gauge,
     pub(crate) ready: Gauge,
+    pub(crate) waiting: Gauge,
     pub(crate) retries: Counter,
+    pub(crate) timeouts: Counter,
+    pub(crate) cycles: Counter,
+    constraints: CounterVec<2>,
+    agent_running: GaugeVec<1>,
+    agent_limit: GaugeVec<1>,
     pub(crate) duration: Histogram,
     errors: CounterVec<1>,
     succeeded: Counter,
@@ -42,6 +51,33 @@ impl Metrics {
                 .gauge("orchestrator_concurrency_limit", "How many tasks may run at once.")?,
             running: registry.gauge("orchestrator_inflight_tasks", "How many tasks run.")?,
             ready: registry.gauge("orchestrator_ready_tasks", "How many tasks wait for a slot.")?,
+            waiting: registry.gauge(
+                "orchestrator_waiting_tasks",
+                "How many tasks wait for others, or for their next attempt.",
+            )?,
+            timeouts: registry.counter(
+                "orchestrator_attempt_timeouts_total",
+                "Attempts that ended by a time-out.",
+            )?,
+            cycles: registry.counter(
+                "orchestrator_cycles_refused_total",
+                "Tasks that were refused because they would have closed a cycle.",
+            )?,
+            constraints: registry.counter_vec(
+                "orchestrator_constraints_hit_total",
+                "How often ready tasks were held up by a constraint of their agent.",
+                ["agent", "constraint"],
+            )?,
+            agent_running: registry.gauge_vec(
+                "orchestrator_agent_inflight_tasks",
+                "How many tasks of the agent run.",
+                ["agent"],
+            )?,
+            agent_limit: registry.gauge_vec(
+                "orchestrator_agent_concurrency_limit",
+                "How many tasks of the agent may run at once.",
+                ["agent"],
+            )?,
             retries: registry.counter(
                 "orchestrator_task_retries_total",
                 "Attempts that were followed by another.",
@@ -57,6 +93,27 @@ impl Metrics {
                 ["task"],
             )?,
         })
+    }
+
+    pub(crate) fn hit(&self, agent: &str, constraint: Constraint) {
+        let constraint = match constraint {
+            Constraint::Concurrency => "concurrency",
+            Constraint::Requests => "requests",
+            Constraint::Breaker => "breaker",
+            Constraint::Resource => "resource",
+        };
+        self.constraints.with([agent, constraint]).inc();
+    }
+
+    /// How many of an agent run and may run.
+    pub(crate) fn agent(&self, name: &str) -> [Gauge; 2] {
+        [self.agent_running.with([name]), self.agent_limit.with([name])]
+    }
+
+    /// Nobody speaks of the agent any more. What it was held up by stays counted.
+    pub(crate) fn forget_agent(&self, name: &str) {
+        self.agent_running.remove([name]);
+        self.agent_limit.remove([name]);
     }
 
     pub(crate) fn ended(&self, task: &str, outcome: &Outcome) {

@@ -97,6 +97,13 @@ impl Report {
         if self.tasks.is_empty() { 1.0 } else { succeeded as f64 / self.tasks.len() as f64 }
     }
 
+    /// How many tasks succeeded in a second; 0 of a run that took no time.
+    pub fn throughput(&self) -> f64 {
+        let succeeded = self.tasks.iter().filter(|task| task.outcome.is_success()).count();
+        let seconds = self.makespan.as_secs_f64();
+        if seconds > 0.0 { succeeded as f64 / seconds } else { 0.0 }
+    }
+
     /// How long the tasks that ran were busy, on average; zero if none ran.
     pub fn mean_busy(&self) -> Duration {
         let ran = self.tasks.iter().filter(|task| task.attempts > 0).count();

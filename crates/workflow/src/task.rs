@@ -68,6 +68,7 @@ pub struct Task<K = Volatile> {
 /// Settings that few tasks have.
 pub(crate) struct Extras {
     pub(crate) kind: Option<Arc<str>>,
+    pub(crate) any_of: Vec<Arc<str>>,
     pub(crate) memory_mb: u64,
     pub(crate) uses: Vec<(Arc<str>, u64)>,
     pub(crate) cost: u32,
@@ -84,6 +85,7 @@ impl Default for Extras {
     fn default() -> Self {
         Self {
             kind: None,
+            any_of: Vec::new(),
             memory_mb: 0,
             uses: Vec::new(),
             cost: 0,
@@ -310,6 +312,31 @@ impl<K> Task<K> {
     /// The agent whose limits hold for it.
     pub fn agent(mut self, name: impl Into<Arc<str>>) -> Self {
         self.agent = Some(name.into());
+        self
+    }
+
+    /// Agents any of which can do it. Whenever it becomes ready, and before each further attempt, it is given to one whose
+    /// breaker is closed and that has the least to do for its number of tasks at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Graph, Orchestrator, Task, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// for page in 0..6 {
+    ///     let work = async |_| Ok::<(), TaskError>(());
+    ///     graph.add(Task::new(format!("page {page}"), work).any_agent(["large", "small"]))?;
+    /// }
+    /// let orchestrator = Orchestrator::builder().agent("large", 4).agent("small", 2).build()?;
+    /// let report = orchestrator.run(graph).await?.report;
+    /// assert_eq!((report.by_agent()["large"].tasks, report.by_agent()["small"].tasks), (4, 2));
+    /// # Ok(()) }
+    /// ```
+    pub fn any_agent<I: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = I>) -> Self {
+        let names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
+        self.agent = names.first().map(Arc::clone);
+        self.extras().any_of = names;
         self
     }
 

@@ -3,6 +3,7 @@
 //! Only a way to build what [`Graph::add`] takes: the engine sees ids and outputs, and a graph may hold tasks of both kinds.
 
 mod inputs;
+mod loose;
 
 use std::fmt;
 use std::future::Future;

@@ -1,15 +1,17 @@
 //! The agents, resources and tenants by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_limiter::{Latency, Sample};
+use tidegate_telemetry::Gauge;
 
 use super::link::memory_of;
 use crate::agent::{Agent, Breaker};
 use crate::durations::Durations;
 use crate::machine::{AgentId, Attempt, ClassId, Demand, Machine, ResourceId, Score, TenantId};
+use crate::metrics::Metrics;
 use crate::task::{DEFAULT_AGENT, Task};
 
 /// What the builder was told.
@@ -76,6 +78,11 @@ impl Observed {
 
 struct State {
     name: Arc<str>,
+    /// Somebody has set something of it: it is kept although nobody uses it.
+    is_set: bool,
+    /// Whether it is among the touched.
+    touched: bool,
+    gauges: Option<[Gauge; 2]>,
     memory: Option<ResourceId>,
     observed: Observed,
     waits: bool,
@@ -91,7 +98,16 @@ pub(crate) struct Agents {
     /// For tasks of the default tenant that take nothing but a slot, by agent.
     plain: Vec<ClassId>,
     others: HashMap<(TenantId, AgentId, Box<[Demand]>), ClassId>,
+    /// Tenants that somebody has given a weight.
+    set_tenants: HashSet<TenantId>,
+    /// Those whose figures may be others than were last told.
+    touched: Vec<AgentId>,
+    /// With more names and classes than this, those that nobody uses are thrown out.
+    bound: usize,
 }
+
+/// How many names and classes that nobody uses are kept before they are thrown out.
+const UNUSED: usize = 1024;
 
 /// Tasks that name no agent.
 const NO_AGENT: AgentId = AgentId(0);
@@ -106,10 +122,14 @@ impl Agents {
             tenants: HashMap::new(),
             plain: Vec::new(),
             others: HashMap::new(),
+            set_tenants: HashSet::new(),
+            touched: Vec::new(),
+            bound: usize::MAX,
         };
         agents.add(&Arc::from(DEFAULT_AGENT), usize::MAX, machine);
         for (name, settings) in settings.agents {
             let id = agents.id(&name, machine);
+            agents.states[id.at()].is_set = true;
             machine.set_agent_limit(id, settings.concurrency);
             machine.set_rate(id, settings.per_minute);
             machine.set_breaker(id, settings.breaker);
@@ -128,7 +148,101 @@ impl Agents {
         if let Some(score) = settings.score {
             machine.set_score(score);
         }
+        agents.states[NO_AGENT.at()].is_set = true;
+        agents.bound = agents.count() + UNUSED;
         agents
+    }
+
+    fn count(&self) -> usize {
+        self.by_name.len() + self.others.len() + self.tenants.len()
+    }
+
+    /// Throws out the names and classes that no live task uses, once they are many: whoever makes names up for ever must not
+    /// fill the memory. `tenants` are those of live runs, `gone` learns of each agent that is forgotten.
+    pub(super) fn forget_unused(
+        &mut self,
+        machine: &mut Machine,
+        tenants: impl Iterator<Item = TenantId>,
+        mut gone: impl FnMut(&str),
+    ) {
+        if self.count() <= self.bound {
+            return;
+        }
+        let mut used_tenants: HashSet<TenantId> = tenants.collect();
+        used_tenants.extend(&self.set_tenants);
+        let (mut used_classes, mut used_agents) = (HashSet::new(), HashSet::new());
+        for (class, agent, tenant) in machine.classes_in_use() {
+            used_classes.insert(class);
+            used_agents.insert(agent);
+            used_tenants.insert(tenant);
+        }
+        self.others.retain(|_, class| {
+            let is_used = used_classes.contains(class);
+            if !is_used {
+                machine.forget_class(*class);
+            }
+            is_used
+        });
+        let (states, plain) = (&mut self.states, &self.plain);
+        self.by_name.retain(|name, id| {
+            let state = &mut states[id.at()];
+            let is_used = state.is_set || used_agents.contains(id);
+            if !is_used {
+                machine.forget_class(plain[id.at()]);
+                machine.forget_agent(*id);
+                (state.gauges, state.touched) = (None, false);
+                gone(name);
+            }
+            is_used
+        });
+        self.tenants.retain(|_, id| {
+            let is_used = used_tenants.contains(id);
+            if !is_used {
+                machine.forget_tenant(*id);
+            }
+            is_used
+        });
+        self.touched.retain(|id| self.states[id.at()].touched);
+        self.bound = 2 * self.count() + UNUSED;
+    }
+
+    /// The agent's figures may be others now.
+    pub(super) fn touch(&mut self, agent: AgentId) {
+        let state = &mut self.states[agent.at()];
+        if agent != NO_AGENT && !std::mem::replace(&mut state.touched, true) {
+            self.touched.push(agent);
+        }
+    }
+
+    /// Tells the figures of those that were touched.
+    pub(super) fn publish(&mut self, machine: &mut Machine, metrics: &Metrics) {
+        for (agent, constraint) in machine.take_hits() {
+            metrics.hit(&self.states[agent.at()].name, constraint);
+        }
+        for id in self.touched.drain(..) {
+            let state = &mut self.states[id.at()];
+            state.touched = false;
+            let (running, limit) = machine.use_of(id);
+            let name = &state.name;
+            let gauges = state.gauges.get_or_insert_with(|| metrics.agent(name));
+            gauges[0].set(running as f64);
+            gauges[1].set(limit as f64);
+        }
+    }
+
+    /// The classes of a task that any of several agents can do; empty if it names one.
+    pub(super) fn choices(
+        &mut self,
+        task: &Task,
+        tenant: TenantId,
+        machine: &mut Machine,
+    ) -> Box<[ClassId]> {
+        let Some(extras) = task.extras.as_deref() else { return Box::default() };
+        let class = |name: &Arc<str>| {
+            let agent = self.id(name, machine);
+            self.class(task, agent, tenant, machine)
+        };
+        extras.any_of.iter().map(class).collect()
     }
 
     pub(super) fn name(&self, id: AgentId) -> &Arc<str> {
@@ -184,6 +298,7 @@ impl Agents {
 
     pub(super) fn set_tenant(&mut self, name: &Arc<str>, weight: f64, machine: &mut Machine) {
         let id = self.tenant(Some(name), machine);
+        self.set_tenants.insert(id);
         machine.set_weight(id, weight);
     }
 
@@ -210,6 +325,8 @@ impl Agents {
         machine: &mut Machine,
     ) -> (usize, usize) {
         let id = self.id(name, machine);
+        self.states[id.at()].is_set = true;
+        self.touch(id);
         let (_, from) = machine.use_of(id);
         match change {
             AgentChange::Concurrency(limit) => machine.set_agent_limit(id, limit),
@@ -281,13 +398,95 @@ impl Agents {
     fn add(&mut self, name: &Arc<str>, limit: usize, machine: &mut Machine) -> AgentId {
         let id = machine.add_agent(limit);
         self.by_name.insert(Arc::clone(name), id);
-        self.plain.push(machine.add_class(TenantId::DEFAULT, id, Box::default()));
-        self.states.push(State {
+        let plain = machine.add_class(TenantId::DEFAULT, id, Box::default());
+        let state = State {
             name: Arc::clone(name),
+            is_set: false,
+            touched: false,
+            gauges: None,
             memory: None,
             observed: Observed::default(),
             waits: false,
-        });
+        };
+        if id.at() < self.states.len() {
+            // The number of one that was forgotten.
+            (self.plain[id.at()], self.states[id.at()]) = (plain, state);
+        } else {
+            self.plain.push(plain);
+            self.states.push(state);
+        }
         id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{NodeSpec, Policy, Run, RunId};
+    use crate::retry::Retry;
+
+    fn agents(machine: &mut Machine) -> Agents {
+        let settings = Settings {
+            agent_default: 3,
+            agents: HashMap::from([(Arc::from("set"), Agent::new(7))]),
+            resources: HashMap::from([(Arc::from("disk"), 100)]),
+            tenants: HashMap::from([(Arc::from("set"), 2.0)]),
+            score: None,
+            durations: Durations::default(),
+        };
+        Agents::new(settings, machine)
+    }
+
+    fn task(at: u64) -> Task {
+        let work = async |_| Ok::<(), crate::TaskError>(());
+        Task::new("task", work).agent(format!("agent {at}")).uses("disk", at % 100)
+    }
+
+    /// Names of a task, in the order in which the engine does it.
+    fn intern(agents: &mut Agents, machine: &mut Machine, at: u64) -> (AgentId, ClassId) {
+        agents.forget_unused(machine, std::iter::empty(), |_| {});
+        let tenant = agents.tenant(Some(&Arc::from(format!("tenant {at}"))), machine);
+        let agent = agents.id_of(&task(at), machine);
+        (agent, agents.class(&task(at), agent, tenant, machine))
+    }
+
+    #[test]
+    fn a_hundred_thousand_names_leave_a_bounded_number_of_places() {
+        let mut machine = Machine::new(1);
+        let mut agents = agents(&mut machine);
+        for at in 0..100_000 {
+            intern(&mut agents, &mut machine, at);
+        }
+        assert!(agents.states.len() < 2000, "{} places for agents", agents.states.len());
+        assert!(agents.count() < 4 * UNUSED, "{} names", agents.count());
+        let set = agents.by_name["set"];
+        assert_eq!((machine.use_of(set).1, &**agents.name(set)), (7, "set"));
+        assert!(agents.tenants.contains_key("set"));
+    }
+
+    #[test]
+    fn what_a_live_task_is_of_is_kept() {
+        let mut machine = Machine::new(0);
+        let mut agents = agents(&mut machine);
+        let (agent, class) = intern(&mut agents, &mut machine, 0);
+        let mut run = Run::new(false, None);
+        run.push(NodeSpec {
+            needs: Box::default(),
+            class,
+            priority: 0,
+            estimate: 1.0,
+            complexity: 1.0,
+            cost: 0,
+            policy: Policy { timeout: None, retry: Retry::NEVER },
+            past: None,
+        });
+        machine.submit(RunId(0), run, None, Duration::ZERO, &mut Vec::new());
+        for at in 1..10_000 {
+            let (other, of) = intern(&mut agents, &mut machine, at);
+            assert!(other != agent && of != class, "the number of a live name is given again");
+        }
+        assert_eq!(&**agents.name(agent), "agent 0");
+        assert_eq!(agents.by_name["agent 0"], agent);
+        assert_eq!(machine.waiting_of(agent), 1);
     }
 }

@@ -58,11 +58,25 @@ impl Ended {
 
 /// Why an attempt has no output.
 pub(crate) enum Failure {
-    Error(TaskError),
+    /// The error has been read and dropped where its panics are contained.
+    Error { message: Box<str>, retryable: bool },
     /// It was stopped because it made no progress.
     Idle,
     /// Its condition said no.
     Declined,
+}
+
+impl Failure {
+    pub(super) fn of(error: TaskError) -> Self {
+        let retryable = error.is_retryable();
+        let message = catch_unwind(AssertUnwindSafe(|| error.message()));
+        let message = message.unwrap_or_else(|panic| {
+            super::drop_contained(panic);
+            "failed with an error whose text panicked".to_owned()
+        });
+        super::drop_contained(error);
+        Self::Error { message: message.into(), retryable }
+    }
 }
 
 /// An attempt that is being tried. It can be polled from one task and then go on in another.
@@ -108,13 +122,15 @@ impl Trying {
     fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
         let Job { task, context, body, extras, .. } = self.job.take()?;
         let work = self.work.take();
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
-        let result = match dropped {
+        let result = match catch_unwind(AssertUnwindSafe(|| drop(work))) {
             Ok(()) => result,
-            Err(_) => Err(Failure::Error(TaskError::fatal("the task's destructor panicked"))),
+            Err(panic) => {
+                super::drop_contained((panic, result));
+                Err(Failure::of(TaskError::fatal("the task's destructor panicked")))
+            }
         };
         let (result, encoded) = match result {
-            Err(Failure::Error(_)) if context.0.was_idle() => (Err(Failure::Idle), Vec::new()),
+            Err(Failure::Error { .. }) if context.0.was_idle() => (Err(Failure::Idle), Vec::new()),
             result => encoded(result, &context, extras.as_deref()),
         };
         self.patience = None;
@@ -122,7 +138,7 @@ impl Trying {
         // Before the report, which may free the engine's share: the last one to go drops it.
         drop((context, extras));
         let body = if result.is_ok() {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(body)));
+            super::drop_contained(body);
             None
         } else {
             Some(body)
@@ -145,7 +161,7 @@ impl Trying {
             let work = self.work.as_mut().expect("it has begun");
             match work.as_mut().poll(cx) {
                 Poll::Ready(result) => {
-                    result.map(|output| Poll::Ready(Some(output))).map_err(Failure::Error)
+                    result.map(|output| Poll::Ready(Some(output))).map_err(Failure::of)
                 }
                 Poll::Pending => Ok(Poll::Pending),
             }
@@ -162,13 +178,13 @@ impl Trying {
                 let patience = self.patience.get_or_insert_with(|| Box::pin(patience(job)));
                 match patience.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) => Err(Failure::Error(TaskError::fatal(
+                    Poll::Ready(()) => Err(Failure::of(TaskError::fatal(
                         "dropped: it did not stop within its grace period",
                     ))),
                 }
             }
             Ok(Err(failure)) => Err(failure),
-            Err(panic) => Err(Failure::Error(panicked(panic))),
+            Err(panic) => Err(Failure::of(panicked(panic))),
         };
         Poll::Ready(self.report(result))
     }
@@ -187,11 +203,11 @@ fn encoded(
         Ok(Ok(bytes)) => (result, bytes),
         Ok(Err(error)) => {
             let error = TaskError::fatal(format!("its output cannot be kept: {error}"));
-            (Err(Failure::Error(error)), Vec::new())
+            (Err(Failure::of(error)), Vec::new())
         }
         Err(_) => {
             let error = TaskError::fatal("its output cannot be kept: encoding it panicked");
-            (Err(Failure::Error(error)), Vec::new())
+            (Err(Failure::of(error)), Vec::new())
         }
     }
 }
@@ -221,7 +237,7 @@ impl Drop for Trying {
     /// After a panic elsewhere, and when the attempt is aborted.
     fn drop(&mut self) {
         if let Some(link) = self.link()
-            && let Some(ended) = self.report(Err(Failure::Error(TaskError::fatal("aborted"))))
+            && let Some(ended) = self.report(Err(Failure::of(TaskError::fatal("aborted"))))
         {
             // As above.
             let _ = link.send(Command::Ended(ended));

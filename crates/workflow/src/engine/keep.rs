@@ -88,7 +88,7 @@ impl Engine {
         let took = ended.ended.saturating_sub(ended.began);
         let Some(verdict) = self.machine.verdict(task, attempt_of(ended)) else { return false };
         let message = |ended: &Ended| match &ended.result {
-            Err(Failure::Error(error)) => error.message(),
+            Err(Failure::Error { message, .. }) => message.to_string(),
             Err(Failure::Idle) => "made no progress for too long".to_owned(),
             _ => error.clone().unwrap_or_default(),
         };
@@ -108,7 +108,7 @@ impl Engine {
         let output = std::mem::take(&mut ended.encoded);
         if let Err(large) = keeper.settled(task.node, attempt, outcome, output, took, now) {
             let error = TaskError::fatal(format!("its output cannot be kept: {large}"));
-            ended.result = Err(Failure::Error(error));
+            ended.result = Err(Failure::of(error));
             let outcome = journal::Outcome::Failed(large.to_string());
             let _ = keeper.settled(task.node, attempt, outcome, Vec::new(), took, now);
         }
@@ -215,7 +215,7 @@ impl Engine {
     fn never_started(&mut self, job: Job, now: Duration, actions: &mut Vec<Action>) {
         let Job { task, body, .. } = job;
         let error = TaskError::fatal("its start could not be kept");
-        let result = Err(Failure::Error(error));
+        let result = Err(Failure::of(error));
         let (waited, body, encoded) = (false, Some(body), Vec::new());
         self.ended(
             Ended { task, began: now, ended: now, waited, result, body, encoded },
@@ -236,6 +236,6 @@ fn attempt_of(ended: &Ended) -> Attempt {
         Ok(_) => Attempt::Succeeded,
         Err(Failure::Declined) => Attempt::Declined,
         Err(Failure::Idle) => Attempt::TimedOut,
-        Err(Failure::Error(error)) => Attempt::Failed { retryable: error.is_retryable() },
+        Err(Failure::Error { retryable, .. }) => Attempt::Failed { retryable: *retryable },
     }
 }

@@ -177,13 +177,17 @@ impl Link {
                 capacity => return Err(too_much(resource, *wanted, capacity.copied())),
             }
         }
-        let memory = memory_of(task.agent_name());
-        match capacities.get(&*memory) {
-            Some(capacity) if *capacity < extras.memory_mb => {
-                Err(too_much(&memory, extras.memory_mb, Some(*capacity)))
+        let others = extras.any_of.iter().map(|name| &**name);
+        for agent in others.chain([task.agent_name()]) {
+            let memory = memory_of(agent);
+            match capacities.get(&*memory) {
+                Some(capacity) if *capacity < extras.memory_mb => {
+                    return Err(too_much(&memory, extras.memory_mb, Some(*capacity)));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 

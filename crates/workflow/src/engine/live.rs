@@ -142,6 +142,11 @@ impl Live {
         }
     }
 
+    /// The place of the task that is added next.
+    pub(super) fn next_place(&self) -> u32 {
+        u32::try_from(self.tasks.len()).expect("a run has fewer than 2^32 tasks")
+    }
+
     pub(super) fn add(&mut self, task: Task, agent: AgentId) {
         self.tasks.push(Entry {
             id: task.id,

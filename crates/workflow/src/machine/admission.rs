@@ -24,6 +24,9 @@ use super::{AgentId, ById, ClassId, ResourceId, TaskRef, TenantId, Waiting};
 /// optimum is 0.81 % at 16, 0.69 % at 64 and at a million.
 pub(super) const AGEING: u32 = 64;
 
+/// How many constraints that were hit are kept until somebody counts them.
+const HITS: usize = 1 << 16;
+
 /// So much of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Demand {
@@ -86,6 +89,15 @@ enum Blocker {
     Circuit(Duration),
 }
 
+/// What of an agent held up a task that was ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Constraint {
+    Concurrency,
+    Requests,
+    Breaker,
+    Resource,
+}
+
 /// What is kept for a task that was ready long before others and does not fit.
 #[derive(Debug)]
 struct Kept {
@@ -106,6 +118,12 @@ pub(super) struct Admission {
     classes: Vec<Class>,
     kept: Option<Kept>,
     starts: u32,
+    /// Constraints that held something up, until somebody counts them.
+    hits: Vec<(AgentId, Constraint)>,
+    /// Numbers that are free again.
+    free_agents: Vec<AgentId>,
+    free_tenants: Vec<TenantId>,
+    free_classes: Vec<ClassId>,
 }
 
 impl Admission {
@@ -120,19 +138,85 @@ impl Admission {
             classes: Vec::new(),
             kept: None,
             starts: 0,
+            hits: Vec::new(),
+            free_agents: Vec::new(),
+            free_tenants: Vec::new(),
+            free_classes: Vec::new(),
         }
     }
 
     pub(super) fn add_agent(&mut self, limit: usize) -> AgentId {
-        self.agents.push(Agent {
+        let agent = Agent {
             limit,
             running: 0,
             rate: None,
             circuit: None,
             wake_at: None,
             blocked: Vec::new(),
+        };
+        match self.free_agents.pop() {
+            Some(id) => {
+                self.agents[id.at()] = agent;
+                id
+            }
+            None => {
+                self.agents.push(agent);
+                AgentId(number(self.agents.len() - 1))
+            }
+        }
+    }
+
+    /// Gives an agent's number free. No class is of it any more.
+    pub(super) fn forget_agent(&mut self, agent: AgentId) {
+        let state = &mut self.agents[agent.at()];
+        (state.wake_at, state.blocked) = (None, Vec::new());
+        self.free_agents.push(agent);
+    }
+
+    /// Gives a tenant's number free. No class is of it any more.
+    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+        // What it has had is remembered by nobody; whoever comes back has saved nothing up.
+        self.tenants[tenant.at()] = Tenant::new(1.0);
+        self.free_tenants.push(tenant);
+    }
+
+    /// Gives a class's number free. No task is of it any more. Where it still stands in a list it is passed over, or looked at
+    /// once more for nothing.
+    pub(super) fn forget_class(&mut self, class: ClassId) {
+        if self.kept.as_ref().is_some_and(|kept| kept.class == class) {
+            self.let_go(class);
+        }
+        let state = &mut self.classes[class.at()];
+        (state.ready, state.demands) = (Ready::default(), Box::default());
+        (state.announced, state.blocked) = (None, false);
+        self.free_classes.push(class);
+    }
+
+    /// The agents and tenant that a class is of.
+    pub(super) fn owners(&self, class: ClassId) -> (AgentId, TenantId) {
+        let class = &self.classes[class.at()];
+        (class.agent, class.tenant)
+    }
+
+    /// Of these classes, one whose agent is healthy and has the least to do for what it may.
+    pub(super) fn least_loaded(&self, classes: &[ClassId]) -> Option<ClassId> {
+        let load = |class: &&ClassId| {
+            let id = self.classes[class.at()].agent;
+            let agent = &self.agents[id.at()];
+            let ill = agent.circuit.as_ref().is_some_and(|circuit| !circuit.is_closed());
+            let busy = (agent.running + self.waiting_of(id) + 1) as f64;
+            (ill, busy / agent.limit as f64)
+        };
+        let loads = classes.iter().map(|class| (load(&class), *class));
+        let least = loads.min_by(|((ill, load), _), ((other_ill, other), _)| {
+            ill.cmp(other_ill).then(load.total_cmp(other))
         });
-        AgentId(number(self.agents.len() - 1))
+        least.map(|(_, class)| class)
+    }
+
+    /// Whose constraints held something up since the last time.
+    pub(super) fn take_hits(&mut self) -> std::vec::Drain<'_, (AgentId, Constraint)> {
+        self.hits.drain(..)
     }
 
     pub(super) fn add_resource(&mut self, capacity: u64) -> ResourceId {
@@ -141,8 +225,16 @@ impl Admission {
     }
 
     pub(super) fn add_tenant(&mut self, weight: f64) -> TenantId {
-        self.tenants.push(Tenant::new(weight));
-        TenantId(number(self.tenants.len() - 1))
+        match self.free_tenants.pop() {
+            Some(id) => {
+                self.tenants[id.at()] = Tenant::new(weight);
+                id
+            }
+            None => {
+                self.tenants.push(Tenant::new(weight));
+                TenantId(number(self.tenants.len() - 1))
+            }
+        }
     }
 
     /// Adds a class; the caller knows that there is none like it.
@@ -153,8 +245,17 @@ impl Admission {
         demands: Box<[Demand]>,
     ) -> ClassId {
         let (ready, announced) = (Ready::default(), None);
-        self.classes.push(Class { tenant, agent, demands, ready, announced, blocked: false });
-        ClassId(number(self.classes.len() - 1))
+        let class = Class { tenant, agent, demands, ready, announced, blocked: false };
+        match self.free_classes.pop() {
+            Some(id) => {
+                self.classes[id.at()] = class;
+                id
+            }
+            None => {
+                self.classes.push(class);
+                ClassId(number(self.classes.len() - 1))
+            }
+        }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -489,6 +590,15 @@ impl Admission {
         }
         let id = state.agent;
         let agent = &mut self.agents[id.at()];
+        let constraint = match blocker {
+            Blocker::Slots => Constraint::Concurrency,
+            Blocker::Resource(_) => Constraint::Resource,
+            Blocker::Rate(_) => Constraint::Requests,
+            Blocker::Circuit(_) => Constraint::Breaker,
+        };
+        if self.hits.len() < HITS {
+            self.hits.push((id, constraint));
+        }
         match blocker {
             Blocker::Slots => agent.blocked.push(class),
             Blocker::Resource(resource) => self.resources[resource.at()].blocked.push(class),

@@ -56,6 +56,11 @@ impl Circuit {
         Self { settings, state: State::Closed { failures: 0 } }
     }
 
+    /// Whether attempts are let through as they come.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
     /// From when on an attempt may be tried; `None` for now. `Duration::MAX` while a probe is on its way: its end decides.
     pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
         match self.state {

@@ -136,6 +136,8 @@ pub(crate) struct Run {
     pub(super) over_before: Vec<u32>,
     /// How many attempts of others failed before.
     failed_before: HashMap<u32, u32>,
+    /// The classes of tasks that may be of several.
+    choices: HashMap<u32, Box<[ClassId]>>,
 }
 
 /// How far a run is.
@@ -183,7 +185,26 @@ impl Run {
             now_ready: Vec::new(),
             over_before: Vec::new(),
             failed_before: HashMap::new(),
+            choices: HashMap::new(),
         }
+    }
+
+    /// A task whose class is chosen among these whenever it becomes ready.
+    pub(crate) fn set_choices(&mut self, node: u32, classes: Box<[ClassId]>) {
+        self.choices.insert(node, classes);
+    }
+
+    pub(super) fn choices(&self, node: u32) -> Option<&[ClassId]> {
+        if self.choices.is_empty() {
+            return None;
+        }
+        self.choices.get(&node).map(|classes| &**classes)
+    }
+
+    /// Every class that a task of it is or may become of.
+    pub(super) fn classes(&self) -> impl Iterator<Item = ClassId> {
+        let chosen = self.choices.values().flat_map(|classes| classes.iter().copied());
+        self.nodes.iter().map(|node| node.class).chain(chosen)
     }
 
     /// Adds a task before the run starts. Its needs may point at tasks that are added later.

@@ -1,7 +1,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidegate_workflow::{BuildError, Config, EventKind, Next, Orchestrator, Reading};
+use tidegate_workflow::telemetry::Registry;
+use tidegate_workflow::{
+    BuildError, Config, EventKind, Next, Orchestrator, Reading, RegistrySource,
+};
 
 fn config() -> Config {
     Config {
@@ -84,4 +87,32 @@ async fn a_configuration_that_makes_no_sense_is_refused_with_its_values() {
         .expect_err("min is above base");
     assert!(matches!(&refused, BuildError::Config(_)), "{refused}");
     assert!(refused.to_string().contains("min_limit is 9"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controller_follows_a_registry_by_metric_name() {
+    let registry = Registry::new();
+    let mut gauges = Vec::new();
+    for name in ["queue_depth", "gpu_wait", "error_rate"] {
+        gauges.push(registry.gauge(name, "Of the backend.").expect("the name is free"));
+    }
+    let source = RegistrySource::new(registry.clone())
+        .queue_depth("queue_depth")
+        .gpu_wait("gpu_wait")
+        .error_rate("error_rate");
+    let orchestrator = Orchestrator::builder()
+        .adaptive(config(), source)
+        .registry(registry.clone())
+        .build()
+        .expect("the settings are sound");
+    let follow = async |queue, gpu, errors| {
+        gauges.iter().zip([queue, gpu, errors]).for_each(|(gauge, value)| gauge.set(value));
+        // The time between two ticks, after which a tick has been.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        (orchestrator.limit(), registry.value("orchestrator_concurrency_limit"))
+    };
+    assert_eq!(follow(20.0, 0.0, 0.0).await, (3, Some(3.0)));
+    assert_eq!(follow(20.0, 0.0, 0.5).await, (1, Some(1.0)));
+    assert_eq!(follow(30.0, 0.0, 0.0).await, (2, Some(2.0)));
 }

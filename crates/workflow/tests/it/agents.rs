@@ -201,3 +201,78 @@ async fn limits_of_an_agent_change_while_it_works() {
     let report = running.wait().await.expect("it lives").report;
     assert!(report.tasks.iter().all(|task| task.outcome == Outcome::Cancelled));
 }
+
+/// The agents of these tasks, in order.
+fn agents_of(report: &tidegate_workflow::Report) -> Vec<&str> {
+    report.tasks.iter().map(|task| &*task.agent).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
+    let work = async |_| {
+        tokio::time::sleep(SECOND).await;
+        Ok::<(), TaskError>(())
+    };
+    let breaker = Breaker { failures: 1, cool_down: 60 * SECOND };
+    let orchestrator = Orchestrator::builder()
+        .limit(99)
+        .agent("large", 4)
+        .agent("small", 2)
+        .agent("ill", Agent::new(50).breaker(breaker))
+        .build()
+        .expect("the settings are sound");
+    let three = ["ill", "large", "small"];
+    // While it is healthy, the one with the most room.
+    let fails = Task::new("fails", async |_| Err::<(), _>("no")).any_agent(three);
+    let report = orchestrator.run(graph([fails])).await.expect("it runs").report;
+    assert_eq!(agents_of(&report), ["ill"]);
+    // Its breaker is open now: the others share by what they may.
+    let tasks = (0..6).map(|at| Task::new(format!("{at}"), work).any_agent(three));
+    let report = orchestrator.run(graph(tasks)).await.expect("it runs").report;
+    assert_eq!((report.by_agent()["large"].tasks, report.by_agent()["small"].tasks), (4, 2));
+    assert_eq!(report.makespan, SECOND, "nobody waited");
+    // And so into a live run.
+    let running = orchestrator.start(graph([until_stopped("hold").agent("large")]));
+    let running = running.expect("it starts");
+    for id in ["x", "y"] {
+        running.submit(Task::new(id, work).any_agent(["large", "small"]), &[]).await.expect("new");
+    }
+    tokio::time::sleep(2 * SECOND).await;
+    running.cancel();
+    let report = running.wait().await.expect("it ends").report;
+    // 2 of 4 against 1 of 2: the first named; then 3 of 4 against 1 of 2.
+    assert_eq!(agents_of(&report), ["large", "large", "small"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_attempt_goes_to_another_agent_when_the_first_has_failed() {
+    let breaker = Breaker { failures: 1, cool_down: 600 * SECOND };
+    let orchestrator = Orchestrator::builder()
+        .agent("first", Agent::new(9).breaker(breaker))
+        .agent("second", 1)
+        .build()
+        .expect("the settings are sound");
+    let task = Task::new(
+        "task",
+        async |cx: tidegate_workflow::Context| {
+            if cx.attempt() == 1 { Err("no connection") } else { Ok(()) }
+        },
+    );
+    let task = task.any_agent(["first", "second"]).retry(tidegate_workflow::Retry::attempts(2));
+    let report = orchestrator.run(graph([task])).await.expect("it runs").report;
+    assert_eq!((agents_of(&report), report.is_success()), (vec!["second"], true));
+}
+
+#[tokio::test]
+async fn a_task_that_one_of_its_agents_could_never_bear_is_refused() {
+    let orchestrator = Orchestrator::builder()
+        .agent("large", Agent::new(1).memory_mb(1000))
+        .agent("small", Agent::new(1).memory_mb(10))
+        .build()
+        .expect("the settings are sound");
+    let task = echo("task").any_agent(["large", "small"]).memory_mb(100);
+    match orchestrator.start(graph([task])) {
+        Err(StartError::TooMuch(why)) => assert_eq!(why.resource, "memory of small"),
+        other => panic!("it must be refused: {other:?}"),
+    }
+}

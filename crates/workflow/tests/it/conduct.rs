@@ -272,3 +272,27 @@ async fn attempts_that_compute_share_the_workers() {
         assert!(orchestrator.run(graph(tasks)).await.expect("it runs").report.is_success());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_tells_throughput_share_in_parallel_and_agents_at_once() {
+    let work = |seconds| {
+        move |_| async move {
+            tokio::time::sleep(seconds * SECOND).await;
+            Ok::<(), TaskError>(())
+        }
+    };
+    let tasks = [
+        Task::new("a", work(2)).agent("x"),
+        Task::new("b", work(1)).agent("y"),
+        Task::new("c", work(1)).agent("x").needs(["b"]),
+        Task::new("d", work(2)).needs(["a", "c"]),
+        Task::new("fails", async |_| Err::<(), _>("no")),
+    ];
+    let report = orchestrator().run(graph(tasks)).await.expect("it runs").report;
+    // Two at once for 2 s of 4 s, 6 s of work, four that succeeded.
+    assert_eq!((report.makespan, report.busy), (4 * SECOND, 6 * SECOND));
+    assert_eq!((report.parallel_share(), report.throughput()), (0.5, 1.0));
+    assert_eq!((report.speed_up(), report.mean_busy()), (1.5, 6 * SECOND / 5));
+    assert_eq!((report.counts()["succeeded"], report.counts()["failed"], report.peak), (4, 1, 3));
+    assert_eq!(report.by_agent()["x"].busy, 3 * SECOND);
+}

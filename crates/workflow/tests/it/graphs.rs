@@ -213,3 +213,47 @@ async fn synchronous_work_runs_on_the_pool_of_its_kind_and_its_panic_is_its_own(
     let failed = Outcome::Failed { error: "the job panicked: out of memory".to_owned() };
     assert_eq!(finished.report.tasks[2].outcome, failed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn in_the_order_of_the_list_one_after_another_by_a_limit_of_one() {
+    let orchestrator = orchestrator(1);
+    let mut events = orchestrator.events();
+    let mut graph = Graph::new();
+    let ids = ["d", "b", "a", "c"];
+    ids.iter().for_each(|id| graph.add(echo(id)).expect("no cycle"));
+    let report = orchestrator.run(graph).await.expect("it runs").report;
+    let mut started = Vec::new();
+    while let Some(Next::Event(event)) = events.try_next() {
+        if let EventKind::TaskStarted { task, .. } = event.kind {
+            started.push(task.to_string());
+        }
+    }
+    assert_eq!((started, report.peak), (ids.map(str::to_owned).to_vec(), 1));
+}
+
+#[tokio::test]
+async fn each_of_a_thousand_inputs_is_found_by_its_id_and_no_other() {
+    let mut graph = Graph::new();
+    let ids: Vec<String> = (0..1000).map(|at| format!("part {at}")).collect();
+    for (at, id) in ids.iter().enumerate() {
+        let work = move |_| async move { Ok::<usize, TaskError>(at) };
+        graph.add(Task::new(id.clone(), work)).expect("no cycle");
+    }
+    let needs = ids.clone();
+    let sum = Task::new("sum", move |cx: Context| {
+        let ids = ids.clone();
+        async move {
+            let missing = cx.input::<usize>("part 1000").expect_err("nobody needs it");
+            assert_eq!(missing.why, tidegate_workflow::Missing::NotANeed);
+            let mut sum = 0;
+            for (at, id) in ids.iter().enumerate() {
+                assert_eq!(*cx.input::<usize>(id)?, at);
+                sum += at;
+            }
+            Ok::<usize, TaskError>(sum)
+        }
+    });
+    graph.add(sum.needs(needs)).expect("no cycle");
+    let finished = orchestrator(4).run(graph).await.expect("it runs");
+    assert_eq!(*finished.output::<usize>("sum").expect("it succeeded"), 499_500);
+}

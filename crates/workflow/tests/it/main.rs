@@ -7,7 +7,11 @@ mod durable;
 mod durations;
 mod graphs;
 mod live;
+mod metrics;
+mod names;
+mod panics;
 mod single_tasks;
+mod spans;
 mod typed;
 
 use tidegate_workflow::{Task, TaskError};
