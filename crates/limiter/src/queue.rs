@@ -1,40 +1,27 @@
 //! The requests that wait, in the order in which they came: a plain value without lock, clock or task.
 //!
-//! A doubly linked list, linked by index, so that leaving from the middle costs O(1) without `unsafe`. A request owns its slot
-//! from [`Queue::push`] until it collects the decision with [`Queue::poll`] or leaves with [`Queue::cancel`]; in between,
-//! the slot moves through these states:
+//! A request owns its place from [`Queue::push`] until it collects the decision with [`Queue::poll`] or leaves with
+//! [`Queue::cancel`]; in between, it moves through these states:
 //!
 //! ```text
 //!            push             grant_head                poll → Granted
-//!   Free ───────────▶ Waiting ───────────▶ Granted ─────────────────────▶ Free
-//!                        │                    └──────── cancel ──────────▶ Free   (its weight is handed on)
-//!                        ├── refuse_heavier ─▶ Refused ── poll, cancel ──▶ Free
-//!                        ├── close ──────────▶ Closed ─── poll, cancel ──▶ Free
-//!                        └── cancel ─────────────────────────────────────▶ Free   (if it was the head, the next may fit)
+//!    ────────────────▶ Waiting ───────────▶ Granted ─────────────────────▶ gone
+//!                        │                    └──────── cancel ──────────▶ gone   (its weight is handed on)
+//!                        ├── refuse_heavier ─▶ Refused ── poll, cancel ──▶ gone
+//!                        ├── close ──────────▶ Closed ─── poll, cancel ──▶ gone
+//!                        └── cancel ─────────────────────────────────────▶ gone   (if it was the head, the next may fit)
 //! ```
 //!
-//! Invariants: (1) exactly the `Waiting` slots are linked, in order of arrival; (2) a `Waiting` slot holds the waker of its
-//! last poll, any other slot holds none; (3) the head is not among those who [linger](Queue::lingers).
-//!
-//! In a crowd, those who leave from the middle linger until a few have gathered: each lies on a cache line of its own, and
-//! the misses of many overlap, while those of one stand between two turns of the lock. Any other operation sees them off
-//! first, so that nobody can tell, but for their wakers, a few of which live a little longer.
+//! Invariants: (1) if any wait, `head` is the first place that does; (2) a `Waiting` slot holds the waker of its last
+//! poll, any other slot holds none.
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-mod slots;
+mod blocks;
 
-use slots::{Slot, Slots, State};
-
-/// No slot.
-pub(crate) const NIL: u32 = u32::MAX;
-
-/// So many must wait that leaving one by one would miss the cache.
-const CROWD: u32 = 512;
-
-/// How many leave a crowd at a time.
-const BATCH: usize = 32;
+pub(crate) use blocks::Place;
+use blocks::{Blocks, Slot, State};
 
 /// What becomes of a request that is heavier than the whole limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +49,6 @@ pub(crate) enum Polled {
 pub(crate) enum Left {
     /// It waited and was the head: the next may fit.
     Head,
-    /// It waited further back.
-    Middle,
-    /// It waited further back, and goes with the next few; `full` if they are enough to be [seen off](Queue::see_off).
-    Lingers { full: bool },
     /// Its weight was taken for it.
     Granted { weight: u32 },
     /// It had been refused, or closed upon.
@@ -83,51 +66,33 @@ pub(crate) struct Census {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    slots: Slots,
-    /// When the slot was last pushed or granted; empty unless times are wanted.
-    since: Vec<Instant>,
-    head: u32,
-    tail: u32,
-    /// Those who linger included.
+    blocks: Blocks,
+    /// The first that waits; of no meaning unless one does.
+    head: Option<Place>,
     waiting: u32,
-    /// Not collected yet: granted, and refused or closed upon.
+    /// Granted and not collected yet.
     granted: u32,
-    declined: u32,
     /// No waiting request is heavier than this.
     heaviest: u32,
-    lingering: usize,
-    leavers: [u32; BATCH],
+    /// When the first time was noted: the others count from there.
+    epoch: Option<Instant>,
 }
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self {
-            slots: Slots::new(),
-            since: Vec::new(),
-            head: NIL,
-            tail: NIL,
-            waiting: 0,
-            granted: 0,
-            declined: 0,
-            heaviest: 0,
-            lingering: 0,
-            leavers: [NIL; BATCH],
-        }
+        Self { blocks: Blocks::new(), head: None, waiting: 0, granted: 0, heaviest: 0, epoch: None }
     }
 
     /// How many wait undecided.
     pub(crate) fn waiting(&self) -> u32 {
-        self.waiting - self.lingering as u32
+        self.waiting
     }
 
     /// The weight of the request that is next, and whether it is the only one.
     #[inline]
-    pub(crate) fn head(&self) -> Option<(u32, bool)> {
-        debug_assert!(!self.lingers(), "those who left are seen off first");
-        if self.head == NIL {
-            return None;
-        }
-        Some((self.slots.get(self.head).weight, self.head == self.tail))
+    pub(crate) fn head(&mut self) -> Option<(u32, bool)> {
+        let head = self.head?;
+        Some((self.blocks.get_mut(head).weight, self.waiting == 1))
     }
 
     /// Appends a request; `now` only where times are wanted (then always).
@@ -137,27 +102,24 @@ impl Queue {
         oversize: Oversize,
         waker: Waker,
         now: Option<Instant>,
-    ) -> u32 {
-        let (prev, next) = (self.tail, NIL);
-        let (waker, state) = (Some(waker), State::Waiting);
-        let at = self.slots.insert(Slot { waker, prev, next, weight, state, oversize });
-        self.stamp(at, now);
-        self.tail = at;
-        match prev {
-            NIL => self.head = at,
-            _ => self.slots.get_mut(prev).next = at,
-        }
+    ) -> Place {
+        let (waker, state, since) = (Some(waker), State::Waiting, self.stamp(now));
+        let place = self.blocks.push(Slot { waker, since, weight, state, oversize });
+        self.head = self.head.or(Some(place));
         self.waiting += 1;
         self.heaviest = self.heaviest.max(weight);
-        at
+        place
     }
 
     /// Decides for the head; the caller has taken its weight.
     pub(crate) fn grant_head(&mut self, now: Option<Instant>) -> Waker {
-        let at = self.head;
-        let waker = self.decide(at, State::Granted);
+        let head = self.head.expect("the caller has looked at it");
+        let since = self.stamp(now);
+        let slot = self.blocks.decided(head);
+        (slot.state, slot.since) = (State::Granted, since);
+        let waker = slot.waker.take().expect("invariant 2");
         self.granted += 1;
-        self.stamp(at, now);
+        self.waits_no_more(head);
         waker
     }
 
@@ -167,33 +129,35 @@ impl Queue {
             return;
         }
         let (mut at, mut heaviest) = (self.head, 0);
-        while at != NIL {
-            let slot = self.slots.get(at);
-            let (weight, next) = (slot.weight, slot.next);
-            if limit < weight && slot.oversize == Oversize::Refuse {
-                wake(self.decide(at, State::Refused));
-                self.slots.get_mut(at).weight = limit;
-                self.declined += 1;
+        while let Some(place) = at {
+            let slot = self.blocks.get_mut(place);
+            if limit < slot.weight && slot.oversize == Oversize::Refuse {
+                slot.weight = limit;
+                wake(self.decline(place, State::Refused));
             } else {
-                heaviest = heaviest.max(weight);
+                heaviest = heaviest.max(slot.weight);
             }
-            at = next;
+            at = self.blocks.first_waiting_after(place);
         }
         self.heaviest = heaviest;
     }
 
     /// Decides against all that wait, in order.
     pub(crate) fn close(&mut self, mut wake: impl FnMut(Waker)) {
-        while self.head != NIL {
-            wake(self.decide(self.head, State::Closed));
-            self.declined += 1;
+        while let Some(head) = self.head {
+            wake(self.decline(head, State::Closed));
         }
     }
 
-    /// Collects the decision, which frees the slot. If there is none yet, and another task than before polls, `spare` is
+    /// Collects the decision, which ends the request. If there is none yet, and another task than before polls, `spare` is
     /// put in place of the old waker, which is left in it, to be dropped outside the lock.
-    pub(crate) fn poll(&mut self, at: u32, current: &Waker, spare: &mut Option<Waker>) -> Polled {
-        let slot = self.slots.get_mut(at);
+    pub(crate) fn poll(
+        &mut self,
+        place: Place,
+        current: &Waker,
+        spare: &mut Option<Waker>,
+    ) -> Polled {
+        let slot = self.blocks.get_mut(place);
         if let Some(waker) = &mut slot.waker {
             if waker.will_wake(current) {
                 return Polled::Waiting;
@@ -202,143 +166,92 @@ impl Queue {
             std::mem::swap(waker, spare);
             return Polled::Waiting;
         }
-        match self.collect(at) {
-            (State::Granted, _) => Polled::Granted,
-            (State::Refused, limit) => Polled::Refused { limit },
-            (State::Closed, _) => Polled::Closed,
-            (State::Waiting | State::Free, _) => unreachable!("invariant 2: it was decided"),
-        }
-    }
-
-    /// A request leaves before it has collected. Its waker is to be dropped outside the lock.
-    pub(crate) fn cancel(&mut self, at: u32) -> (Left, Option<Waker>) {
-        let all_wait = self.granted == 0 && self.declined == 0;
-        if all_wait && CROWD < self.waiting && at != self.head && self.lingering < BATCH {
-            // The slot need not be looked at: it waits, as all do.
-            self.leavers[self.lingering] = at;
-            self.lingering += 1;
-            return (Left::Lingers { full: self.lingering == BATCH }, None);
-        }
-        if self.slots.get(at).state == State::Waiting {
-            let was_head = at == self.head;
-            let left = if was_head { Left::Head } else { Left::Middle };
-            return (left, Some(self.vacate(at)));
-        }
-        match self.collect(at) {
-            (State::Granted, weight) => (Left::Granted { weight }, None),
-            _ => (Left::Nothing, None),
-        }
-    }
-
-    /// Whether any have left that are still linked. They must be [seen off](Self::see_off) before anything else is done
-    /// but [`cancel`](Self::cancel) for another one that is not the head.
-    #[inline]
-    pub(crate) fn lingers(&self) -> bool {
-        self.lingering != 0
-    }
-
-    /// Unlinks those who linger. Their wakers are to be dropped outside the lock.
-    pub(crate) fn see_off(&mut self) -> Vec<Waker> {
-        let (leavers, lingering) = (self.leavers, std::mem::take(&mut self.lingering));
-        let leavers = &leavers[..lingering];
-        // All that will be written is read first: so the cache misses of all overlap, while writes would queue up.
-        let is_linked = |at: &u32| {
-            let slot = self.slots.get(*at);
-            let is_before = slot.next == NIL || self.slots.get(slot.next).prev == *at;
-            slot.state == State::Waiting && is_before && self.slots.get(slot.prev).next == *at
+        let polled = match slot.state {
+            State::Granted => Polled::Granted,
+            State::Refused => Polled::Refused { limit: slot.weight },
+            State::Closed => Polled::Closed,
+            State::Waiting => unreachable!("invariant 2: it was decided"),
         };
-        assert!(leavers.iter().all(is_linked), "invariants 1 and 3");
-        leavers.iter().map(|at| self.vacate(*at)).collect()
+        self.granted -= u32::from(slot.state == State::Granted);
+        self.blocks.remove(place);
+        polled
+    }
+
+    /// A request leaves from behind the head, while it waits: its waker, to be dropped outside the lock. `None` if it was the
+    /// head or waits no more; then it has to leave by [`cancel`](Self::cancel).
+    #[inline]
+    pub(crate) fn leave(&mut self, place: Place) -> Option<Waker> {
+        if self.head == Some(place) {
+            return None;
+        }
+        let waker = self.blocks.leave(place)?;
+        self.waiting -= 1;
+        Some(waker)
+    }
+
+    /// A request that could not just [leave](Self::leave) leaves. Its waker is to be dropped outside the lock.
+    pub(crate) fn cancel(&mut self, place: Place) -> (Left, Option<Waker>) {
+        if self.head == Some(place) {
+            let waker = self.decline(place, State::Closed);
+            self.blocks.remove(place);
+            return (Left::Head, Some(waker));
+        }
+        let &mut Slot { state, weight, .. } = self.blocks.get_mut(place);
+        self.blocks.remove(place);
+        if state != State::Granted {
+            return (Left::Nothing, None);
+        }
+        self.granted -= 1;
+        (Left::Granted { weight }, None)
     }
 
     /// The numbers; with times, where they are kept.
-    pub(crate) fn census(&self, now: Instant) -> Census {
-        let age = |since: &Instant| now.saturating_duration_since(*since);
-        let since = |at: u32| self.since.get(at as usize);
-        let granted = self.slots.iter().filter(|(_, slot)| {
-            // Without times there is nothing to look for.
-            !self.since.is_empty() && slot.state == State::Granted
-        });
+    pub(crate) fn census(&mut self, now: Instant) -> Census {
+        let (epoch, head) = (self.epoch, self.head);
+        let age = |since: u64| {
+            epoch.map(|epoch| now.saturating_duration_since(epoch + Duration::from_nanos(since)))
+        };
+        let head = head.map(|head| self.blocks.get_mut(head).since);
+        // Without times there is nothing to look for.
+        let slots = epoch.into_iter().flat_map(|_| self.blocks.iter());
+        let granted = slots.filter(|slot| slot.state == State::Granted).map(|slot| slot.since);
         Census {
-            waiting: self.waiting(),
+            waiting: self.waiting,
             granted: self.granted,
-            oldest_wait: since(self.head).map(age),
-            oldest_grant: granted.filter_map(|(at, _)| since(at)).map(age).max(),
+            oldest_wait: head.and_then(age),
+            oldest_grant: granted.min().and_then(age),
         }
     }
 
     /// How many requests there is memory for.
     pub(crate) fn capacity(&self) -> usize {
-        self.slots.capacity()
+        self.blocks.capacity()
     }
 
-    /// Takes a waiting slot out of the list and leaves the decision in its place.
-    #[inline]
-    fn decide(&mut self, at: u32, decision: State) -> Waker {
-        let slot = self.slots.get_mut(at);
+    fn decline(&mut self, place: Place, decision: State) -> Waker {
+        let slot = self.blocks.decided(place);
         slot.state = decision;
-        let waker = slot.waker.take().expect("invariants 1 and 2: who is linked has a waker");
-        let (prev, next) = (slot.prev, slot.next);
-        self.unlink(prev, next);
+        let waker = slot.waker.take().expect("invariant 2");
+        self.waits_no_more(place);
         waker
     }
 
-    /// Takes a waiting slot out of the list and frees it.
-    fn vacate(&mut self, at: u32) -> Waker {
-        let waker = self.decide(at, State::Closed);
-        self.free(at);
-        waker
-    }
-
-    /// Joins the neighbours of one that waits no more.
     #[inline]
-    fn unlink(&mut self, prev: u32, next: u32) {
-        match prev {
-            NIL => self.head = next,
-            _ => self.slots.get_mut(prev).next = next,
-        }
-        match next {
-            NIL => self.tail = prev,
-            _ => self.slots.get_mut(next).prev = prev,
-        }
+    fn waits_no_more(&mut self, place: Place) {
         self.waiting -= 1;
+        if self.head == Some(place) {
+            self.head = self.blocks.first_waiting_after(place);
+        }
         if self.waiting == 0 {
             self.heaviest = 0;
         }
     }
 
-    /// Frees a slot that has its decision, and tells it with the weight, or the limit that refused.
-    fn collect(&mut self, at: u32) -> (State, u32) {
-        let Slot { state, weight, .. } = *self.slots.get(at);
-        match state {
-            State::Granted => self.granted -= 1,
-            State::Refused | State::Closed => self.declined -= 1,
-            State::Waiting | State::Free => {
-                unreachable!("a request owns its slot until it has collected or left")
-            }
-        }
-        self.free(at);
-        (state, weight)
-    }
-
     #[inline]
-    fn free(&mut self, at: u32) {
-        self.slots.remove(at);
-        if !self.since.is_empty() && self.slots.end() < self.since.len() / 4 {
-            self.since.truncate(self.slots.end());
-            self.since.shrink_to_fit();
-        }
-    }
-
-    #[inline]
-    fn stamp(&mut self, at: u32, now: Option<Instant>) {
-        if let Some(now) = now {
-            // Grows with the slots, also where times became wanted after the first slots were made.
-            if self.since.len() <= at as usize {
-                self.since.resize(self.slots.end(), now);
-            }
-            self.since[at as usize] = now;
-        }
+    fn stamp(&mut self, now: Option<Instant>) -> u64 {
+        let Some(now) = now else { return 0 };
+        let epoch = *self.epoch.get_or_insert(now);
+        now.saturating_duration_since(epoch).as_nanos() as u64
     }
 }
 

@@ -94,7 +94,6 @@ use wakes::Wakes;
 /// | most permits | `usize::MAX >> 3` | 2³⁰ − 1 |
 /// | blocking acquire inside a runtime | panics | blocks the thread |
 /// | cooperative budget | spends tokio's | knows no runtime |
-/// | the waker of a request dropped while over 512 wait | dropped at once | dropped with up to 31 others, or at the next other operation |
 ///
 /// # Examples
 ///
@@ -196,7 +195,7 @@ impl Semaphore {
     /// ```
     pub fn close(&self) {
         let mut wakes = Wakes::new();
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         shared.queue.close(|waker| wakes.push(waker));
         // ORDERING: Release; pairs with the Acquire loads of `take` and `is_closed`: who finds it closed sees what the
         // closer wrote before. Settling clears QUEUED, for nobody waits any more (invariants 1 and 5).
@@ -229,12 +228,12 @@ impl Semaphore {
     /// How many requests the queue has memory for at the moment, at 32 bytes each. It follows the number of those who wait:
     /// after a peak the memory is given back as those who came during it go.
     pub fn queue_capacity(&self) -> usize {
-        self.lock().queue.capacity()
+        self.shared.lock().queue.capacity()
     }
 
     /// How many requests wait, whatever their weight.
     pub fn waiting(&self) -> usize {
-        self.lock().queue.waiting() as usize
+        self.shared.lock().queue.waiting() as usize
     }
 
     /// Limit and use as they were at one moment.
@@ -260,7 +259,7 @@ impl Semaphore {
     /// [`with_wait_times`](Self::with_wait_times) it looks at every slot of the queue.
     pub fn queue(&self) -> QueueView {
         let now = Instant::now();
-        QueueView::new(self.lock().queue.census(now))
+        QueueView::new(self.shared.lock().queue.census(now))
     }
 
     /// Completes when nothing is in use and nobody waits, even if that lasted but a moment.

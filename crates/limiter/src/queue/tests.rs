@@ -1,40 +1,45 @@
 use super::*;
 
-fn push(queue: &mut Queue, weight: u32) -> u32 {
+fn push(queue: &mut Queue, weight: u32) -> Place {
     queue.push(weight, Oversize::Refuse, Waker::noop().clone(), None)
 }
 
-fn weights(queue: &Queue) -> Vec<u32> {
+/// Of all who wait, in order.
+fn weights(queue: &mut Queue) -> Vec<u32> {
     let mut at = queue.head;
-    std::iter::from_fn(|| {
-        let slot = (at != NIL).then(|| queue.slots.get(at))?;
+    let weights = std::iter::from_fn(|| {
+        let place = at?;
+        at = queue.blocks.first_waiting_after(place);
+        let slot = queue.blocks.get_mut(place);
         assert_eq!(slot.state, State::Waiting);
-        at = slot.next;
         Some(slot.weight)
-    })
-    .collect()
+    });
+    let weights: Vec<u32> = weights.collect();
+    assert_eq!(weights.len(), queue.waiting() as usize);
+    weights
 }
 
 #[test]
 fn leaving_from_head_middle_and_tail_keeps_the_order_of_the_rest() {
     let mut queue = Queue::new();
-    let slots: Vec<u32> = (1..=5).map(|weight| push(&mut queue, weight)).collect();
-    assert_eq!(queue.cancel(slots[2]).0, Left::Middle);
-    assert_eq!(weights(&queue), [1, 2, 4, 5]);
-    assert_eq!(queue.cancel(slots[0]).0, Left::Head);
-    assert_eq!(queue.cancel(slots[4]).0, Left::Middle);
-    assert_eq!(weights(&queue), [2, 4]);
+    let places: Vec<Place> = (1..=5).map(|weight| push(&mut queue, weight)).collect();
+    assert!(queue.leave(places[2]).is_some());
+    assert_eq!(weights(&mut queue), [1, 2, 4, 5]);
+    assert!(queue.leave(places[0]).is_none());
+    assert_eq!(queue.cancel(places[0]).0, Left::Head);
+    assert!(queue.leave(places[4]).is_some());
+    assert_eq!(weights(&mut queue), [2, 4]);
     push(&mut queue, 9);
-    assert_eq!(weights(&queue), [2, 4, 9]);
+    assert_eq!(weights(&mut queue), [2, 4, 9]);
 }
 
 #[test]
 fn a_grant_that_was_not_collected_is_given_back_with_its_weight() {
     let mut queue = Queue::new();
-    let slot = push(&mut queue, 3);
+    let place = push(&mut queue, 3);
     queue.grant_head(None);
     assert_eq!((queue.waiting(), queue.head()), (0, None));
-    assert_eq!(queue.cancel(slot).0, Left::Granted { weight: 3 });
+    assert_eq!(queue.cancel(place).0, Left::Granted { weight: 3 });
 }
 
 #[test]
@@ -45,7 +50,7 @@ fn only_the_heavier_ones_that_did_not_choose_to_wait_are_refused() {
     let patient = queue.push(5, Oversize::Wait, Waker::noop().clone(), None);
     let mut woken = 0;
     queue.refuse_heavier(4, |_| woken += 1);
-    assert_eq!((woken, weights(&queue)), (1, vec![1, 5]));
+    assert_eq!((woken, weights(&mut queue)), (1, vec![1, 5]));
     let waker = Waker::noop();
     let mut poll = |at| queue.poll(at, waker, &mut Some(waker.clone()));
     assert!(matches!(poll(heavy), Polled::Refused { limit: 4 }));
@@ -53,42 +58,18 @@ fn only_the_heavier_ones_that_did_not_choose_to_wait_are_refused() {
     assert!(matches!(poll(patient), Polled::Waiting));
 }
 
-/// Leaves one after the other, as the semaphore does it.
-fn leave_all(queue: &mut Queue, slots: impl IntoIterator<Item = u32>) {
-    for slot in slots {
-        if queue.cancel(slot).0 != (Left::Lingers { full: false }) {
-            drop(queue.see_off());
+fn leave_all(queue: &mut Queue, places: impl IntoIterator<Item = Place>) {
+    for place in places {
+        if queue.leave(place).is_none() {
+            drop(queue.cancel(place));
         }
     }
-    drop(queue.see_off());
-}
-
-#[test]
-fn whoever_leaves_a_crowd_lingers_but_does_not_count_as_waiting() {
-    let mut queue = Queue::new();
-    let slots: Vec<u32> = (0..=CROWD + 1).map(|weight| push(&mut queue, weight)).collect();
-    assert_eq!(queue.cancel(slots[1]).0, Left::Lingers { full: false });
-    assert_eq!((queue.waiting(), queue.lingers()), (CROWD + 1, true));
-    assert_eq!(queue.see_off().len(), 1);
-    assert_eq!((queue.waiting(), queue.lingers()), (CROWD + 1, false));
-    assert_eq!(weights(&queue)[..3], [0, 2, 3]);
-}
-
-#[test]
-fn the_head_of_a_crowd_and_whoever_leaves_beside_a_grant_do_not_linger() {
-    let mut queue = Queue::new();
-    let slots: Vec<u32> = (0..=CROWD + 3).map(|weight| push(&mut queue, weight)).collect();
-    assert_eq!(queue.cancel(slots[0]).0, Left::Head);
-    queue.grant_head(None);
-    assert_eq!(queue.cancel(slots[4]).0, Left::Middle);
-    assert_eq!(queue.cancel(slots[1]).0, Left::Granted { weight: 1 });
-    assert_eq!(queue.cancel(slots[5]).0, Left::Lingers { full: false });
 }
 
 #[test]
 fn memory_comes_back_when_the_crowd_has_gone_though_others_came_meanwhile() {
     let mut queue = Queue::new();
-    let crowd: Vec<u32> = (0..100_000).map(|_| push(&mut queue, 1)).collect();
+    let crowd: Vec<Place> = (0..100_000).map(|_| push(&mut queue, 1)).collect();
     assert!(queue.capacity() >= 100_000);
     // One more comes for every hundred who leave, so that the queue is never empty.
     let mut others = Vec::new();
@@ -96,24 +77,64 @@ fn memory_comes_back_when_the_crowd_has_gone_though_others_came_meanwhile() {
         leave_all(&mut queue, some.iter().copied());
         others.push(push(&mut queue, 2));
     }
-    assert_eq!(weights(&queue), vec![2; 1000]);
-    // The last of the crowd lay in the last block, and the others gathered in the first ones.
-    assert!(queue.capacity() <= 4 * 512, "{}", queue.capacity());
-    assert!(queue.slots.end() <= 4 * 512, "{}", queue.slots.end());
+    assert_eq!(weights(&mut queue), vec![2; 1000]);
+    assert!(queue.capacity() <= 1000 + 3 * 64, "{}", queue.capacity());
     leave_all(&mut queue, others);
-    assert_eq!((queue.waiting(), push(&mut queue, 1)), (0, 0));
+    assert_eq!(queue.waiting(), 0);
+    assert!(queue.capacity() <= 2 * 64, "{}", queue.capacity());
+}
+
+#[test]
+fn memory_comes_back_though_a_few_of_the_crowd_stay_for_good() {
+    let mut queue = Queue::new();
+    let mut stay = Vec::new();
+    // A long pause, through which one in a hundred is patient.
+    for round in 0..20 {
+        let crowd: Vec<Place> =
+            (0..10_000).map(|at| push(&mut queue, round * 10_000 + at)).collect();
+        let (patient, rest): (Vec<_>, Vec<_>) =
+            crowd.into_iter().enumerate().partition(|(at, _)| at % 100 == 50);
+        leave_all(&mut queue, rest.into_iter().rev().map(|(_, place)| place));
+        stay.extend(patient.into_iter().map(|(_, place)| place));
+    }
+    let expected: Vec<u32> = (0..2000).map(|at| at * 100 + 50).collect();
+    assert_eq!(weights(&mut queue), expected);
+    assert!(queue.capacity() <= 8 * 2000 + 64, "{}", queue.capacity());
+    let (even, odd): (Vec<_>, Vec<_>) =
+        stay.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    leave_all(&mut queue, even.into_iter().map(|(_, place)| place));
+    assert_eq!(weights(&mut queue), expected.into_iter().skip(1).step_by(2).collect::<Vec<_>>());
+    for (_, place) in odd {
+        assert_eq!(queue.head, Some(place));
+        drop(queue.grant_head(None));
+        assert!(matches!(queue.poll(place, Waker::noop(), &mut None), Polled::Granted));
+    }
+    assert_eq!(queue.head(), None);
+}
+
+#[test]
+fn a_small_queue_stays_where_it_is_however_many_come_and_go() {
+    let mut queue = Queue::new();
+    let first = push(&mut queue, 1);
+    leave_all(&mut queue, [first]);
+    for _ in 0..1000 {
+        let (one, two) = (push(&mut queue, 1), push(&mut queue, 1));
+        assert_eq!(one, first);
+        leave_all(&mut queue, [one, two]);
+    }
+    assert_eq!(queue.capacity(), 64);
 }
 
 #[test]
 fn leaving_in_any_order_keeps_the_order_of_the_rest() {
     let mut queue = Queue::new();
-    let slots: Vec<u32> = (0..5000).map(|weight| push(&mut queue, weight)).collect();
+    let places: Vec<Place> = (0..5000).map(|weight| push(&mut queue, weight)).collect();
     let stays = |at: u32| at.wrapping_mul(2_654_435_761).is_multiple_of(3);
     // Not in order of arrival: 7 and 5000 have no common divisor.
     let order = (0..5000_u32).map(|at| at * 7 % 5000).filter(|at| !stays(*at));
-    leave_all(&mut queue, order.map(|at| slots[at as usize]));
+    leave_all(&mut queue, order.map(|at| places[at as usize]));
     let rest: Vec<u32> = (0..5000).filter(|at| stays(*at)).collect();
-    assert_eq!(weights(&queue), rest);
+    assert_eq!(weights(&mut queue), rest);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 #[cfg(not(loom))]
 use std::time::Duration;
 
-use crate::queue::{NIL, Oversize};
+use crate::queue::Oversize;
 
 use super::request::Request;
 use super::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, Stoppable, park};
@@ -245,6 +245,6 @@ impl fmt::Debug for AcquireOwned {
 fn debug(f: &mut fmt::Formatter<'_>, name: &str, request: &Request) -> fmt::Result {
     f.debug_struct(name)
         .field("weight", &request.weight)
-        .field("is_queued", &(request.slot != NIL))
+        .field("is_queued", &request.place.is_some())
         .finish_non_exhaustive()
 }

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::queue::{Left, Oversize, Polled};
+use crate::queue::{Left, Oversize, Place, Polled};
 use crate::sync::{MutexGuard, Ordering};
 use crate::word::{self, CLOSED, QUEUED, WATCHED, Word};
 
@@ -75,7 +75,7 @@ impl Semaphore {
     #[inline(never)]
     pub(super) fn hand_over(&self, weight: u32) {
         let mut wakes = Wakes::new();
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         // ORDERING: Relaxed. QUEUED cannot go while we hold the lock; a resize that comes between this load and the grant
         // has not returned, for it needs the lock: the grant came before it. What the giver wrote reaches the one granted
         // through the lock, under which the grant is collected.
@@ -155,8 +155,8 @@ impl Semaphore {
         weight: u32,
         oversize: Oversize,
         waker: Waker,
-    ) -> Result<Option<u32>, AcquireError> {
-        let mut shared = self.lock();
+    ) -> Result<Option<Place>, AcquireError> {
+        let mut shared = self.shared.lock();
         let full = self.queue_bound <= shared.queue.waiting();
         // ORDERING: Relaxed here, Acquire on success of the CAS, as in `take`; a refusal is about the limit alone.
         let mut word = Word(self.word.load(Ordering::Relaxed));
@@ -192,11 +192,11 @@ impl Semaphore {
         Ok(Some(shared.queue.push(weight, oversize, waker, now)))
     }
 
-    /// Asks what was decided about the slot.
-    pub(super) fn collect(&self, slot: u32, current: &Waker) -> Polled {
+    /// Asks what was decided about the one with this place.
+    pub(super) fn collect(&self, place: Place, current: &Waker) -> Polled {
         let mut spare = None;
         loop {
-            let polled = self.lock().queue.poll(slot, current, &mut spare);
+            let polled = self.shared.lock().queue.poll(place, current, &mut spare);
             match polled {
                 Polled::WrongWaker => spare = Some(current.clone()),
                 decided => return decided,
@@ -205,14 +205,24 @@ impl Semaphore {
     }
 
     /// Leaves the queue; what was granted, and the place at the head, is passed on.
+    #[inline(never)]
+    pub(super) fn leave(&self, place: Place) {
+        let mut shared = self.shared.lock();
+        match shared.queue.leave(place) {
+            Some(waker) => {
+                drop(shared);
+                drop(waker);
+            }
+            None => self.leave_slowly(place, shared),
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(super) fn leave(&self, slot: u32) {
-        let mut shared = self.shared.lock();
-        let (left, waker) = shared.queue.cancel(slot);
+    fn leave_slowly(&self, place: Place, mut shared: MutexGuard<'_, Shared>) {
+        let (left, waker) = shared.queue.cancel(place);
         match left {
-            Left::Lingers { full: false } | Left::Middle | Left::Nothing => drop(shared),
-            Left::Lingers { full: true } => drop(self.without_lingerers(shared)),
+            Left::Nothing => drop(shared),
             Left::Head => self.settle_and_wake(shared),
             Left::Granted { weight } => {
                 // ORDERING: AcqRel, as in `give`.
@@ -223,31 +233,11 @@ impl Semaphore {
         drop(waker);
     }
 
-    pub(super) fn settle_and_wake(&self, shared: MutexGuard<'_, Shared>) {
+    pub(super) fn settle_and_wake(&self, mut shared: MutexGuard<'_, Shared>) {
         let mut wakes = Wakes::new();
-        let mut shared = self.without_lingerers(shared);
         self.settle(&mut shared, &mut wakes);
         drop(shared);
         wakes.wake();
-    }
-
-    /// The lock, with nobody in the queue who has left it.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.without_lingerers(self.shared.lock())
-    }
-
-    #[inline]
-    pub(super) fn without_lingerers<'a>(
-        &'a self,
-        mut shared: MutexGuard<'a, Shared>,
-    ) -> MutexGuard<'a, Shared> {
-        while shared.queue.lingers() {
-            let gone = shared.queue.see_off();
-            drop(shared);
-            drop(gone);
-            shared = self.shared.lock();
-        }
-        shared
     }
 
     pub(super) fn now(&self) -> Option<Instant> {

@@ -54,7 +54,7 @@ impl Semaphore {
     #[cold]
     fn settle_after_change(&self) {
         let mut wakes = Wakes::new();
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         // The limit of this moment, not the one just set: another resize may have come between, and would then scan too.
         let limit = self.load().limit();
         if limit != 0 {

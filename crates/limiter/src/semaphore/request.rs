@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::queue::{NIL, Oversize, Polled};
+use crate::queue::{Oversize, Place, Polled};
 
 use super::permit::Taken;
 use super::{AcquireError, Semaphore};
@@ -10,15 +10,15 @@ use super::{AcquireError, Semaphore};
 /// What both futures are apart from how they hold the semaphore.
 pub(super) struct Request {
     pub(super) weight: u32,
-    /// The slot it owns in the queue, or `NIL`.
-    pub(super) slot: u32,
+    /// Its own in the queue, while it waits or has not collected.
+    pub(super) place: Option<Place>,
     pub(super) oversize: Oversize,
 }
 
 impl Request {
     #[inline]
     pub(super) fn new(weight: u32) -> Self {
-        Self { weight, slot: NIL, oversize: Oversize::Refuse }
+        Self { weight, place: None, oversize: Oversize::Refuse }
     }
 
     #[inline]
@@ -27,7 +27,7 @@ impl Request {
         semaphore: &Semaphore,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Taken, AcquireError>> {
-        if self.slot == NIL && semaphore.take(self.weight).is_ok() {
+        if self.place.is_none() && semaphore.take(self.weight).is_ok() {
             return Poll::Ready(Ok(Taken { weight: self.weight, waited: false }));
         }
         let taken = Taken { weight: self.weight, waited: true };
@@ -41,17 +41,17 @@ impl Request {
         semaphore: &Semaphore,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), AcquireError>> {
-        if self.slot == NIL {
+        let Some(place) = self.place else {
             return match semaphore.join(self.weight, self.oversize, cx.waker().clone()) {
                 Ok(None) => Poll::Ready(Ok(())),
-                Ok(Some(slot)) => {
-                    self.slot = slot;
+                Ok(Some(place)) => {
+                    self.place = Some(place);
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),
             };
-        }
-        let decided = match semaphore.collect(self.slot, cx.waker()) {
+        };
+        let decided = match semaphore.collect(place, cx.waker()) {
             Polled::Waiting | Polled::WrongWaker => return Poll::Pending,
             Polled::Granted => Ok(()),
             Polled::Closed => Err(AcquireError::Closed),
@@ -60,15 +60,14 @@ impl Request {
                 limit: limit as usize,
             }),
         };
-        self.slot = NIL;
+        self.place = None;
         Poll::Ready(decided)
     }
 
     #[inline]
     pub(super) fn leave(&mut self, semaphore: &Semaphore) {
-        if self.slot != NIL {
-            semaphore.leave(self.slot);
-            self.slot = NIL;
+        if let Some(place) = self.place.take() {
+            semaphore.leave(place);
         }
     }
 }

@@ -1,0 +1,335 @@
+//! Where those who wait are kept: slots in the order of arrival, in blocks of 64.
+//!
+//! A place is a number that is handed out once, so the order needs no links: whoever leaves clears a bit and touches no
+//! neighbour, and the next in line is the next bit. A block whose last request has gone gives its memory back. Where a few
+//! that stay long are left over in many blocks, the blocks are [condensed](Blocks::condense) to what is in use.
+//!
+//! Rejected: a linked list over a slab. Leaving it from the middle writes to two neighbours, each on a cache line of its
+//! own, and took twice as many instructions; where the few that stay long are, its blocks can not be given back.
+
+use std::num::NonZeroU64;
+use std::task::Waker;
+
+use super::Oversize;
+
+/// Slots in a block: as many as a word has bits.
+const BLOCK: u64 = 64;
+
+/// A queue is condensed when fewer than one in so many of its slots are in use.
+const SPARSE: usize = 16;
+
+/// Slots for which there is memory in any case once they were needed.
+const KEPT: usize = 256;
+
+/// A request's place in the order of arrival. It is the request's own until it is [removed](Blocks::remove).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(NonZeroU64);
+
+impl Place {
+    fn at(place: u64) -> Self {
+        Self(NonZeroU64::new(place).expect("places are counted from 64"))
+    }
+
+    #[inline]
+    fn block(self) -> u64 {
+        self.0.get() / BLOCK
+    }
+
+    #[inline]
+    fn bit(self) -> u64 {
+        1 << (self.0.get() % BLOCK)
+    }
+}
+
+/// What became of a request so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting,
+    Granted,
+    Refused,
+    Closed,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Of whoever waits.
+    pub(super) waker: Option<Waker>,
+    /// When it was pushed or granted, in nanoseconds from the queue's epoch; 0 unless times are wanted.
+    pub(super) since: u64,
+    /// What is asked for; once refused, the limit that refused it.
+    pub(super) weight: u32,
+    pub(super) state: State,
+    pub(super) oversize: Oversize,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Slot>() == 32);
+
+/// The requests of 64 places, a bit for each.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Block {
+    /// Its first place, over 64.
+    number: u64,
+    /// Those not decided; among those that are owned.
+    waiting: u64,
+    /// Those not removed; among those that are kept.
+    owned: u64,
+    /// Those that `slots` has, in order. Until the block is condensed, all that were ever pushed.
+    kept: u64,
+    slots: Vec<Slot>,
+}
+
+impl Block {
+    #[inline]
+    fn index(&self, bit: u64) -> usize {
+        let before = bit - 1;
+        if self.kept & before == before {
+            bit.trailing_zeros() as usize
+        } else {
+            self.condensed_index(bit)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn condensed_index(&self, bit: u64) -> usize {
+        (self.kept & (bit - 1)).count_ones() as usize
+    }
+
+    #[inline]
+    fn slot(&mut self, bit: u64) -> &mut Slot {
+        let at = self.index(bit);
+        &mut self.slots[at]
+    }
+
+    /// The first place of those.
+    #[inline]
+    fn first_of(&self, bits: u64) -> Option<Place> {
+        let bit = u64::from(bits.trailing_zeros());
+        (bits != 0).then(|| Place::at(self.number * BLOCK + bit))
+    }
+
+    fn condense(&mut self) {
+        let mut left = self.kept;
+        self.slots.retain(|_| {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            self.owned & bit != 0
+        });
+        self.slots.shrink_to_fit();
+        self.kept = self.owned;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// By number, which may have gaps. One that nobody is left in has no memory for slots.
+    blocks: Vec<Block>,
+    /// A block's number less its index, where there is no gap behind it.
+    base: u64,
+    /// So many at the front have nobody left, and are to be dropped.
+    vacated: usize,
+    /// The next place to hand out: in the last block, or the first of one that is not there yet.
+    next: u64,
+    owned: usize,
+    /// With fewer owned than this, the blocks are [condensed](Self::condense).
+    fewest: usize,
+    /// How many slots the blocks have memory for.
+    room: usize,
+    /// The memory of a block that was vacated, for the next that is needed.
+    spare: Vec<Slot>,
+}
+
+impl Blocks {
+    pub(super) const fn new() -> Self {
+        Self {
+            blocks: Vec::new(),
+            base: 1,
+            vacated: 0,
+            next: BLOCK,
+            owned: 0,
+            fewest: 0,
+            room: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Appends a request that waits.
+    #[inline]
+    pub(super) fn push(&mut self, slot: Slot) -> Place {
+        let place = Place::at(self.next);
+        if self.blocks.last().is_none_or(|block| block.number != place.block()) {
+            self.open(place.block());
+        }
+        let block = self.blocks.last_mut().expect("it was opened");
+        let bit = place.bit();
+        block.slots.push(slot);
+        block.kept |= bit;
+        block.owned |= bit;
+        block.waiting |= bit;
+        self.next += 1;
+        self.owned += 1;
+        place
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open(&mut self, number: u64) {
+        let mut slots = std::mem::take(&mut self.spare);
+        slots.reserve_exact(BLOCK as usize);
+        self.room += slots.capacity();
+        self.blocks.push(Block { number, waiting: 0, owned: 0, kept: 0, slots });
+        self.indexed();
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, place: Place) -> &mut Slot {
+        self.block(place).slot(place.bit())
+    }
+
+    /// It waits no more: the slot, for the decision.
+    #[inline]
+    pub(super) fn decided(&mut self, place: Place) -> &mut Slot {
+        let block = self.block(place);
+        block.waiting &= !place.bit();
+        block.slot(place.bit())
+    }
+
+    /// Who waits next in line. The owner of `place` is still there.
+    #[inline]
+    pub(super) fn first_waiting_after(&self, place: Place) -> Option<Place> {
+        let at = self.find(place.block());
+        let block = &self.blocks[at];
+        let later = !(place.bit() | (place.bit() - 1));
+        let next = block.first_of(block.waiting & later);
+        // Each block is passed but once, for those in front wait no more.
+        next.or_else(|| {
+            self.blocks[at + 1..].iter().find_map(|block| block.first_of(block.waiting))
+        })
+    }
+
+    /// The owner leaves, if it waits still: its waker.
+    #[inline]
+    pub(super) fn leave(&mut self, place: Place) -> Option<Waker> {
+        let (at, bit) = (self.find(place.block()), place.bit());
+        let block = &mut self.blocks[at];
+        if block.waiting & bit == 0 {
+            return None;
+        }
+        block.waiting &= !bit;
+        let waker = block.slot(bit).waker.take();
+        self.disown(at, bit);
+        waker
+    }
+
+    /// The owner has collected the decision, or left after it.
+    #[inline]
+    pub(super) fn remove(&mut self, place: Place) {
+        let at = self.find(place.block());
+        self.disown(at, place.bit());
+    }
+
+    #[inline]
+    fn disown(&mut self, at: usize, bit: u64) {
+        let block = &mut self.blocks[at];
+        block.owned &= !bit;
+        self.owned -= 1;
+        if block.owned == 0 || self.owned < self.fewest {
+            self.give_back(at);
+        }
+    }
+
+    /// Gives memory back after someone has left that block.
+    #[cold]
+    #[inline(never)]
+    fn give_back(&mut self, at: usize) {
+        if self.blocks[at].owned == 0 {
+            self.vacate(at);
+        }
+        if self.owned < self.fewest {
+            self.condense();
+        }
+    }
+
+    /// Takes the memory of a block that nobody is left in.
+    fn vacate(&mut self, at: usize) {
+        let block = &mut self.blocks[at];
+        block.slots.clear();
+        if block.number == self.next / BLOCK {
+            // Not full yet, and nobody knows a place in it: it starts anew.
+            block.kept = 0;
+            self.next = block.number * BLOCK;
+            return;
+        }
+        let slots = std::mem::take(&mut block.slots);
+        self.room -= slots.capacity();
+        if self.spare.capacity() < slots.capacity() {
+            self.spare = slots;
+        }
+        let rest = self.blocks[self.vacated..].iter();
+        self.vacated += rest.take_while(|block| block.slots.capacity() == 0).count();
+        if self.blocks.len() < self.vacated * 2 {
+            self.blocks.drain(..self.vacated);
+            self.vacated = 0;
+        }
+        self.indexed();
+    }
+
+    /// Gives back what is not in use of blocks that few are left in. It looks at each block, and is due only once one in
+    /// sixteen slots is in use; so it costs each request that went but a share.
+    fn condense(&mut self) {
+        let last = self.next / BLOCK;
+        self.blocks.retain(|block| block.owned != 0 || block.number == last);
+        self.vacated = 0;
+        let condensed = self.blocks.iter_mut().filter(|block| block.number != last);
+        condensed.for_each(Block::condense);
+        self.room = self.blocks.iter().map(|block| block.slots.capacity()).sum();
+        self.blocks.shrink_to(self.blocks.len() * 2);
+        self.indexed();
+    }
+
+    /// The numbers that depend on which blocks there are.
+    fn indexed(&mut self) {
+        let last = self.blocks.last().map_or(0, |block| block.number);
+        self.base = (last + 1).saturating_sub(self.blocks.len() as u64);
+        self.fewest = (self.room + self.blocks.len()).saturating_sub(KEPT) / SPARSE;
+    }
+
+    /// All that are owned, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.blocks.iter().flat_map(|block| {
+            let bits = (0..BLOCK).map(|at| 1_u64 << at).filter(|bit| block.owned & bit != 0);
+            bits.map(|bit| &block.slots[block.index(bit)])
+        })
+    }
+
+    /// How many slots there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.room + self.spare.capacity()
+    }
+
+    #[inline]
+    fn block(&mut self, place: Place) -> &mut Block {
+        let at = self.find(place.block());
+        &mut self.blocks[at]
+    }
+
+    /// The index of the block with this number.
+    #[inline]
+    fn find(&self, number: u64) -> usize {
+        let guess = number.wrapping_sub(self.base) as usize;
+        match self.blocks.get(guess) {
+            Some(block) if block.number == number => guess,
+            _ => self.search(number),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn search(&self, number: u64) -> usize {
+        let found = self.blocks.binary_search_by_key(&number, |block| block.number);
+        found.expect("whoever knows a place owns it")
+    }
+}
