@@ -1,5 +1,6 @@
 //! The project's own commands, `cargo xtask COMMAND`: one place that knows how everything is checked and measured.
 
+mod crash;
 mod instructions;
 mod measure;
 mod need;
@@ -18,6 +19,8 @@ usage: cargo xtask COMMAND
   nightly                                 the same tests with their random cases at full count
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
+  crash [--kills N]                       runs killed by SIGKILL at every point of the journal's store and at random, N times (200
+                                          if nothing is said), and gone on with; a completion lost or done twice fails
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
        [--only NAME] [--details]          over time into target/laws
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => stages::test(rest),
         ["nightly", rest @ ..] => stages::nightly(rest),
         ["peers", rest @ ..] => peers::peers(rest),
+        ["crash", rest @ ..] => crash::crash(rest),
         ["instructions", rest @ ..] => instructions::instructions(rest),
         ["laws", rest @ ..] => measure::measure("laws", "limiter", rest),
         ["metg", rest @ ..] => measure::measure("metg", "engine", rest),
