@@ -165,3 +165,6 @@ impl Latency {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,9 @@ pub use ticket::{OwnedTicket, Ticket};
 /// dropping it means; its latency and how many were in flight go to the [`Law`], which sets the limit. No law of
 /// this crate raises the limit while the load does not use it.
 ///
-/// Everything happens in the calls of those who use it: there is no task, thread or timer behind it. Where more
+/// Everything happens in the calls of those who use it: there is no task, thread or timer behind it. A law that says 0 is taken
+/// to mean 1: nothing would ever end again, and the law not be asked. A law that panics does so in the call that ends a
+/// ticket; the permit is back by then, and the limit stays. Where more
 /// than some 50,000 work items end per second, a random share of them is measured.
 ///
 /// # Examples
@@ -190,7 +192,7 @@ impl Limiter {
         let limit = self.semaphore.limit();
         sample.queue_depth = Some(self.semaphore.waiting() as f64);
         sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
-        let next = control.law.next(limit, &sample).min(Semaphore::MAX_PERMITS);
+        let next = control.law.next(limit, &sample).clamp(1, Semaphore::MAX_PERMITS);
         let mask = control.restart(sample.at, next != limit, self.mask.load(Ordering::Relaxed));
         // ORDERING: Relaxed, as in `begin`.
         self.mask.store(mask, Ordering::Relaxed);

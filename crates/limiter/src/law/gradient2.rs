@@ -38,10 +38,10 @@ pub struct Gradient2 {
     pub smoothing: f64,
     window: Window,
     /// Seconds.
-    long: f64,
+    pub(super) long: f64,
     samples: u32,
     /// The limit before rounding.
-    exact: f64,
+    pub(super) exact: f64,
 }
 
 impl Default for Gradient2 {

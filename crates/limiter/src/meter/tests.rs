@@ -87,3 +87,35 @@ fn the_backend_wait_is_a_mean_and_absent_if_nobody_tells() {
     meter.restart(ms(2), Window::EACH, false);
     assert_eq!(meter.ended(&item(3, 5)).and_then(|sample| sample.backend_wait), None);
 }
+
+#[test]
+fn time_that_goes_back_neither_panics_nor_ends_a_window() {
+    let window = Window { at_most: ms(50), ..Window::every(ms(10), 2) };
+    let mut meter = Meter::new(ms(100), window);
+    assert_eq!(meter.ended(&item(40, 5)), None);
+    assert_eq!(meter.ended(&item(30, 90)), None, "it would have begun before the clock");
+    assert_eq!(meter.ended(&item(110, 5)).and_then(|s| s.latency).map(|l| l.count), Some(3));
+    meter.restart(ms(110), settling(20, 1), true);
+    assert_eq!(meter.ended(&item(0, 0)), None);
+}
+
+#[test]
+fn a_window_that_saw_only_overloads_is_full_by_their_number() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 3));
+    let overload = |at| Ended { outcome: Outcome::Overload, ..item(at, 1) };
+    assert_eq!(meter.ended(&overload(1)), None);
+    assert_eq!(meter.ended(&item(2, 1)), None);
+    let sample = meter.ended(&overload(3)).expect("three ended");
+    assert_eq!((sample.overloads, sample.latency.map(|l| l.count)), (2, Some(1)));
+    assert_eq!(sample.error_rate, Some(2.0 / 3.0));
+}
+
+#[test]
+fn quantiles_of_a_large_window_are_those_of_its_last_1024() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 3000));
+    let latency = |n| if n <= 1500 { 1 } else { 9 };
+    let sample = (1..=3000).filter_map(|n| meter.ended(&item(n, latency(n)))).last();
+    let latency = sample.and_then(|sample| sample.latency).expect("it is full");
+    assert_eq!((latency.count, latency.min, latency.mean), (3000, ms(1), ms(5)));
+    assert_eq!((latency.p10, latency.p50), (ms(9), ms(9)));
+}

@@ -2,6 +2,7 @@
 
 mod as_tokio;
 mod fairness;
+mod limiter;
 mod model;
 mod runtimes;
 mod semaphore;
