@@ -115,11 +115,11 @@ impl Queue {
     pub(crate) fn grant_head(&mut self, now: Option<Instant>) -> Waker {
         let head = self.head.expect("the caller has looked at it");
         let since = self.stamp(now);
-        let slot = self.blocks.decided(head);
+        let (slot, next) = self.blocks.decided(head);
         (slot.state, slot.since) = (State::Granted, since);
         let waker = slot.waker.take().expect("invariant 2");
         self.granted += 1;
-        self.waits_no_more(head);
+        self.waits_no_more(next);
         waker
     }
 
@@ -229,19 +229,19 @@ impl Queue {
     }
 
     fn decline(&mut self, place: Place, decision: State) -> Waker {
-        let slot = self.blocks.decided(place);
+        let (slot, next) = self.blocks.decided(place);
         slot.state = decision;
         let waker = slot.waker.take().expect("invariant 2");
-        self.waits_no_more(place);
+        let head = if self.head == Some(place) { next } else { self.head };
+        self.waits_no_more(head);
         waker
     }
 
+    /// One less waits, and this one is the head now.
     #[inline]
-    fn waits_no_more(&mut self, place: Place) {
+    fn waits_no_more(&mut self, head: Option<Place>) {
+        self.head = head;
         self.waiting -= 1;
-        if self.head == Some(place) {
-            self.head = self.blocks.first_waiting_after(place);
-        }
         if self.waiting == 0 {
             self.heaviest = 0;
         }

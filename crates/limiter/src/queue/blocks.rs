@@ -189,25 +189,32 @@ impl Blocks {
         self.block(place).slot(place.bit())
     }
 
-    /// It waits no more: the slot, for the decision.
+    /// It waits no more: the slot, for the decision, and who waits next in line.
     #[inline]
-    pub(super) fn decided(&mut self, place: Place) -> &mut Slot {
-        let block = self.block(place);
-        block.waiting &= !place.bit();
-        block.slot(place.bit())
+    pub(super) fn decided(&mut self, place: Place) -> (&mut Slot, Option<Place>) {
+        let (at, bit) = (self.find(place.block()), place.bit());
+        self.blocks[at].waiting &= !bit;
+        let next = self.next_in_line(at, bit);
+        (self.blocks[at].slot(bit), next)
     }
 
     /// Who waits next in line. The owner of `place` is still there.
-    #[inline]
     pub(super) fn first_waiting_after(&self, place: Place) -> Option<Place> {
-        let at = self.find(place.block());
+        self.next_in_line(self.find(place.block()), place.bit())
+    }
+
+    #[inline]
+    fn next_in_line(&self, at: usize, bit: u64) -> Option<Place> {
         let block = &self.blocks[at];
-        let later = !(place.bit() | (place.bit() - 1));
-        let next = block.first_of(block.waiting & later);
-        // Each block is passed but once, for those in front wait no more.
-        next.or_else(|| {
-            self.blocks[at + 1..].iter().find_map(|block| block.first_of(block.waiting))
-        })
+        let next = block.first_of(block.waiting & !(bit | (bit - 1)));
+        next.or_else(|| self.next_block_in_line(at + 1))
+    }
+
+    /// Each block is passed but once, for those in front wait no more.
+    #[cold]
+    #[inline(never)]
+    fn next_block_in_line(&self, from: usize) -> Option<Place> {
+        self.blocks[from..].iter().find_map(|block| block.first_of(block.waiting))
     }
 
     /// The owner leaves, if it waits still: its waker.

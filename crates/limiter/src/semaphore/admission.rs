@@ -83,14 +83,18 @@ impl Semaphore {
         match shared.queue.head() {
             Some((head, false)) if head == weight && word.in_use() <= word.limit() => {
                 wakes.push(shared.queue.grant_head(self.now()));
+                // What was too little for the old head may be enough for the new one. If there was nothing left, there is
+                // still: whoever changes that from now on finds QUEUED, and settles once we are done.
+                if word.in_use() < word.limit() {
+                    self.settle(&mut shared, &mut wakes);
+                }
             }
             _ => {
                 // ORDERING: AcqRel, as in `give`.
                 self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
+                self.settle(&mut shared, &mut wakes);
             }
         }
-        // In either case: what was too little for the old head may be enough for the new one.
-        self.settle(&mut shared, &mut wakes);
         drop(shared);
         wakes.wake();
     }

@@ -15,6 +15,7 @@ impl Wakes {
         Self { first: None, rest: Vec::new() }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, waker: Waker) {
         if self.first.is_none() {
             self.first = Some(waker);
@@ -24,7 +25,14 @@ impl Wakes {
     }
 
     /// Foreign code runs here: no lock may be held.
+    #[inline]
     pub(super) fn wake(self) {
-        self.first.into_iter().chain(self.rest).for_each(Waker::wake);
+        let Self { first, rest } = self;
+        if let Some(first) = first {
+            first.wake();
+        }
+        if !rest.is_empty() {
+            rest.into_iter().for_each(Waker::wake);
+        }
     }
 }
