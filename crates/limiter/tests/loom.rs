@@ -1,10 +1,10 @@
 //! Every interleaving of a few operations. Each model names the line that it guards: it was seen to fail with that line
-//! broken.
+//! broken. Whoever acts is a thread that was spawned, for the model's first thread is not interleaved with all of them.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p tidegate-limiter --test loom --target-dir target/loom`
 #![cfg(loom)]
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -47,13 +47,12 @@ fn add(shared: &(Semaphore, UnsafeCell<i32>)) {
 fn acquire_and_release_exclude_each_other_and_lose_no_wake_up() {
     explore(3, || {
         let shared = Arc::new((Semaphore::new(1), UnsafeCell::new(0)));
-        let threads: Vec<_> = (0..2)
+        let threads: Vec<_> = (0..3)
             .map(|_| {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || add(&shared))
             })
             .collect();
-        add(&shared);
         threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&shared.0);
     });
@@ -64,7 +63,7 @@ fn acquire_and_release_exclude_each_other_and_lose_no_wake_up() {
 fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
     explore(3, || {
         let semaphore = Arc::new(Semaphore::new(1));
-        let held = semaphore.try_acquire().expect("one is free");
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
         let mut first = Arc::clone(&semaphore).acquire_owned();
         assert!(poll(&mut first).is_pending());
         let cancels = thread::spawn(move || drop(first));
@@ -72,9 +71,8 @@ fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
             let semaphore = Arc::clone(&semaphore);
             thread::spawn(move || drop(block_on(semaphore.acquire()).expect("nobody closes it")))
         };
-        drop(held);
-        cancels.join().expect("no panic");
-        waits.join().expect("no panic");
+        let releases = thread::spawn(move || drop(held));
+        [cancels, waits, releases].map(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
     });
 }
@@ -119,11 +117,17 @@ fn after_a_shrink_nobody_is_admitted_until_the_use_is_under_the_limit() {
         assert!(poll(&mut waits).is_pending());
         assert!(poll(&mut behind).is_pending());
         let releases = thread::spawn(move || drop(one));
-        semaphore.resize(1);
-        // From here on the limit is 1. If the waiter was admitted before, both are in use and stay so; if not, one more must
-        // come back first.
-        let admitted_before = semaphore.queue().granted_unpolled;
+        let resizes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                semaphore.resize(1);
+                // From here on the limit is 1. If the waiter was admitted before, both are in use and stay so; if not, one
+                // more must come back first.
+                semaphore.queue().granted_unpolled
+            })
+        };
         releases.join().expect("no panic");
+        let admitted_before = resizes.join().expect("no panic");
         assert_eq!(semaphore.queue().granted_unpolled, admitted_before);
         assert_eq!(semaphore.in_use(), 1 + admitted_before);
         drop((two, asked));
@@ -148,9 +152,11 @@ fn growing_beside_a_release_admits_both_waiters() {
             })
         };
         let releases = thread::spawn(move || drop(held));
-        semaphore.resize(2);
-        releases.join().expect("no panic");
-        waits.join().expect("no panic");
+        let resizes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || semaphore.resize(2))
+        };
+        [waits, releases, resizes].map(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
     });
 }
@@ -167,8 +173,11 @@ fn resize_beside_cancel_admits_the_one_behind() {
         let mut light = semaphore.acquire();
         assert!(poll(&mut light).is_pending());
         let cancels = thread::spawn(move || drop(heavy));
-        semaphore.resize(2);
-        cancels.join().expect("no panic");
+        let resizes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || semaphore.resize(2))
+        };
+        [cancels, resizes].map(|thread| thread.join().expect("no panic"));
         assert!(poll(&mut light).is_ready());
         drop(held);
         assert_at_rest(&semaphore);
@@ -191,9 +200,11 @@ fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
         let mut leaves = Arc::clone(&semaphore).acquire_owned();
         let _ = poll(&mut leaves).is_ready();
         let releases = thread::spawn(move || drop((held, leaves)));
-        semaphore.close();
-        releases.join().expect("no panic");
-        waits.join().expect("no panic");
+        let closes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || semaphore.close())
+        };
+        [waits, releases, closes].map(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
         assert_eq!(block_on(semaphore.acquire()).unwrap_err(), AcquireError::Closed);
     });
@@ -214,8 +225,13 @@ fn try_acquire_never_takes_what_a_waiter_is_owed() {
             drop(one);
             drop(two);
         });
-        assert!(semaphore.try_acquire().is_err(), "someone has waited from the start");
-        releases.join().expect("no panic");
+        let tries = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                assert!(semaphore.try_acquire().is_err(), "someone has waited from the start")
+            })
+        };
+        [releases, tries].map(|thread| thread.join().expect("no panic"));
         drop(waits);
         assert_at_rest(&semaphore);
     });
@@ -231,9 +247,14 @@ fn whoever_waits_for_idleness_is_told_by_the_last_release() {
             .collect();
         let threads: Vec<_> =
             permits.into_iter().map(|permit| thread::spawn(move || drop(permit))).collect();
-        let mut idle = pin!(semaphore.idle());
-        block_on(idle.as_mut());
-        assert_eq!(semaphore.in_use(), 0);
+        let watches = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                block_on(semaphore.idle());
+                assert_eq!(semaphore.in_use(), 0);
+            })
+        };
+        watches.join().expect("no panic");
         threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
     });
