@@ -15,8 +15,13 @@ struct Stage {
 }
 
 /// The example programs, each of which ends by itself.
-const PROGRAMS: [(&str, &str); 2] =
-    [("tidegate-pools", "process_timeout"), ("tidegate-workflow", "adaptive")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("tidegate-pools", "process_timeout"),
+    ("tidegate-workflow", "adaptive"),
+    ("tidegate-workflow", "index"),
+    ("tidegate-workflow", "processes"),
+    ("tidegate-workflow", "service"),
+];
 
 const STAGES: [Stage; 8] = [
     Stage {

@@ -8,13 +8,25 @@
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
 //! | compute, or make calls that block | [`Task::offloaded`] |
 //! | run functions by name, in other processes or elsewhere | [`executor`], [`Task::named`] |
-//! | limit each backend on its own | [`Task::agent`], [`Builder::agent`] |
+//! | limit each backend on its own, choose among several | [`Task::agent`], [`Builder::agent`], [`Task::any_agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
-//! | add tasks while a run is live | [`Run::submit`], through [`Context::run`] |
+//! | add tasks while a run is live | [`Run::submit`], through [`Context::run`]; [`Task::typed`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
-//! The first graph in ten lines stands at [`Orchestrator`].
+//! ```
+//! use tidegate_workflow::{Graph, Orchestrator};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let text = graph.task("text").run(async |()| Ok("to be or not to be".to_owned()))?;
+//! let words = graph.task("words").after(&text).run(async |text| Ok(text.split(' ').count()))?;
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert_eq!(*finished.get(&words)?, 6);
+//! # Ok(()) }
+//! ```
+//!
+//! The [`guide`] goes on from here, with an example for each power.
 //!
 //! # When not to use it
 //! For a loop over one list with one limit, `tidegate-taskgroup` alone is smaller; for a request limit in a server,
@@ -34,6 +46,7 @@ mod engine;
 mod event;
 pub mod executor;
 mod graph;
+pub mod guide;
 pub mod journal;
 mod machine;
 mod metrics;

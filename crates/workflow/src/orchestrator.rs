@@ -40,8 +40,12 @@ type Steering = Box<dyn FnOnce(Arc<Shared>, Arc<Link>) -> Controller + Send>;
 /// Runs tasks and graphs of tasks under an overall limit and limits for each agent.
 ///
 /// It writes these metrics into its registry: `orchestrator_concurrency_limit`, `orchestrator_inflight_tasks`,
-/// `orchestrator_ready_tasks`, `orchestrator_tasks_total{outcome}`, `orchestrator_task_errors_total{task}`,
-/// `orchestrator_task_retries_total`, `orchestrator_attempt_duration_seconds`.
+/// `orchestrator_ready_tasks`, `orchestrator_waiting_tasks`, `orchestrator_tasks_total{outcome}`,
+/// `orchestrator_task_errors_total{task}`, `orchestrator_task_retries_total`, `orchestrator_attempt_timeouts_total`,
+/// `orchestrator_attempt_duration_seconds`, `orchestrator_cycles_refused_total`; and of each agent that tasks have named
+/// `orchestrator_agent_inflight_tasks{agent}`, `orchestrator_agent_concurrency_limit{agent}` and
+/// `orchestrator_constraints_hit_total{agent,constraint}`, where a constraint is `concurrency`, `requests`, `resource` (memory
+/// among them) or `breaker`.
 ///
 /// Dropping it cancels and aborts everything that it runs. [`shutdown`](Self::shutdown) ends it in an orderly way.
 ///

@@ -1,0 +1,216 @@
+//! The guide: the first graph, then each power with an example that runs. Nothing to call is in here.
+//!
+//! # The first graph in ten lines
+//! ```
+//! use tidegate_workflow::{Graph, Orchestrator};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let text = graph.task("text").run(async |()| Ok("to be or not to be".to_owned()))?;
+//! let words = graph.task("words").after(&text).run(async |text| Ok(text.split(' ').count()))?;
+//! let letters = graph.task("letters").after(&text).run(async |text| Ok(text.len()))?;
+//! let mean = graph.task("mean").after((&letters, &words)).run(async |(l, w)| Ok(*l / *w))?;
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert_eq!(*finished.get(&mean)?, 3);
+//! # Ok(()) }
+//! ```
+//! `words` and `letters` run at the same time, because nothing says that one needs the other. Types follow from the handles;
+//! those that do not fit do not compile. The same graph [by id](crate::Graph::add), in any order, is for programs that read it
+//! from somewhere.
+//!
+//! # Limits and agents
+//! An agent is whatever can bear only so much: a model, a service, a card. Each has its own limits, beside the overall one. A
+//! blocked agent blocks only itself.
+//! ```
+//! use tidegate_workflow::{Agent, Graph, Orchestrator, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let orchestrator = Orchestrator::builder()
+//!     .limit(64)
+//!     .agent("model", Agent::new(8).requests_per_minute(60).memory_mb(4096))
+//!     .resource("licences", 2)
+//!     .build()?;
+//! let mut graph = Graph::new();
+//! for page in 0..10 {
+//!     let work = async |_| Ok::<(), TaskError>(());
+//!     let task = Task::new(format!("page {page}"), work).agent("model").memory_mb(1024);
+//!     graph.add(task.uses("licences", 1))?;
+//! }
+//! let report = orchestrator.run(graph).await?.report;
+//! assert_eq!(report.peak, 2, "two licences are the tightest of these limits");
+//! orchestrator.set_agent_limit("model", 4); // and so on, while it works
+//! # Ok(()) }
+//! ```
+//! Several agents that can do the same: [`Task::any_agent`](crate::Task::any_agent).
+//!
+//! # Priorities
+//! Among what is ready, [`priority`](crate::Task::priority) decides, then the longest estimated way to the end, then who came
+//! first. Of tasks that have a [`kind`](crate::Task::kind), durations are learned. Or say it yourself:
+//! ```
+//! use tidegate_workflow::{Facts, Orchestrator, Weighted};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let shortest_first = |facts: &Facts| -facts.estimate.as_secs_f64();
+//! let orchestrator = Orchestrator::builder().prioritizer(shortest_first).build()?;
+//! let weighted = Orchestrator::builder().prioritizer(Weighted::default()).build()?;
+//! # drop((orchestrator, weighted)); Ok(()) }
+//! ```
+//!
+//! # Retries and time-outs
+//! A time-out asks the attempt to stop by its token; only after the grace period it is dropped. What it returns until then
+//! counts.
+//! ```
+//! use std::time::Duration;
+//! use tidegate_workflow::{Context, Graph, Orchestrator, Outcome, Retry, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let flaky = async |cx: Context| if cx.attempt() < 3 { Err("busy") } else { Ok(cx.attempt()) };
+//! graph.add(Task::new("flaky", flaky).retry(Retry::attempts(5)))?;
+//! let hopeless = async |_| Err::<(), _>(TaskError::fatal("no such model"));
+//! graph.add(Task::new("hopeless", hopeless).retry(Retry::attempts(5)))?;
+//! let hangs = async |_| Ok::<(), TaskError>(std::future::pending().await);
+//! graph.add(Task::new("hangs", hangs).timeout(Duration::from_secs(30)))?;
+//!
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert_eq!(*finished.output::<u32>("flaky")?, 3);
+//! assert_eq!(finished.report.tasks[1].attempts, 1, "another would be in vain");
+//! assert_eq!(finished.report.tasks[2].outcome, Outcome::TimedOut);
+//! # Ok(()) }
+//! ```
+//!
+//! # Conditions and fallbacks
+//! ```
+//! use tidegate_workflow::{Context, Graph, Orchestrator, Outcome, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! graph.add(Task::new("live", async |_| Err::<u32, _>("no connection")))?;
+//! graph.add(Task::new("archive", async |_| Ok::<u32, TaskError>(7)).on_failure(["live"]))?;
+//! let either = async |cx: Context| Ok::<_, TaskError>(*cx.first_input::<u32>(&["live", "archive"])?);
+//! graph.add(Task::new("answer", either).wants(["live", "archive"]))?;
+//! let is_large = |cx: &Context| cx.input::<u32>("answer").is_ok_and(|answer| *answer > 100);
+//! let alarm = async |_| Ok::<(), TaskError>(());
+//! graph.add(Task::new("alarm", alarm).needs(["answer"]).when(is_large))?;
+//!
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert_eq!(*finished.output::<u32>("answer")?, 7);
+//! assert_eq!(finished.report.tasks[3].outcome, Outcome::Declined);
+//! # Ok(()) }
+//! ```
+//!
+//! # Work that computes, blocks, or must not be trusted
+//! [`Task::offloaded`](crate::Task::offloaded) takes plain functions to the pool of their kind. What must end when it is
+//! told to, whatever it does, is known by its [name](crate::executor) and runs in
+//! [worker processes](crate::executor::Processes).
+//! ```
+//! use tidegate_workflow::pools::{Kind, Priority};
+//! use tidegate_workflow::{Graph, Orchestrator};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let text = graph.task("read").offload(Kind::Blocking, |()| Ok(std::fs::read_to_string("Cargo.toml")?))?;
+//! let sum = graph.task("sum").after(&text).offload(Kind::Cpu(Priority::High), |text| {
+//!     Ok(text.bytes().map(u64::from).sum::<u64>())
+//! })?;
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert!(*finished.get(&sum)? > 0);
+//! # Ok(()) }
+//! ```
+//!
+//! # Adding to a live run
+//! What a task finds out may be more tasks: it adds them [before](crate::Run::submit) one that still waits.
+//! ```
+//! use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let plan = async |cx: Context| {
+//!     for page in 0..3 {
+//!         let work = move |_| async move { Ok::<u32, TaskError>(page) };
+//!         cx.run().submit(Task::new(format!("page {page}"), work), &["gather"]).await?;
+//!     }
+//!     Ok::<(), TaskError>(())
+//! };
+//! graph.add(Task::new("plan", plan))?;
+//! let gather = async |cx: Context| Ok::<_, TaskError>(*cx.input::<u32>("page 2")?);
+//! graph.add(Task::new("gather", gather).needs(["plan"]))?;
+//! let finished = Orchestrator::builder().build()?.run(graph).await?;
+//! assert_eq!((*finished.output::<u32>("gather")?, finished.report.tasks.len()), (2, 5));
+//! # Ok(()) }
+//! ```
+//! With typed inputs: [`Task::typed`](crate::Task::typed).
+//!
+//! # What is going on
+//! ```
+//! use std::time::Duration;
+//! use tidegate_workflow::{EventKind, Graph, Next, Orchestrator, Task, TaskError, Waiting};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let orchestrator = Orchestrator::builder().limit(1).build()?;
+//! let mut events = orchestrator.events();
+//! let mut graph = Graph::new();
+//! for id in ["first", "second"] {
+//!     let work = async |_| Ok::<(), TaskError>(tokio::time::sleep(Duration::from_secs(9)).await);
+//!     graph.add(Task::new(id, work).estimate(Duration::from_secs(9)))?;
+//! }
+//! let running = orchestrator.start(graph)?;
+//! assert_eq!(running.why("second").await, Some(Waiting::Limit));
+//! let status = running.status().await.ok_or("it is live")?;
+//! assert_eq!((status.running.len(), status.progress(), status.remaining.mean.as_secs()), (1, 0.0, 18));
+//!
+//! println!("{}", running.wait().await?.report);
+//! let mut ends = 0;
+//! while let Some(Next::Event(event)) = events.try_next() {
+//!     ends += u32::from(matches!(event.kind, EventKind::TaskEnded { .. }));
+//! }
+//! assert_eq!(ends, 2);
+//! # Ok(()) }
+//! ```
+//! For machines there are metrics, named at [`Orchestrator`](crate::Orchestrator), and a `tracing` span for each attempt.
+//!
+//! # A limit that follows
+//! ```
+//! use tidegate_workflow::telemetry::Registry;
+//! use tidegate_workflow::{Config, Orchestrator, RegistrySource};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new();
+//! let queue = registry.gauge("queue_depth", "Requests that wait.")?;
+//! let source = RegistrySource::new(registry.clone()).queue_depth("queue_depth");
+//! let config = Config {
+//!     base_limit: 2,
+//!     min_limit: 1,
+//!     max_limit: 5,
+//!     queue_high_watermark: 10.0,
+//!     gpu_wait_high: 0.0, // off
+//!     error_rate_high: 0.0,
+//!     ..Config::default()
+//! };
+//! let pause = 2 * config.adaptation_interval;
+//! let orchestrator = Orchestrator::builder().adaptive(config, source).registry(registry).build()?;
+//! queue.set(30.0);
+//! tokio::time::sleep(pause).await;
+//! assert!(orchestrator.limit() > 2);
+//! # Ok(()) }
+//! ```
+//! [`Builder::law`](crate::Builder::law) takes any [law](crate::laws), [`Agent::adaptive`](crate::Agent::adaptive) one for an
+//! agent, by what is measured of it.
+//!
+//! # Tenants and budgets
+//! ```
+//! use tidegate_workflow::{Graph, Orchestrator, Outcome, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let orchestrator = Orchestrator::builder().limit(1).tenant("paying", 3.0).build()?;
+//! let mut graph = Graph::new().tenant("paying").budget(10);
+//! for id in ["a", "b", "c"] {
+//!     graph.add(Task::new(id, async |_| Ok::<(), TaskError>(())).cost(4))?;
+//! }
+//! let report = orchestrator.run(graph).await?.report;
+//! assert_eq!(report.tasks[2].outcome, Outcome::Failed { error: "the run's budget is spent".into() });
+//! # Ok(()) }
+//! ```
+//!
+//! # Going on after a crash
+//! [`Graph::durable`](crate::Graph::durable) with a [journal](crate::journal): what was over is not run again.
