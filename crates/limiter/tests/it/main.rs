@@ -6,6 +6,7 @@ mod limiter;
 mod model;
 mod runtimes;
 mod semaphore;
+mod soak;
 
 /// Whether the long versions are wanted.
 fn is_nightly() -> bool {
