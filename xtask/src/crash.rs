@@ -3,13 +3,23 @@
 
 use crate::shell::{self, cargo};
 
-/// Kills runs this often; 200 times if nothing is said.
+/// Kills runs this often, 200 times if nothing is said; also those of the task graphs in a folder.
 pub(crate) fn crash(args: &[&str]) -> Result<(), String> {
-    let kills = match args {
-        [] => "200",
-        ["--kills", kills] if kills.parse::<u32>().is_ok() => kills,
-        _ => return Err("crash takes nothing but `--kills N`".to_owned()),
-    };
+    let mut given: Vec<String> = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let value = args.next().copied();
+        match (*arg, value) {
+            ("--kills", Some(kills)) if kills.parse::<u32>().is_ok() => {
+                given.splice(0..0, ["--kills".to_owned(), kills.to_owned()]);
+            }
+            ("--wfinstances", Some(folder)) => {
+                let path = std::path::absolute(folder).map_err(|why| format!("{folder}: {why}"))?;
+                given.extend(["--wfinstances".to_owned(), path.to_string_lossy().into_owned()]);
+            }
+            _ => return Err("crash takes `--kills N` and `--wfinstances DIR`".to_owned()),
+        }
+    }
     let test = ["test", "--quiet", "--locked", "-p", "tidegate-workflow", "--test", "crash", "--"];
-    shell::run(cargo(&test).args(["--kills", kills]))
+    shell::run(cargo(&test).args(given))
 }

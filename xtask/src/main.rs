@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   nightly                                 the same tests with their random cases at full count
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
-  crash [--kills N]                       runs killed by SIGKILL at every point of the journal's store and at random, N times (200
+  crash [--kills N] [--wfinstances DIR]   runs killed by SIGKILL at every point of the journal's store and at random, N times (200
                                           if nothing is said), and gone on with; a completion lost or done twice fails
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits

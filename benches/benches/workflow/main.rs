@@ -5,6 +5,7 @@
 //! and a reader of the event stream. The peers run with what they have.
 
 mod contenders;
+mod durable;
 mod memory;
 mod shapes;
 
@@ -26,6 +27,7 @@ fn main() {
     }
     growth(&mut suite, &runtime);
     memory::report(&mut suite, &runtime);
+    durable::report(&mut suite, &runtime);
     suite.finish();
 }
 

@@ -11,25 +11,16 @@ use tidegate_workflow::{
     Context, Durable, EventKind, Graph, Next, Orchestrator, Retry, Task, TaskError,
 };
 
+use crate::shape::Shape;
 use crate::store::DeadlyStore;
 
-const LAYERS: u64 = 8;
-const WIDTH: u64 = 5;
-/// With the last one.
-pub(crate) const TASKS: usize = (LAYERS * WIDTH) as usize + 1;
-
-/// Each hands on one more than the sum of what it needs.
-pub(crate) fn expected() -> u64 {
-    (WIDTH * value(LAYERS - 1) + 1) & 0xffff_ffff
-}
-
-/// What the tasks of a layer give.
-fn value(layer: u64) -> u64 {
-    (0..=layer).fold(0, |below, _| (WIDTH * below + 1) & 0xffff_ffff)
-}
-
 /// Runs, or goes on, to the end; or until `death`.
-pub(crate) fn run(folder: &Path, level: &str, death: Option<&&str>) -> Result<(), String> {
+pub(crate) fn run(
+    folder: &Path,
+    level: &str,
+    shape: &Shape,
+    death: Option<&&str>,
+) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|why| why.to_string())?;
@@ -39,12 +30,13 @@ pub(crate) fn run(folder: &Path, level: &str, death: Option<&&str>) -> Result<()
     };
     let death = death.and_then(|text| text.split_once(':'));
     let death = death.and_then(|(point, nth)| Some((point.to_owned(), nth.parse().ok()?)));
-    runtime.block_on(live(folder, durability, death))
+    runtime.block_on(live(folder, durability, shape, death))
 }
 
 async fn live(
     folder: &Path,
     level: Durability,
+    shape: &Shape,
     death: Option<(String, u32)>,
 ) -> Result<(), String> {
     let text = |why: &dyn std::fmt::Display| why.to_string();
@@ -58,15 +50,15 @@ async fn live(
     let doubtful = history.ledger().tasks.iter().filter(|task| task.is_doubtful());
     let doubtful: Vec<Arc<str>> = doubtful.map(|task| Arc::clone(&task.id)).collect();
     let seen = std::fs::read_to_string(folder.join("effects")).map_err(|why| text(&why))?;
+    let values = shape.values();
     for id in doubtful {
         let had = seen.lines().any(|line| line.starts_with(&format!("crash/{id} ")));
-        let decided =
-            if had { history.done(&id, &value(layer_of(&id))) } else { history.again(&id) };
+        let decided = if had { history.done(&id, &values[at_of(&id)]) } else { history.again(&id) };
         decided.map_err(|why| text(&why))?;
     }
     let orchestrator = Orchestrator::builder().limit(4).build().map_err(|why| text(&why))?;
     let mut events = orchestrator.events();
-    let graph = graph(&effects).map_err(|why| text(&why))?;
+    let graph = graph(shape, &effects).map_err(|why| text(&why))?;
     let running = orchestrator.start(graph.journal(history, level)).map_err(|why| text(&why))?;
     let mut end = std::pin::pin!(running.wait());
     let finished = loop {
@@ -83,28 +75,22 @@ async fn live(
     if finished.report.is_success() { Ok(()) } else { Err(finished.report.to_string()) }
 }
 
-fn layer_of(id: &str) -> u64 {
-    id.split('-').nth(1).and_then(|layer| layer.parse().ok()).unwrap_or_default()
+fn at_of(id: &str) -> usize {
+    id.split('-').nth(1).and_then(|at| at.parse().ok()).unwrap_or_default()
 }
 
-fn graph(effects: &Arc<File>) -> Result<Graph<Durable>, tidegate_workflow::AddError> {
+fn graph(
+    shape: &Shape,
+    effects: &Arc<File>,
+) -> Result<Graph<Durable>, tidegate_workflow::AddError> {
     let mut graph = Graph::durable();
-    // One of each layer must not be repeated.
-    let id =
-        |layer: u64, at: u64| format!("{}-{layer}-{at}", if at == 0 { "once" } else { "task" });
-    for layer in 0..LAYERS {
-        let below = |_: u64| (0..WIDTH).map(|at| id(layer - 1, at)).collect::<Vec<_>>();
-        for at in 0..WIDTH {
-            let needs = if layer == 0 { Vec::new() } else { below(layer) };
-            let mut task = adding(id(layer, at), needs, effects, at == 3);
-            if id(layer, at).starts_with("once") {
-                task = task.commit_before_start();
-            }
-            graph.add(task)?;
-        }
+    for (at, needs) in shape.needs.iter().enumerate() {
+        let needs = needs.iter().map(|need| Shape::id(*need)).collect();
+        let id = Shape::id(at);
+        let (is_once, is_flaky) = (id.starts_with("once"), id.starts_with("flaky"));
+        let task = adding(id, needs, effects, is_flaky);
+        graph.add(if is_once { task.commit_before_start() } else { task })?;
     }
-    let last = (0..WIDTH).map(|at| id(LAYERS - 1, at)).collect();
-    graph.add(adding("end".to_owned(), last, effects, false))?;
     Ok(graph)
 }
 

@@ -11,6 +11,7 @@
 //! 5. The outcome is that of a run that nobody killed.
 
 mod child;
+mod shape;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use child::TASKS;
+use shape::Shape;
 use store::POINTS;
 use tidegate_workflow::journal::{Ledger, Outcome, scan};
 
@@ -29,11 +30,16 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["child", folder, level, rest @ ..] => child::run(Path::new(folder), level, rest.first()),
-        ["--kills", kills] => {
-            kills.parse().map_err(|_| format!("`{kills}` is no number")).and_then(crash)
+        ["child", folder, level, shape, rest @ ..] => {
+            let shape =
+                if *shape == "-" { Ok(Shape::layered()) } else { Shape::read(Path::new(shape)) };
+            shape.and_then(|shape| child::run(Path::new(folder), level, &shape, rest.first()))
         }
-        _ => crash(200),
+        ["--kills", kills, rest @ ..] => kills
+            .parse()
+            .map_err(|_| format!("`{kills}` is no number"))
+            .and_then(|kills| crash(kills, &shapes(rest)?)),
+        rest => shapes(rest).and_then(|shapes| crash(200, &shapes)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,15 +65,36 @@ struct Count {
     repeated: usize,
 }
 
-fn crash(kills: u32) -> Result<(), String> {
+/// The layered graph, and those of a folder.
+fn shapes(args: &[&str]) -> Result<Vec<Shape>, String> {
+    let mut shapes = vec![Shape::layered()];
+    if let ["--wfinstances", folder] = args {
+        let files = std::fs::read_dir(folder).map_err(|why| format!("{folder}: {why}"))?;
+        let mut paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
+            let shape = Shape::read(path)?;
+            // Larger ones only take longer.
+            shapes.extend(Some(shape).filter(|shape| shape.needs.len() <= 400));
+        }
+    }
+    Ok(shapes)
+}
+
+fn crash(kills: u32, shapes: &[Shape]) -> Result<(), String> {
     let base = std::env::temp_dir().join(format!("tidegate-crash-{}", std::process::id()));
     let mut count = Count::default();
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    while count.kills < kills || count.at_points.len() < POINTS.len() {
+    // Each graph is run, whatever the number of kills.
+    while count.kills < kills
+        || count.at_points.len() < POINTS.len()
+        || (count.runs as usize) < shapes.len()
+    {
+        let shape = &shapes[count.runs as usize % shapes.len()];
         let folder = base.join(count.runs.to_string());
         std::fs::create_dir_all(&folder).map_err(|why| why.to_string())?;
-        let level = if count.runs % 2 == 0 { "process-crash" } else { "power-loss" };
-        one_run(&folder, level, &mut chance, &mut count).map_err(|why| {
+        let level = if chance.below(2) == 0 { "process-crash" } else { "power-loss" };
+        one_run(&folder, level, shape, &mut chance, &mut count).map_err(|why| {
             format!("run {} ({level}, kept in {}): {why}", count.runs, folder.display())
         })?;
         count.runs += 1;
@@ -77,7 +104,8 @@ fn crash(kills: u32) -> Result<(), String> {
     let points: Vec<String> = at_points.iter().map(|(point, n)| format!("{point} {n}")).collect();
     let random = kills - at_points.values().sum::<u32>();
     say(&format!(
-        "{runs} runs of {TASKS} tasks, {kills} kills: {}, at random {random}",
+        "{runs} runs of {} graphs, {kills} kills: {}, at random {random}",
+        shapes.len(),
         points.join(", ")
     ));
     say(&format!(
@@ -90,6 +118,7 @@ fn crash(kills: u32) -> Result<(), String> {
 fn one_run(
     folder: &Path,
     level: &str,
+    shape: &Shape,
     chance: &mut Chance,
     count: &mut Count,
 ) -> Result<(), String> {
@@ -97,7 +126,7 @@ fn one_run(
     let mut under_way: BTreeMap<String, u32> = BTreeMap::new();
     for death in 0.. {
         let how = if death == DEATHS { None } else { Some(chance.pick(count)) };
-        let was_killed = live_once(folder, level, how.as_ref())?;
+        let was_killed = live_once(folder, level, shape, how.as_ref())?;
         let now = Seen::read(folder)?;
         now.check(&before, &mut under_way)?;
         if !was_killed {
@@ -111,7 +140,7 @@ fn one_run(
         before = now;
     }
     let end = Seen::read(folder)?;
-    count.repeated += end.check_end(&under_way)?;
+    count.repeated += end.check_end(&under_way, shape)?;
     Ok(())
 }
 
@@ -124,10 +153,17 @@ enum Death {
 }
 
 /// Lets a child live; whether it was killed.
-fn live_once(folder: &Path, level: &str, how: Option<&Death>) -> Result<bool, String> {
+fn live_once(
+    folder: &Path,
+    level: &str,
+    shape: &Shape,
+    how: Option<&Death>,
+) -> Result<bool, String> {
     let program = std::env::current_exe().map_err(|why| why.to_string())?;
     let mut command = Command::new(program);
-    command.args(["child", &folder.to_string_lossy(), level]).stdin(Stdio::null());
+    let path = shape.path.as_ref().map(|path| path.to_string_lossy());
+    let path = path.as_deref().unwrap_or("-");
+    command.args(["child", &folder.to_string_lossy(), level, path]).stdin(Stdio::null());
     if let Some(Death::At(point, nth)) = how {
         command.arg(format!("{point}:{nth}"));
     }
@@ -155,7 +191,7 @@ struct Seen {
     acknowledged: BTreeSet<String>,
     /// How often each attempt had its effect: `key attempt`.
     effects: BTreeMap<String, u32>,
-    output: Option<u64>,
+    outputs: BTreeMap<String, u64>,
 }
 
 impl Seen {
@@ -164,8 +200,10 @@ impl Seen {
         let ledger = scan(&bytes).map(|scan| Ledger::of(scan.records)).unwrap_or_default();
         let is_done =
             |task: &&tidegate_workflow::journal::Entry| task.outcome == Some(Outcome::Done);
-        let last = ledger.tasks.iter().find(|task| &*task.id == "end");
-        let output = last.filter(is_done).map(|task| postcard::from_bytes(&task.output));
+        let done = ledger.tasks.iter().filter(is_done);
+        let outputs =
+            done.map(|task| Some((task.id.to_string(), postcard::from_bytes(&task.output).ok()?)));
+        let outputs = outputs.collect::<Option<_>>().ok_or("an output cannot be read")?;
         let mut effects = BTreeMap::new();
         lines(&folder.join("effects"), |line| *effects.entry(line.to_owned()).or_default() += 1);
         let mut acknowledged = BTreeSet::new();
@@ -176,7 +214,7 @@ impl Seen {
             done: ledger.tasks.iter().filter(is_done).map(|task| task.id.to_string()).collect(),
             acknowledged,
             effects,
-            output: output.transpose().map_err(|why| format!("the output: {why}"))?,
+            outputs,
         })
     }
 
@@ -202,7 +240,7 @@ impl Seen {
     }
 
     /// Rules 3 to 5; how many attempts were repeated.
-    fn check_end(&self, under_way: &BTreeMap<String, u32>) -> Result<usize, String> {
+    fn check_end(&self, under_way: &BTreeMap<String, u32>, shape: &Shape) -> Result<usize, String> {
         for (attempt, times) in &self.effects {
             let may = 1 + under_way.get(attempt).copied().unwrap_or_default();
             if may < *times {
@@ -216,11 +254,16 @@ impl Seen {
             }
         }
         let keys: BTreeSet<&str> = self.effects.keys().map(|attempt| task_of(attempt)).collect();
-        if keys.len() != TASKS || self.done.len() != TASKS {
-            return Err(format!("{} tasks had effects, {} are done", keys.len(), self.done.len()));
+        let tasks = shape.needs.len();
+        if keys.len() != tasks || self.done.len() != tasks {
+            let (had, done) = (keys.len(), self.done.len());
+            return Err(format!("of {tasks} tasks {had} had effects, {done} are done"));
         }
-        if self.output != Some(child::expected()) {
-            return Err(format!("the outcome is {:?}", self.output));
+        let expected = shape.values().into_iter().enumerate();
+        let expected: BTreeMap<String, u64> =
+            expected.map(|(at, value)| (Shape::id(at), value)).collect();
+        if self.outputs != expected {
+            return Err("the outputs are others than those of a run that nobody killed".to_owned());
         }
         Ok(self.effects.values().filter(|times| **times > 1).count())
     }
