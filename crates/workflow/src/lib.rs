@@ -56,6 +56,8 @@ mod prioritizer;
 mod report;
 mod retry;
 mod run;
+#[cfg(feature = "schedule")]
+pub mod schedule;
 mod source;
 mod sync;
 mod task;
