@@ -211,40 +211,57 @@ async fn the_mode_says_whether_jobs_run_together() {
     }
 }
 
+/// Adds two jobs that succeed only alone, and not at the first try.
+fn add_rivals(scheduler: &Scheduler) {
+    let (running, tries) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let graph = move || {
+        let (running, tries) = (Arc::clone(&running), Arc::clone(&tries));
+        let mut graph = Graph::new();
+        let work = move |_| {
+            let (running, tries) = (Arc::clone(&running), Arc::clone(&tries));
+            async move {
+                let is_first = tries.fetch_add(1, Ordering::SeqCst) < 2;
+                let mut is_alone = running.fetch_add(1, Ordering::SeqCst) == 0;
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                is_alone &= running.fetch_sub(1, Ordering::SeqCst) == 1;
+                if is_alone && !is_first { Ok(()) } else { Err("no room") }
+            }
+        };
+        graph.add(Task::new("work", work)).expect("it is alone");
+        graph
+    };
+    for id in ["a", "b"] {
+        scheduler.add(Job::now(id, graph.clone())).expect("a new id");
+    }
+}
+
 #[tokio::test]
 async fn what_fails_in_company_is_tried_alone_if_that_is_wanted() {
     for fall_back in [false, true] {
         let scheduler = scheduler(&Set::to("2026-05-01T08:00:00Z")).fall_back(fall_back);
-        let (running, tries) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        for id in ["a", "b"] {
-            let (running, tries) = (Arc::clone(&running), Arc::clone(&tries));
-            scheduler
-                .add(Job::now(id, move || {
-                    let (running, tries) = (Arc::clone(&running), Arc::clone(&tries));
-                    let mut graph = Graph::new();
-                    let work = move |_| {
-                        let (running, tries) = (Arc::clone(&running), Arc::clone(&tries));
-                        async move {
-                            tries.fetch_add(1, Ordering::SeqCst);
-                            running.fetch_add(1, Ordering::SeqCst);
-                            for _ in 0..100 {
-                                tokio::task::yield_now().await;
-                            }
-                            // Only one of them has room.
-                            let alone = running.fetch_sub(1, Ordering::SeqCst) == 1;
-                            let is_first = tries.load(Ordering::SeqCst) <= 2;
-                            if alone && !is_first { Ok(()) } else { Err("no room") }
-                        }
-                    };
-                    graph.add(Task::new("work", work)).expect("it is alone");
-                    graph
-                }))
-                .expect("a new id");
-        }
+        add_rivals(&scheduler);
         let reports = scheduler.tick().await;
         assert!(reports.iter().all(|report| report.fell_back == fall_back), "{reports:?}");
         assert!(reports.iter().all(|report| report.is_success() == fall_back), "{reports:?}");
     }
+}
+
+#[tokio::test]
+async fn by_itself_too_it_tries_one_at_a_time_what_failed_in_company() {
+    let scheduler = Arc::new(scheduler(&Set::to("2026-05-01T08:00:00Z")).fall_back(true));
+    add_rivals(&scheduler);
+    let stop = CancellationToken::new();
+    let mut reports = Vec::new();
+    let told = |report| {
+        reports.push(report);
+        if reports.len() == 2 {
+            stop.cancel();
+        }
+    };
+    scheduler.run(stop.clone(), told).await;
+    assert!(reports.iter().all(|report| report.fell_back && report.is_success()), "{reports:?}");
 }
 
 #[tokio::test]
