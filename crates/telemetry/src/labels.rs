@@ -91,7 +91,8 @@ impl Labels {
                 _ => return false,
             }
         }
-        rest.is_empty()
+        // The last value ended with the quote that ends the set.
+        true
     }
 
     /// The values, unescaped.
