@@ -12,20 +12,21 @@ pub(crate) struct Labels {
     lengths: Lengths,
 }
 
-/// The lengths of up to eight values, each a byte, and whether they do not fit.
-///
-/// Of label sets with the same names and lengths, each value stands at the same place.
+/// The lengths of up to eight values, each a byte. Of label sets with the same names and lengths, each value stands at
+/// the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lengths(u64, bool);
+struct Lengths(u64);
 
 impl Lengths {
-    const NONE: Self = Self(0, true);
+    /// There are too many values, or one is too long.
+    const NONE: Self = Self(u64::MAX);
 
     #[inline(always)]
     fn of(values: &[&str]) -> Self {
-        let add = |sum, value: &&str| (sum << 8) | value.len() as u64;
-        let longest = values.iter().fold(0, |all, value| all | value.len());
-        Self(values.iter().fold(0, add), longest > 255 || values.len() > 8)
+        if values.len() > 8 || values.iter().any(|value| value.len() >= 255) {
+            return Self::NONE;
+        }
+        Self(values.iter().fold(0, |sum, value| (sum << 8) | value.len() as u64))
     }
 }
 
@@ -60,7 +61,7 @@ impl Labels {
     /// Whether these are the labels with the given values: exact, no hash decides.
     #[inline(always)]
     pub(crate) fn are(&self, names: &[String], values: &[&str]) -> bool {
-        if self.lengths.1 {
+        if self.lengths == Lengths::NONE {
             return self.are_escaped(names, values);
         }
         if self.lengths != Lengths::of(values) {

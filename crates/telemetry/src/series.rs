@@ -46,6 +46,16 @@ impl<M> Series<M> {
 pub(crate) struct Handle<M>(Arc<Series<M>>);
 
 impl<M> Handle<M> {
+    /// The first handle whose series was live when it was taken: one that was removed between being found and being
+    /// taken would never be read.
+    pub(crate) fn first_live(mut find: impl FnMut() -> (Self, bool)) -> Self {
+        loop {
+            if let (handle, true) = find() {
+                return handle;
+            }
+        }
+    }
+
     /// A handle, and whether the series was live when it was taken.
     pub(crate) fn new(series: &Arc<Series<M>>) -> (Self, bool) {
         let live = series.hold.take();
@@ -79,3 +89,6 @@ impl<M: fmt::Debug> fmt::Debug for Handle<M> {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

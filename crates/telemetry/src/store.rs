@@ -121,12 +121,7 @@ impl<M: Storage> Store<M> {
 
     /// A handle to the series with these values, which is made when there is none.
     pub(crate) fn handle<const N: usize>(&self, values: &[&str; N]) -> Handle<M> {
-        loop {
-            // One that was removed between being found and being taken would never be read: look again.
-            if let (handle, true) = self.with(values, Handle::new) {
-                return handle;
-            }
-        }
+        Handle::first_live(|| self.with(values, Handle::new))
     }
 
     #[cold]

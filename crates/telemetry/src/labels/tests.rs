@@ -43,8 +43,8 @@ fn a_value_with_the_separator_is_not_two_values() {
 #[test]
 fn values_too_long_or_too_many_for_the_quick_way_compare_too() {
     let names: Vec<String> = (0..9).map(|n| format!("n{n}")).collect();
-    let long = "x".repeat(256);
-    for (count, value) in [(1, long.as_str()), (8, "v"), (9, "v"), (9, "")] {
+    let (edge, long) = ("x".repeat(255), "x".repeat(256));
+    for (count, value) in [(1, long.as_str()), (8, &edge[1..]), (8, &edge), (9, "v"), (9, "")] {
         let values = vec![value; count];
         let labels = Labels::new(&names[..count], &values, " ");
         assert!(labels.are(&names[..count], &values), "{count} of {} bytes", value.len());

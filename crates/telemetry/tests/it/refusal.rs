@@ -53,6 +53,9 @@ fn names_that_meet_in_either_format_are_refused() {
     assert!(registry.histogram("size", "x", [1.0]).is_err());
     assert!(registry.histogram("jobs", "x", [1.0]).is_err());
     assert!(registry.counter("wait_total", "x").is_err());
+    // A gauge cannot have such a name; a histogram would write it.
+    registry.counter("wait_b_total", "x").unwrap();
+    assert!(registry.histogram("wait_b", "x", [1.0]).is_err());
     assert!(registry.counter("telemetry_overflow_total", "x").is_err());
     assert_eq!(
         message(registry.gauge("wait_count", "x")),

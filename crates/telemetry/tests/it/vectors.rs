@@ -120,3 +120,58 @@ fn vectors_that_come_and_go_do_not_mix() {
         assert_eq!(registry.value_of("depth", &[("a", "1")]), Some(f64::from(round)));
     }
 }
+
+#[test]
+fn the_overflow_series_cannot_be_had_by_its_labels() {
+    let registry = Registry::new();
+    let vec = registry.define("c_total", "x").max_series(1).counter_vec(["user"]).unwrap();
+    vec.inc(["__overflow__"]);
+    vec.inc(["a"]);
+    vec.inc(["b"]);
+    assert_eq!(registry.value_of("c_total", &[("user", "__overflow__")]), Some(2.0));
+    assert_eq!(registry.sum("c_total"), Some(3.0));
+    vec.clear();
+    vec.inc(["c"]);
+    assert_eq!(registry.value_of("c_total", &[("user", "c")]), Some(1.0), "there is room again");
+}
+
+#[test]
+fn a_metric_without_labels_is_never_too_many_nor_unused() {
+    let registry = Registry::new();
+    let idle = Duration::from_secs(1);
+    let define = || registry.define("c_total", "x").max_series(0).expire_after(idle).or_existing();
+    define().counter().unwrap().inc();
+    let start = Instant::now();
+    registry.expire(start);
+    registry.expire(start + idle * 2);
+    define().counter().unwrap().inc();
+    assert_eq!(registry.value("c_total"), Some(2.0));
+    assert!(!registry.render(Format::Text).contains("telemetry_overflow_total"));
+}
+
+#[test]
+fn the_idle_time_begins_when_the_last_handle_is_dropped() {
+    let registry = Registry::new();
+    let idle = Duration::from_secs(60);
+    let vec = registry.define("c_total", "x").expire_after(idle).counter_vec(["a"]).unwrap();
+    let start = Instant::now();
+    let held = vec.with(["1"]);
+    registry.expire(start);
+    registry.expire(start + idle * 2);
+    drop(held);
+    registry.expire(start + idle * 5 / 2);
+    assert_eq!(registry.sum("c_total"), Some(0.0));
+    assert!(registry.value_of("c_total", &[("a", "1")]).is_some());
+    registry.expire(start + idle * 3);
+    assert!(registry.value_of("c_total", &[("a", "1")]).is_none());
+}
+
+#[test]
+fn an_idle_time_of_zero_is_never() {
+    let registry = Registry::new();
+    let never = registry.define("c_total", "x").expire_after(Duration::ZERO);
+    never.counter_vec(["a"]).unwrap().inc(["1"]);
+    let start = Instant::now();
+    (0..3).for_each(|second| registry.expire(start + Duration::from_secs(second)));
+    assert_eq!(registry.sum("c_total"), Some(1.0));
+}
