@@ -153,7 +153,7 @@ impl Job {
         zone: &str,
         graph: impl Fn() -> Graph + Send + Sync + 'static,
     ) -> Result<Self, CronError> {
-        Ok(Self::new(id, When::Cron(Cron::parse(expression, zone)?), graph))
+        Ok(Self::new(id, When::Cron(Arc::new(Cron::parse(expression, zone)?)), graph))
     }
 
     /// What happens to times that nobody saw to.

@@ -12,7 +12,7 @@ use super::cron::Cron;
 #[derive(Debug, Clone)]
 pub(super) enum When {
     At(Timestamp),
-    Cron(Cron),
+    Cron(Arc<Cron>),
 }
 
 /// Something that is due.

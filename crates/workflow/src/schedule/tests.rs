@@ -11,12 +11,12 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-fn cron(expression: &str, zone: &str) -> Cron {
-    Cron::parse(expression, zone).expect("a schedule")
+fn cron(expression: &str, zone: &str) -> Arc<Cron> {
+    Arc::new(Cron::parse(expression, zone).expect("a schedule"))
 }
 
 /// The times of a cron expression in between, by an agenda that is asked every so often.
-fn ticks(cron: Cron, missed: Missed, from: &str, to: &str, every: Duration) -> Vec<String> {
+fn ticks(cron: Arc<Cron>, missed: Missed, from: &str, to: &str, every: Duration) -> Vec<String> {
     let mut agenda = Agenda::default();
     let (mut now, to) = (at(from), at(to));
     assert!(agenda.add("job".into(), When::Cron(cron), missed, (), now));
