@@ -188,7 +188,7 @@ impl HistogramSnapshot {
         let mut below = 0_u64;
         for (i, n) in self.counts.iter().enumerate() {
             let upto = below + n;
-            if upto as f64 >= rank && (*n > 0 || rank == 0.0) {
+            if upto as f64 >= rank {
                 return self.within(i, rank - below as f64, *n as f64);
             }
             below = upto;

@@ -85,6 +85,7 @@ fn a_difference_holds_what_happened_between_two_snapshots() {
     assert_eq!(since.value("jobs_total", &[("a", "old")]), Some(2.0));
     assert_eq!(since.value("jobs_total", &[("a", "new")]), Some(5.0));
     assert_eq!(since.value("jobs_total", &[("a", "again")]), Some(1.0));
+    assert_eq!(since.value("jobs_total", &[]), None, "labels are all or nothing");
     assert_eq!(since.value("depth", &[]), Some(-3.0));
     assert_eq!(since.value("wait_count", &[]), Some(1.0));
     assert!((since.value("wait_sum", &[]).unwrap() - 0.2).abs() < 1e-12);
@@ -102,4 +103,25 @@ fn timers_and_guards_end_with_their_scope() {
     }
     wait.start_timer().discard();
     assert_eq!((wait.snapshot().count(), running.value()), (1, 0.0));
+}
+
+#[test]
+fn a_histogram_that_was_made_again_counts_from_zero() {
+    let registry = Registry::new();
+    let wait = registry.histogram_vec("wait", "x", ["a"], [1.0]).unwrap();
+    (0..3).for_each(|_| wait.observe(["1"], 0.5));
+    let before = registry.snapshot();
+    wait.remove(["1"]);
+    wait.observe(["1"], 2.0);
+    let since = registry.snapshot().since(&before);
+    assert_eq!(since.histogram("wait", &[("a", "1")]).unwrap().counts(), [0, 1]);
+}
+
+#[test]
+fn a_quantile_below_the_lowest_bound_is_that_bound_where_values_may_be_negative() {
+    let registry = Registry::new();
+    let wait = registry.histogram("wait", "x", [-1.0, 1.0]).unwrap();
+    wait.observe(-5.0);
+    assert_eq!(wait.snapshot().quantile(0.5), Some(-1.0));
+    assert_eq!(wait.snapshot().quantile(0.0), Some(-1.0));
 }
