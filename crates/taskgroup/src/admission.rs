@@ -64,9 +64,10 @@ impl<W> Admission<W> {
         self.queue.len() - self.gone
     }
 
-    /// Takes a place, if one is free and nobody waits.
+    /// Takes a place, if one is free; then nobody waits.
     pub(crate) fn try_enter(&mut self) -> bool {
-        let free = !self.closed && self.waiting() == 0 && self.running < self.limit;
+        let free = !self.closed && self.running < self.limit;
+        debug_assert!(!free || self.waiting() == 0, "nobody waits while a place is free");
         self.running += usize::from(free);
         free
     }

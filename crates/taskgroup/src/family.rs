@@ -27,17 +27,14 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// Enters a child in its parent's list; whether the parent was cancelled by then, which would never reach the child.
-    pub(crate) fn adopt(link: Arc<dyn Link>, child: Weak<dyn Link>) -> (Self, bool) {
+    /// Enters a child in its parent's list.
+    pub(crate) fn adopt(link: Arc<dyn Link>, child: Weak<dyn Link>) -> Self {
         let mut list = link.children().0.lock();
         let key = list.next;
         list.next += 1;
-        let too_late = list.closed;
-        if !too_late {
-            list.links.insert(key, child);
-        }
+        list.links.insert(key, child);
         drop(list);
-        (Self { link, key }, too_late)
+        Self { link, key }
     }
 }
 
@@ -56,15 +53,9 @@ pub(crate) struct Children(Mutex<List>);
 struct List {
     next: u64,
     links: HashMap<u64, Weak<dyn Link>>,
-    closed: bool,
 }
 
 impl Children {
-    /// Adopts nobody any more; those who come later learn it from [`Parent::adopt`].
-    pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
-    }
-
     /// Those that live, upgraded outside the lock: to drop the last handle of one takes the lock again.
     pub(crate) fn living(&self) -> Vec<Arc<dyn Link>> {
         let links: Vec<Weak<dyn Link>> = self.0.lock().links.values().cloned().collect();

@@ -57,6 +57,8 @@ mod place;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod places;
 mod policy;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
+mod reader;
 mod refused;
 #[cfg(not(loom))]
 mod scope;
@@ -68,6 +70,7 @@ mod slots;
 mod spawner;
 #[cfg(not(loom))]
 mod stream;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod sync;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
 mod tally;
@@ -109,7 +112,9 @@ pub mod core {
     pub use crate::batch::Leaving;
     pub use crate::ledger::{After, Ledger};
     pub use crate::places::Places;
+    pub use crate::reader::poll_next;
     pub use crate::slots::{Slot, Slots};
+    pub use crate::sync::Mutex;
     pub use crate::tally::{Seen, Tally, Who};
     pub use crate::turn::{Grant, Turn, turn};
     pub use crate::waiters::{Ticket, Waiters};

@@ -37,11 +37,12 @@ where
     assert_ne!(limit, 0, "a limit of 0 runs no task");
     let group = TaskGroup::builder().limit(limit).build();
     let mut items = items.into_iter();
-    // Refused means cancelled, and the wait tells why.
     while let Ok(place) = group.place().await
         && let Some(item) = items.next()
-        && place.spawn(task(item)).is_ok()
-    {}
+    {
+        // Refused means cancelled. Then there is no next place either, and the wait tells why.
+        let _ = place.spawn(task(item));
+    }
     drop(items);
     group.wait().await
 }

@@ -89,13 +89,12 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         T2: Send + 'static,
         E2: Send + 'static,
     {
-        let mut born_cancelled = false;
         let child = Arc::new_cyclic(|weak: &Weak<Self>| {
-            let (above, too_late) = Parent::adopt(parent.clone(), weak.clone());
-            born_cancelled = too_late;
+            let above = Parent::adopt(parent.clone(), weak.clone());
             Self::build(settings, parent.token.child_token(), Some(above))
         });
-        if born_cancelled || parent.tally.seen().is_cancelled() {
+        // The flag is raised before the list of children is read: who is not found there finds the flag.
+        if parent.tally.seen().is_cancelled() {
             Arc::clone(&child).cancel_from_above(false);
         }
         child
@@ -235,9 +234,8 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
         };
         match places.enter(who, false) {
             Entry::Now(who) => {
-                if !who.start(self.runtime()) {
-                    self.give_place();
-                }
+                let started = who.start(self.runtime());
+                debug_assert!(started, "a task does not give up its turn");
                 None
             }
             Entry::Later(_) => None,
@@ -265,7 +263,6 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
 
     /// The verdict, once nobody lives and nobody can come.
     pub(crate) fn settle(&self, closed: Seen) -> Result<Vec<T>, GroupError<E>> {
-        self.timers.end();
         // ORDERING: Relaxed; `close_if_empty` has seen every task leave, and what each did before that.
         let cancelled = self.cancelled.load(Ordering::Relaxed);
         let (verdict, valued) = {

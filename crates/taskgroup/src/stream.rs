@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::reader::poll_next;
 use crate::shared::Shared;
 use crate::{Completed, Spawner};
 
@@ -63,18 +64,7 @@ impl<T: Send + 'static, E: Send + 'static> TaskStream<T, E> {
     /// As [`next`](Self::next), for streams and futures written by hand: `futures::stream::poll_fn` makes a `Stream` of it.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Completed<T, E>>> {
         let shared = &self.spawner.shared;
-        // Read first: a task is in the ledger before it leaves the tally.
-        let nobody = shared.tally.seen().live() == 0 || shared.is_awaited_from_inside();
-        let next = shared.ledger.lock().next(cx.waker());
-        match next {
-            Some(completed) => Poll::Ready(Some(completed)),
-            None if nobody => Poll::Ready(None),
-            // The waker is kept. If the last task left since the look at the tally, it finds the waker or we find it gone.
-            None if shared.tally.seen().live() == 0 => {
-                Poll::Ready(shared.ledger.lock().next(cx.waker()))
-            }
-            None => Poll::Pending,
-        }
+        poll_next(&shared.tally, &shared.ledger, !shared.is_awaited_from_inside(), cx)
     }
 
     /// Waits for all and gives each outcome that was not handed out yet, in spawn order.

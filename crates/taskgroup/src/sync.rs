@@ -23,14 +23,16 @@ use loom::sync::Mutex as Inner;
 use std::sync::Mutex as Inner;
 
 /// A mutex without poisoning: nothing foreign runs under the locks of this crate, so no panic can leave a state torn.
-pub(crate) struct Mutex<T>(Inner<T>);
+pub struct Mutex<T>(Inner<T>);
 
 impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// Unlocked.
+    pub fn new(value: T) -> Self {
         Self(Inner::new(value))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    /// Locks it.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -81,3 +81,12 @@ fn the_last_who_could_go_on_is_not_let_into_the_queue_with_its_place() {
     assert_eq!(admission.give_up(0), Some(10));
     assert_eq!(admission.enter(11, true), Entry::Later(1));
 }
+
+#[test]
+fn one_who_was_let_in_is_not_counted_among_those_who_hold_a_place_and_wait() {
+    let mut admission = Admission::new(2);
+    assert!(ask(&mut admission, 0) && ask(&mut admission, 1));
+    assert_eq!(admission.enter(10, true), Entry::Later(0));
+    assert_eq!(admission.leave(), Some(10));
+    assert_eq!(admission.enter(11, true), Entry::Later(1), "another can go on");
+}

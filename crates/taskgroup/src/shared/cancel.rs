@@ -34,7 +34,6 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
             // A task that waits ends as cancelled when it is dropped.
             places.close();
         }
-        self.children.close();
         self.children.living().into_iter().for_each(|child| child.cancel_from_above(false));
         let grace = self.settings.grace;
         match self.runtime.get() {

@@ -1,9 +1,14 @@
 //! Cancel, grace, deadline, drop, close.
 
 use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use tidegate_taskgroup::{CancellationToken, Cause, Refused, TaskGroup};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::alive::Count;
@@ -78,6 +83,22 @@ async fn a_group_that_ends_in_time_leaves_no_timer_behind() {
     assert_eq!(tasks(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_group_without_tasks_starts_no_timer_for_its_end_and_none_after_it() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let group = TaskGroup::<(), NoError>::builder().grace(3600 * SECOND).build();
+    group.spawn(async { Ok(()) }).unwrap();
+    tokio::task::yield_now().await;
+    group.cancel();
+    assert_eq!(tasks(), 0);
+    let late = TaskGroup::<(), NoError>::builder().deadline(3600 * SECOND).build();
+    let spawner = late.spawner();
+    drop(late);
+    assert_eq!(spawner.spawn(async { Ok(()) }), Err(Refused::Closed));
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
+}
+
 #[tokio::test]
 async fn an_idle_group_has_no_task() {
     let group = TaskGroup::<(), ()>::builder().grace(SECOND).limit(3).build();
@@ -131,7 +152,13 @@ async fn spawn_after_the_end_is_an_error() {
     assert_eq!(spawner.spawn(async { Ok(()) }), Err(Refused::Closed));
     assert_eq!(spawner.try_spawn(async { Ok(()) }), Err(Refused::Closed));
     assert_eq!(spawner.spawn_blocking(|_| Ok(())), Err(Refused::Closed));
-    assert_eq!(spawner.spawn_with(|_| async { Ok(()) }), Err(Refused::Closed));
+    let made = std::cell::Cell::new(false);
+    let make = |_| {
+        made.set(true);
+        async { Ok(()) }
+    };
+    assert_eq!(spawner.spawn_with(make), Err(Refused::Closed));
+    assert!(!made.get(), "a future was made for nothing");
 }
 
 #[tokio::test]
@@ -157,6 +184,42 @@ async fn giving_up_a_wait_by_reference_loses_nothing() {
     assert!(timeout(SECOND / 2, &mut wait).await.is_err());
     wait.spawn(async { Ok(3) }).unwrap();
     assert_eq!(wait.await.unwrap(), [1, 2, 3]);
+}
+
+/// Wakes nobody; its count of owners tells who keeps it, its number how often it was called.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_wakes_who_polled_it_last_and_keeps_no_waker_when_dropped() {
+    let group = TaskGroup::<(), ()>::new();
+    let (end, ended) = oneshot::channel::<()>();
+    group.spawn(async move { ended.await.map_err(drop) }).unwrap();
+    let mut wait = group.wait();
+    let calls = [Arc::new(Calls::default()), Arc::new(Calls::default())];
+    for calls in &calls {
+        let waker = Waker::from(Arc::clone(calls));
+        assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    end.send(()).unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(calls.map(|calls| calls.0.load(Ordering::SeqCst)), [0, 1]);
+
+    let group = TaskGroup::<(), ()>::new();
+    let spawner = group.spawner();
+    group.spawn(pending()).unwrap();
+    let mut wait = group.wait();
+    let calls = Arc::new(Calls::default());
+    let waker = Waker::from(Arc::clone(&calls));
+    assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(wait);
+    assert_eq!((Arc::strong_count(&calls), spawner.live()), (2, 1));
 }
 
 #[tokio::test]
@@ -197,39 +260,4 @@ fn tasks_of_a_runtime_that_shuts_down_are_cancelled_and_the_wait_ends() {
     let error = error.unwrap_err();
     assert!(matches!(error.cause, Cause::Shutdown));
     assert_eq!(error.aftermath.cancelled, 1);
-}
-
-#[tokio::test]
-async fn blocking_work_is_told_and_waited_for() {
-    let group = TaskGroup::<u8, ()>::new();
-    let (began, begun) = tokio::sync::oneshot::channel();
-    group
-        .spawn_blocking(|group| {
-            began.send(()).unwrap();
-            while !group.is_cancelled() {
-                std::thread::yield_now();
-            }
-            Ok(1)
-        })
-        .unwrap();
-    begun.await.unwrap();
-    group.cancel();
-    assert_eq!(group.wait().await.unwrap(), [1]);
-}
-
-#[test]
-fn blocking_work_that_has_not_begun_never_does() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-    runtime.block_on(async {
-        let group = TaskGroup::<(), ()>::new();
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        group.spawn_blocking(move |_| ended.recv().map_err(drop)).unwrap();
-        group.spawn_blocking(|_| panic!("it began")).unwrap();
-        group.cancel();
-        end.send(()).unwrap();
-        let error = group.wait().await.unwrap_err();
-        assert!(error.aftermath.followers.is_empty());
-        assert!(error.aftermath.cancelled >= 1);
-    });
 }

@@ -155,4 +155,9 @@ async fn a_try_spawn_while_the_group_is_being_cancelled_takes_no_place() {
     group.cancel();
     assert_eq!(spawns.1.load(Ordering::SeqCst), 1);
     assert_eq!((group.running(), group.live()), (0, 0));
+    assert_eq!(
+        group.try_spawn(async { Ok(()) }),
+        Err(Refused::Cancelled),
+        "and not for want of room"
+    );
 }

@@ -3,6 +3,7 @@
 
 mod alive;
 mod basics;
+mod blocking;
 mod ending;
 mod inside;
 mod limit;
@@ -24,6 +25,7 @@ fn nightly() -> bool {
 fn the_table_of_rules_names_tests_that_exist() {
     let sources = [
         ("basics", include_str!("basics.rs")),
+        ("blocking", include_str!("blocking.rs")),
         ("ending", include_str!("ending.rs")),
         ("inside", include_str!("inside.rs")),
         ("limit", include_str!("limit.rs")),

@@ -141,3 +141,20 @@ async fn a_next_that_is_given_up_loses_no_outcome() {
     assert_eq!(tasks.next().await.unwrap().outcome.value(), Some(7));
     assert!(tasks.next().await.is_none());
 }
+
+#[tokio::test]
+async fn the_reader_is_told_when_the_last_who_lived_was_a_child_group() {
+    let mut tasks = TaskGroup::<(), ()>::builder().stream();
+    let child: TaskGroup<(), ()> = tasks.child();
+    let (end, ended) = oneshot::channel::<()>();
+    child.spawn(async move { ended.await.map_err(drop) }).unwrap();
+    let reading = tokio::spawn(async move { tasks.next().await.is_none() });
+    tokio::task::yield_now().await;
+    end.send(()).unwrap();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(reading.is_finished(), "nobody woke the reader");
+    assert!(reading.await.unwrap());
+    child.wait().await.unwrap();
+}

@@ -45,6 +45,7 @@ async fn a_child_of_a_cancelled_parent_is_born_cancelled() {
     let parent = TaskGroup::<(), ()>::new();
     parent.cancel();
     let child: TaskGroup<(), ()> = parent.child();
+    assert!(child.is_cancelled());
     assert_eq!(child.spawn(async { Ok(()) }), Err(Refused::Cancelled));
     assert!(child.wait().await.is_ok(), "it had no task");
 }

@@ -1,4 +1,4 @@
-//! Interleavings of the core: the counter, the wake-up, the first error, the forced end, the wait for a place; and a whole
+//! Interleavings of the core: the counter, the wake-up, the first error, the forced end, the wait for a place, the reader of a stream; and a whole
 //! group, put together as `shared.rs` does it.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p tidegate-taskgroup --test loom --target-dir target/loom`
@@ -7,6 +7,7 @@
 mod group;
 mod places;
 mod slots;
+mod stream;
 mod wait;
 
 use std::future::poll_fn;

@@ -138,3 +138,22 @@ fn a_place_taken_for_one_who_is_refused_goes_to_the_next_in_line() {
         assert_eq!((group.0.running(), group.0.waiting()), (0, 0), "every place is back");
     });
 }
+
+#[test]
+fn a_place_that_came_with_a_higher_limit_is_not_lost_on_one_who_gives_up() {
+    bounded(|| {
+        let places = Arc::new(Places::new(0));
+        let (ticket, turn) = ask(&places).expect("open").expect("there is no place");
+        let raising = {
+            let places = Arc::clone(&places);
+            thread::spawn(move || places.resize(1, &mut Grant::give))
+        };
+        let waiter = {
+            let places = Arc::clone(&places);
+            thread::spawn(move || give_up(&places, ticket, &turn))
+        };
+        raising.join().expect("no panic");
+        waiter.join().expect("no panic");
+        assert_eq!((places.running(), places.waiting()), (0, 0), "every place is back");
+    });
+}
