@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::law::{Law, Sample};
 use crate::meter::{Ended, Meter, Outcome};
-use crate::semaphore::{AcquireError, Semaphore, TryAcquireError};
+use crate::semaphore::{AcquireError, Semaphore, TryAcquireError, View};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 mod ticket;
@@ -189,8 +189,10 @@ impl Limiter {
 
     #[cold]
     fn decide(&self, mut control: MutexGuard<'_, Control>, mut sample: Sample) {
-        let limit = self.semaphore.limit();
-        sample.queue_depth = Some(self.semaphore.waiting() as f64);
+        let View { limit, has_waiters, .. } = self.semaphore.view();
+        // Counting takes the semaphore's lock, which laws that decide on each work item would feel.
+        let waiting = if has_waiters { self.semaphore.waiting() } else { 0 };
+        sample.queue_depth = Some(waiting as f64);
         sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
         let next = control.law.next(limit, &sample).clamp(1, Semaphore::MAX_PERMITS);
         let mask = control.restart(sample.at, next != limit, self.mask.load(Ordering::Relaxed));
