@@ -9,6 +9,9 @@ use crate::{Label, Panic};
 ///
 /// The cause is fixed the moment it happens. What tasks return *because* they were cancelled never takes its place; it is
 /// found among the followers, or is only counted.
+///
+/// It is an [`Error`] where `E` is one. Where `E` can only be displayed (a `String`, an `anyhow::Error`), its text names the task
+/// and the cause; [`into_error`](Self::into_error) gives the `E` itself.
 #[derive(Debug)]
 pub struct GroupError<E> {
     /// What went wrong first.
