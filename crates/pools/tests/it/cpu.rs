@@ -153,6 +153,23 @@ async fn a_closed_pool_refuses_and_runs_what_it_has() {
 }
 
 #[tokio::test]
+async fn shutdown_ends_threads_that_sleep() {
+    for _ in 0..20 {
+        let pool = CpuPool::builder().threads(4).build().expect("threads");
+        let all = Arc::new(std::sync::Barrier::new(4));
+        let jobs = [(); 4].map(|()| {
+            let all = Arc::clone(&all);
+            pool.try_submit(Priority::Normal, move || drop(all.wait())).expect("there is room")
+        });
+        for job in jobs {
+            job.await.expect("it ends");
+        }
+        // One of them searches at most: the others sleep by now, or soon.
+        pool.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn shutdown_runs_what_waits_and_drop_cancels_it() {
     let orderly = pool(4);
     let jobs = [(); 3].map(|()| orderly.try_submit(Priority::Normal, || 1).expect("there is room"));

@@ -116,7 +116,10 @@ fn one_notice_is_out_at_a_time_and_none_while_somebody_searches() {
     agenda.wake_up();
     assert!(agenda.take().is_some_and(|taken| taken.wake), "it passes the notice on");
     agenda.wake_up();
-    while agenda.take().is_some() {}
+    assert!(agenda.take().is_some());
+    agenda.fall_asleep();
+    assert!(agenda.take().is_some_and(|taken| !taken.wake), "nothing is left to come for");
+    agenda.wake_up();
     assert!(agenda.start_search());
     assert!(!agenda.start_search(), "one searches already");
     agenda.fall_asleep();
