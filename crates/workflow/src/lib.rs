@@ -12,6 +12,8 @@
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`]; [`Task::typed`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
+//! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
+//! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
 //! ```
