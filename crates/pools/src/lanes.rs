@@ -103,6 +103,15 @@ mod tests {
         assert!(turn.is_some_and(|turn| turn <= AGEING), "{turn:?}");
     }
 
+    #[test]
+    fn drained_lanes_are_empty_and_give_the_urgent_first() {
+        let mut lanes = Lanes::new();
+        lanes.push(Priority::Low, 'b');
+        lanes.push(Priority::High, 'a');
+        assert_eq!(lanes.drain(), ['a', 'b']);
+        assert_eq!((lanes.len(), lanes.pop()), (0, None));
+    }
+
     proptest::proptest! {
         #[test]
         fn every_job_starts_within_the_stated_bound_whatever_comes_after_it(

@@ -1,5 +1,7 @@
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use tidegate_pools::{CpuPool, Job, JobError, Priority, SubmitError};
@@ -102,7 +104,7 @@ async fn a_full_queue_refuses_or_makes_wait_and_nothing_is_lost() {
     let refused = pool.try_submit(Priority::Critical, || 2).expect_err("no second one");
     assert_eq!(refused, SubmitError::Full { waiting: 1 });
     let mut waiting = Box::pin(pool.submit(Priority::Normal, || 3));
-    assert!(futures_poll(waiting.as_mut()).is_none(), "it waits for room");
+    assert!(Arc::<Bell>::default().poll(waiting.as_mut()).is_pending(), "it waits for room");
     drop(open);
     running.await.expect("it ends");
     assert_eq!(queued.await, Ok(1));
@@ -189,13 +191,91 @@ async fn shutdown_runs_what_waits_and_drop_cancels_it() {
     assert_eq!(running.await, Ok(()), "what runs ends on its own");
 }
 
-/// Polls once.
-fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.poll(&mut cx) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
+/// Tells whether it was woken.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; looked at by the thread that waited for it, or after the call that woke.
+        self.0.store(true, Ordering::Relaxed);
     }
+}
+
+impl Bell {
+    fn poll<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(self));
+        future.poll(&mut Context::from_waker(&waker))
+    }
+
+    fn has_rung(&self) -> bool {
+        // ORDERING: Relaxed; as in `wake`.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_is_woken_when_the_pool_closes_or_cancels() {
+    let pool = pool(1);
+    let (open, started, job) = gate();
+    let running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let (door, queued) = (Arc::<Bell>::default(), Arc::<Bell>::default());
+    let mut waiting = pool.try_submit(Priority::Normal, || 1).expect("one may wait");
+    assert!(queued.poll(Pin::new(&mut waiting)).is_pending());
+    {
+        let mut caller = pin!(pool.submit(Priority::Normal, || 2));
+        assert!(door.poll(caller.as_mut()).is_pending());
+        pool.close();
+        assert!(door.has_rung(), "it stands at the door of a closed pool");
+        assert!(matches!(door.poll(caller), Poll::Ready(Err(SubmitError::Closed))));
+    }
+    assert!(!queued.has_rung(), "it is still to be run");
+    drop(pool);
+    assert!(queued.has_rung(), "it never will be");
+    assert_eq!(queued.poll(Pin::new(&mut waiting)), Poll::Ready(Err(JobError::Cancelled)));
+    drop(open);
+    assert_eq!(running.await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_job_wakes_who_polled_it_last() {
+    let pool = pool(1);
+    let (open, started, job) = gate();
+    let mut running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let first = Arc::<Bell>::default();
+    assert!(first.poll(Pin::new(&mut running)).is_pending());
+    let last = tokio::spawn(running);
+    // The runtime has one thread: after this the task has polled.
+    tokio::task::yield_now().await;
+    drop(open);
+    assert_eq!(last.await.expect("no panic"), Ok(()));
+    assert!(!first.has_rung());
+}
+
+/// A result whose drop panics.
+struct Trap;
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        panic!("a result that nobody wants");
+    }
+}
+
+#[tokio::test]
+async fn a_thread_lives_on_when_the_drop_of_an_unwanted_result_panics() {
+    let pool = pool(4);
+    let (open, started, job) = gate();
+    let result = move || {
+        job();
+        Trap
+    };
+    let unwanted = pool.try_submit(Priority::Normal, result).expect("there is room");
+    started.recv().expect("it starts");
+    drop(unwanted);
+    drop(open);
+    assert_eq!(pool.submit(Priority::Normal, || 1).await.expect("open").await, Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
