@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
   test [STAGE ...] [--without NAME ...]   every check that must pass before a change lands; finds or installs what the
                                           tests need; --without leaves out the stages that need NAME
   test --list                             the stages, and what each needs
-  nightly                                 the same tests with their random cases at full count
+  nightly                                 the same tests with their random cases at full count, and 2,000 kills
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
   crash [--kills N] [--wfinstances DIR]   runs killed by SIGKILL at every point of the journal's store and at random, N times (200

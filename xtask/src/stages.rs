@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::crash;
 use crate::instructions;
 use crate::need::{self, Need};
 use crate::shell::{self, cargo};
@@ -23,7 +24,7 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("tidegate-workflow", "service"),
 ];
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     Stage {
         name: "format",
         needs: &[],
@@ -33,6 +34,7 @@ const STAGES: [Stage; 8] = [
     Stage { name: "docs", needs: &[], run: docs },
     Stage { name: "tests", needs: &[], run: tests },
     Stage { name: "loom", needs: &[], run: loom },
+    Stage { name: "crash", needs: &[], run: || crash::crash(&["--kills", "200"]) },
     Stage {
         name: "instructions",
         needs: &[Need::Valgrind],
@@ -71,12 +73,13 @@ pub(crate) fn test(args: &[&str]) -> Result<(), String> {
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} stages failed", lines.len())) }
 }
 
-/// The tests with their random cases at full count.
+/// The tests with their random cases at full count, and ten times as many kills.
 pub(crate) fn nightly(args: &[&str]) -> Result<(), String> {
     if let [unknown, ..] = args {
         return Err(format!("nightly takes no `{unknown}`"));
     }
-    shell::run(tests_command().env("TIDEGATE_NIGHTLY", "1").arg("--release"))
+    shell::run(tests_command().env("TIDEGATE_NIGHTLY", "1").arg("--release"))?;
+    crash::crash(&["--kills", "2000"])
 }
 
 fn parse<'a>(args: &[&'a str]) -> Result<(Vec<Need>, Vec<&'a str>), String> {
