@@ -33,8 +33,8 @@ mod shape;
 ///   a probe takes a tenth of the latency away. If not, it goes back up, and the latency is the new normal.
 /// - Cuts that do not shorten the wait were a mistake of the same kind, and are taken back.
 ///
-/// Begin with a limit below the capacity: it grows within a second, and learns the latency without waiting on the way. Begun
-/// far above, from latency alone, it takes the queue of the beginning for part of the service, and needs many probes to find out.
+/// From latency alone it needs many probes, seconds rather than round trips, where fewer than ten or so are in flight, and
+/// where the first latencies it sees hold a queue already.
 ///
 /// After each change the law looks away for one round trip, and then decides on 24 to 40 latencies. See the simulator,
 /// `cargo xtask laws`, for how it fares beside the published laws.
