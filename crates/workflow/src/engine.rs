@@ -505,8 +505,11 @@ impl Engine {
                         entry.failed("made no progress for too long".into());
                         Attempt::TimedOut
                     }
-                    attempt::Failure::Error { message, retryable } => {
+                    attempt::Failure::Error { message, retryable, overload } => {
                         entry.failed(message);
+                        if let Some(wait) = overload {
+                            self.agents.overloaded(agent, wait, &mut self.machine, now);
+                        }
                         Attempt::Failed { retryable }
                     }
                 }

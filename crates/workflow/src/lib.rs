@@ -14,6 +14,7 @@
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
+//! | ask a model over HTTP (feature `http`) | `chat` |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
 //! ```
@@ -39,6 +40,8 @@
 mod agent;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "http")]
+pub mod chat;
 mod chunks;
 mod context;
 mod controller;

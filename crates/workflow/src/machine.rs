@@ -475,6 +475,11 @@ impl Machine {
         self.admission.restore_breaker(agent, failures, ago, now);
     }
 
+    /// Nothing of the agent starts before this time.
+    pub(crate) fn pause_agent(&mut self, agent: AgentId, until: Duration) {
+        self.admission.pause(agent, until);
+    }
+
     /// Whether the task still waits for others, so that one more can be placed before it.
     pub(crate) fn is_pending(&self, task: TaskRef) -> bool {
         self.state(task).is_some_and(|state| matches!(state, State::Pending { .. }))

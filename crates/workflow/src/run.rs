@@ -49,7 +49,8 @@ pub enum Waiting {
         /// The agent.
         agent: Arc<str>,
     },
-    /// For its agent's requests of the last minute to leave the minute.
+    /// For its agent's requests of the last minute to leave the minute, or for the time to pass for which the agent, being
+    /// [overloaded](crate::TaskError::overloaded), wanted nothing.
     Rate {
         /// The agent.
         agent: Arc<str>,

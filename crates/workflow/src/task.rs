@@ -445,18 +445,45 @@ impl<K> Task<K> {
 pub struct TaskError {
     cause: Box<dyn std::error::Error + Send + Sync>,
     retryable: bool,
+    /// The agent cannot bear more; for so long it wants nothing.
+    overload: Option<Duration>,
 }
 
 impl TaskError {
     /// An error after which another attempt would be in vain, whatever the retry policy says.
     pub fn fatal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), retryable: false }
+        Self { cause: cause.into(), retryable: false, overload: None }
+    }
+
+    /// An error by which the agent says that it is overloaded, such as HTTP 429 or 503. Another attempt may help; nothing of
+    /// the agent starts before `retry_after`, if it said so, is over; and the [law](crate::Agent::adaptive) of its limit
+    /// counts an overload. A task that names no agent waits for what its [`Retry`] says and no longer.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_workflow::TaskError;
+    ///
+    /// let error = TaskError::overloaded("too many requests", Some(Duration::from_secs(7)));
+    /// assert!(error.is_retryable());
+    /// ```
+    pub fn overloaded(
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let overload = Some(retry_after.unwrap_or_default());
+        Self { cause: cause.into(), retryable: true, overload }
+    }
+
+    /// For how long the agent wants nothing, if the error says that it is overloaded.
+    pub(crate) fn overload(&self) -> Option<Duration> {
+        self.overload
     }
 
     /// The same error, for another who waits for the same work.
     #[cfg(feature = "cache")]
     pub(crate) fn shared(error: &Self) -> Self {
-        Self { cause: error.message().into(), retryable: error.retryable }
+        Self { cause: error.message().into(), retryable: error.retryable, overload: error.overload }
     }
 
     /// Whether another attempt may help.
@@ -480,7 +507,7 @@ impl TaskError {
 // `TaskError` is no `Error` itself: that is what lets every error turn into one by `?`.
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for TaskError {
     fn from(cause: E) -> Self {
-        Self { cause: cause.into(), retryable: true }
+        Self { cause: cause.into(), retryable: true, overload: None }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Observed {
     pub(crate) ended: usize,
     pub(crate) failed: usize,
     pub(crate) timed_out: usize,
+    /// How often it said that it can bear no more.
+    pub(crate) overloaded: usize,
     pub(crate) shortest: Option<Duration>,
     pub(crate) total: Duration,
     /// Of the squares of the seconds.
@@ -69,7 +71,7 @@ impl Observed {
             queue_depth: Some(self.waiting as f64),
             error_rate: (self.ended > 0).then(|| (self.failed + self.timed_out) as f64 / count),
             max_in_flight: self.peak,
-            overloads: self.timed_out,
+            overloads: self.timed_out + self.overloaded,
             latency,
             ..Sample::default()
         }
@@ -386,6 +388,20 @@ impl Agents {
         observed.total += took;
         observed.squares += took.as_secs_f64().powi(2);
         observed.shortest = Some(observed.shortest.map_or(took, |shortest| shortest.min(took)));
+    }
+
+    /// The agent said that it can bear no more, and nothing at all for so long. Tasks of no agent have nobody to wait for.
+    pub(super) fn overloaded(
+        &mut self,
+        agent: AgentId,
+        wait: Duration,
+        machine: &mut Machine,
+        now: Duration,
+    ) {
+        self.states[agent.at()].observed.overloaded += 1;
+        if agent != NO_AGENT {
+            machine.pause_agent(agent, now.saturating_add(wait));
+        }
     }
 
     fn id(&mut self, name: &Arc<str>, machine: &mut Machine) -> AgentId {

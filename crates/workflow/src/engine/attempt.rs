@@ -59,7 +59,7 @@ impl Ended {
 /// Why an attempt has no output.
 pub(crate) enum Failure {
     /// The error has been read and dropped where its panics are contained.
-    Error { message: Box<str>, retryable: bool },
+    Error { message: Box<str>, retryable: bool, overload: Option<Duration> },
     /// It was stopped because it made no progress.
     Idle,
     /// Its condition said no.
@@ -68,14 +68,14 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(super) fn of(error: TaskError) -> Self {
-        let retryable = error.is_retryable();
+        let (retryable, overload) = (error.is_retryable(), error.overload());
         let message = catch_unwind(AssertUnwindSafe(|| error.message()));
         let message = message.unwrap_or_else(|panic| {
             super::drop_contained(panic);
             "failed with an error whose text panicked".to_owned()
         });
         super::drop_contained(error);
-        Self::Error { message: message.into(), retryable }
+        Self::Error { message: message.into(), retryable, overload }
     }
 }
 

@@ -51,6 +51,8 @@ struct Agent {
     limit: usize,
     running: usize,
     rate: Option<Rate>,
+    /// Until when it wants nothing.
+    paused: Duration,
     circuit: Option<Circuit>,
     /// When rate or breaker are looked at again.
     wake_at: Option<Duration>,
@@ -150,6 +152,7 @@ impl Admission {
             limit,
             running: 0,
             rate: None,
+            paused: Duration::ZERO,
             circuit: None,
             wake_at: None,
             blocked: Vec::new(),
@@ -298,6 +301,12 @@ impl Admission {
             (rate, per_minute) => *rate = per_minute.map(Rate::new),
         }
         self.unblock_agent(agent);
+    }
+
+    /// The agent wants nothing before this time. A later time that it told earlier stays.
+    pub(super) fn pause(&mut self, agent: AgentId, until: Duration) {
+        let paused = &mut self.agents[agent.at()].paused;
+        *paused = until.max(*paused);
     }
 
     pub(super) fn set_breaker(&mut self, agent: AgentId, breaker: Option<Breaker>) {
@@ -573,8 +582,9 @@ impl Admission {
         if let Some(until) = agent.circuit.as_mut().and_then(|circuit| circuit.free_at(now)) {
             return Some(Blocker::Circuit(until));
         }
-        let until = agent.rate.as_mut().and_then(|rate| rate.free_at(now))?;
-        Some(Blocker::Rate(until))
+        let paused = (now < agent.paused).then_some(agent.paused);
+        let rate = agent.rate.as_mut().and_then(|rate| rate.free_at(now));
+        Some(Blocker::Rate(paused.max(rate)?))
     }
 
     fn block(

@@ -2,6 +2,8 @@
 
 mod adaptivity;
 mod agents;
+#[cfg(feature = "http")]
+mod chat;
 mod conduct;
 mod durable;
 mod durations;
@@ -9,7 +11,10 @@ mod graphs;
 mod live;
 mod metrics;
 mod names;
+mod overload;
 mod panics;
+#[cfg(feature = "http")]
+mod server;
 mod single_tasks;
 mod spans;
 mod typed;
