@@ -12,6 +12,7 @@
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`]; [`Task::typed`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
+//! | let a planner make the graph, and mend it while it runs | [`planner`] |
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
 //! | ask a model over HTTP (feature `http`) | `chat` |
@@ -57,6 +58,7 @@ mod machine;
 mod metrics;
 mod offload;
 mod orchestrator;
+pub mod planner;
 mod prioritizer;
 mod report;
 mod retry;

@@ -13,6 +13,7 @@ mod metrics;
 mod names;
 mod overload;
 mod panics;
+mod planner;
 #[cfg(feature = "http")]
 mod server;
 mod single_tasks;
