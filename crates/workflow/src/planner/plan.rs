@@ -182,7 +182,8 @@ impl Plan {
     /// What a plan looks like, as a JSON Schema (draft 2020-12), when these agents are there.
     pub fn schema(agents: &[String]) -> Value {
         let text = json!({ "type": "string" });
-        let id = json!({ "type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[^~()]+$" });
+        let id =
+            json!({ "type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[^~()]+$" });
         let ids = json!({ "type": "array", "items": id });
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -298,7 +299,8 @@ mod tests {
         let schema = Plan::schema(&["a".to_owned()]);
         let of_step = &schema["properties"]["steps"]["items"];
         let step = step("x", &["y"]);
-        let written = serde_json::to_value(Step { wants: step.needs.clone(), ..step }).expect("plain");
+        let written =
+            serde_json::to_value(Step { wants: step.needs.clone(), ..step }).expect("plain");
         let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
         let properties: Vec<&String> =
             of_step["properties"].as_object().expect("an object").keys().collect();

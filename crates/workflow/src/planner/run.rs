@@ -372,9 +372,8 @@ fn checked(
     thought: Result<Result<Plan, NoPlan>, Box<dyn Any + Send>>,
     agents: &[String],
 ) -> Result<Plan, NoPlan> {
-    let plan = thought.unwrap_or_else(|panic| {
-        Err(NoPlan::because(format!("the planner {}", panicked(panic))))
-    })?;
+    let plan = thought
+        .unwrap_or_else(|panic| Err(NoPlan::because(format!("the planner {}", panicked(panic)))))?;
     let reasons: Vec<String> = plan.check(agents).iter().map(Flaw::to_string).collect();
     if reasons.is_empty() { Ok(plan) } else { Err(NoPlan { reasons }) }
 }

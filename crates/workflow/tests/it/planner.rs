@@ -26,6 +26,9 @@ fn workers() -> Workers {
             Ok::<_, TaskError>(json!({ step.id: inputs.values().collect::<Vec<_>>() }))
         })
         .with("fails", async |_: Step, _: StepInputs| Err::<Value, _>("out of order"))
+        .with("panics", async |step: Step, _: StepInputs| -> Result<Value, TaskError> {
+            panic!("{} has lost its way", step.id)
+        })
 }
 
 async fn run(planner: impl Planner, rounds: u32, plan: &Plan) -> Finished {
@@ -55,6 +58,22 @@ async fn a_failed_step_is_replaced_and_its_dependents_get_the_alternatives_resul
 }
 
 #[tokio::test]
+async fn a_step_that_panics_is_replaced_as_one_that_fails() {
+    struct Told;
+    impl Planner for Told {
+        async fn plan(&self, _: &str, _: &[String]) -> Result<Plan, NoPlan> {
+            Err(NoPlan::because("no plans"))
+        }
+        async fn alternative(&self, failure: &Failure, _: &[String]) -> Result<Plan, NoPlan> {
+            assert_eq!(failure.error, "panicked: x has lost its way");
+            Ok(plan([step("a", "says", &[])]))
+        }
+    }
+    let finished = run(Told, 1, &plan([step("x", "panics", &[])])).await;
+    assert_eq!(*finished.output::<Value>("x").expect("it was replaced"), json!({ "a": [] }));
+}
+
+#[tokio::test]
 async fn what_fails_in_an_alternative_is_replaced_as_deep_as_is_allowed() {
     struct Deeper(Arc<AtomicU32>);
     impl Planner for Deeper {
@@ -79,7 +98,7 @@ async fn what_fails_in_an_alternative_is_replaced_as_deep_as_is_allowed() {
 #[tokio::test]
 async fn without_a_sound_alternative_the_step_fails_with_both_reasons() {
     for (bad, why) in [
-        (plan([step("a", "nobody", &[])]), "there are: fails, says"),
+        (plan([step("a", "nobody", &[])]), "there are: fails, panics, says"),
         (plan([step("a", "says", &["b"]), step("b", "says", &["a"])]), "a -> b -> a"),
     ] {
         let table = TablePlanner::new().if_fails("fails", bad);
