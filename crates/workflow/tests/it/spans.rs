@@ -64,6 +64,8 @@ fn each_attempt_runs_in_a_span_of_its_run_task_and_number() {
     let log = Log::default();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime starts");
+    // With a single subscriber, tracing asks the thread that comes to a span first whether anybody cares; another test's has none.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     tracing::subscriber::with_default(log.clone(), || {
         runtime.block_on(async {
             let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
