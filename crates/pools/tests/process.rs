@@ -39,9 +39,10 @@ mod support;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     support::forget_to_init_when_told();
+    lives::hold_back_when_told();
     let host = tidegate_pools::process::init(functions::all());
-    if std::env::var_os(lives::DELETE).is_some() {
-        lives::delete_and_run(&host);
+    if let Ok(how) = std::env::var(lives::DELETE) {
+        lives::delete_and_run(&host, &how);
     }
     if let Ok(path) = std::env::var(kills::PARENT) {
         kills::be_a_parent(&host, &path);

@@ -34,7 +34,7 @@ impl ProcessPoolBuilder {
     pub(super) fn new(host: &Host) -> Self {
         Self {
             host: host.clone(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: crate::machine::processors(),
             queue: 1024,
             in_flight: 16,
             max_frame: 256 * 1024 * 1024,
@@ -51,7 +51,8 @@ impl ProcessPoolBuilder {
         }
     }
 
-    /// The number of worker processes, at least 1; as many as there are processors by default.
+    /// The number of worker processes, at least 1; by default as many as there are
+    /// [`processors`](crate::processors), CPU quotas considered.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.max(1);
         self

@@ -6,7 +6,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{RecvFlags, recv};
 
-use super::frame::{self, HEADER, Kind};
+use super::frame;
+
+/// How far a running job looks ahead for its cancellation; further jobs may have come before it.
+const AHEAD: usize = 2048;
 
 /// What a running function is given beside its input.
 pub struct Context<'w> {
@@ -35,13 +38,13 @@ impl<'w> Context<'w> {
     /// keeps its worker; one that runs on past its grace is killed. Costs one system call.
     pub fn is_cancelled(&self) -> bool {
         if !self.cancelled.get() {
-            let mut header = [0; HEADER];
+            let mut ahead = [0; AHEAD];
             let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-            let told = match recv(self.socket, &mut header[..], flags) {
-                Ok((_, len)) => frame::peek(&header[..len]) == Some((Kind::Cancel, self.job)),
-                Err(_) => false,
+            let told = match recv(self.socket, &mut ahead[..], flags) {
+                Ok((_, len)) => frame::cancellations(&ahead[..len]),
+                Err(_) => 0,
             };
-            self.cancelled.set(told);
+            self.cancelled.set(0 < told);
         }
         self.cancelled.get()
     }

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Unfit = 2,
     /// Parent: run this.
     Job = 3,
-    /// Parent: that job is no longer wanted.
+    /// Parent: the jobs that came before this and are not answered are no longer wanted.
     Cancel = 4,
     /// Worker: the function's output.
     Done = 5,
@@ -124,9 +124,20 @@ pub(super) fn frame(kind: Kind, job: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Kind and job of the frame that starts here, when its header is whole.
-pub(super) fn peek(bytes: &[u8]) -> Option<(Kind, u64)> {
+fn peek(bytes: &[u8]) -> Option<(Kind, u64)> {
     let header = bytes.get(..HEADER)?;
     Some((Kind::from_byte(header[4])?, u64::from_le_bytes(header[5..].try_into().ok()?)))
+}
+
+/// How many cancellations there are among these frames, the last of which may be cut anywhere.
+pub(super) fn cancellations(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() {
+        count += usize::from(header[4] == Kind::Cancel as u8);
+        let [a, b, c, d, ..] = *header;
+        bytes = rest.get(u32::from_le_bytes([a, b, c, d]) as usize..).unwrap_or_default();
+    }
+    count
 }
 
 /// Collects bytes and gives frames.
@@ -201,9 +212,9 @@ impl Inbox {
         }
     }
 
-    /// Kind and job of the frame that comes next, whole or not.
-    pub(super) fn peek(&self) -> Option<(Kind, u64)> {
-        peek(&self.bytes[self.taken..])
+    /// How many cancellations have come and were not yet given.
+    pub(super) fn cancellations(&self) -> usize {
+        cancellations(&self.bytes[self.taken..])
     }
 
     /// How many bytes of a frame have come that is not whole.

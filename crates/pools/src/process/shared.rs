@@ -160,9 +160,12 @@ impl Shared {
         next
     }
 
-    /// One more job for a slot that has some, if the next one may share a worker.
+    /// One more job for a slot that has some, if the next one may share a worker and the slot has not its share.
     pub(super) fn take_more(&self, slot: usize) -> Option<Ticket> {
         let mut ticket = self.with(|state| {
+            if state.running[slot].len() >= state.share() {
+                return None;
+            }
             let first = state.queue.first_entry().filter(|first| first.get().shares())?;
             let ticket = first.remove();
             Some(state.hand_over(slot, ticket))
@@ -227,6 +230,7 @@ impl Shared {
             match state.starts.broken() {
                 Some(broken) if state.alive == 0 => {
                     let broken = broken.clone();
+                    state.stats.given_up += state.queue.len() as u64;
                     (std::mem::take(&mut state.queue), Some(broken))
                 }
                 _ => (BTreeMap::new(), None),
@@ -248,7 +252,10 @@ impl Shared {
                 state.phase = phase;
             }
             match phase {
-                Phase::Killing => std::mem::take(&mut state.queue),
+                Phase::Killing => {
+                    state.stats.given_up += state.queue.len() as u64;
+                    std::mem::take(&mut state.queue)
+                }
                 _ => BTreeMap::new(),
             }
         });

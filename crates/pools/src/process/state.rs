@@ -56,6 +56,12 @@ impl State {
         }
     }
 
+    /// How many jobs a slot may take so that as many are left for each of the others.
+    pub(super) fn share(&self) -> usize {
+        let open = self.queue.len() + self.running.iter().map(Vec::len).sum::<usize>();
+        open.div_ceil(self.running.len())
+    }
+
     pub(super) fn hand_over(&mut self, slot: usize, mut ticket: Ticket) -> Ticket {
         self.running[slot].push(ticket.id);
         ticket.taken = Instant::now();

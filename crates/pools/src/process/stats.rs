@@ -26,7 +26,11 @@ impl Timing {
     }
 }
 
-/// What a [`ProcessPool`](super::ProcessPool) has done and is doing.
+/// What a [`ProcessPool`](super::ProcessPool) has done and is doing, all of it read at one moment.
+///
+/// The jobs `submitted` are those `queued` and `running` and those that were answered or dropped: `done`, `failed`,
+/// `panicked`, `timed_out`, `cancelled`, `died`, `refused` and `given_up`, each of them counted once. Only while a
+/// worker still has a job that is told to stop it counts twice: as `running` and by its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessStats {
@@ -54,7 +58,9 @@ pub struct ProcessStats {
     pub died: u64,
     /// Jobs that the worker could not read or answer.
     pub refused: u64,
-    /// Jobs turned away as poison.
+    /// Jobs that were taken in and then given up: the pool was ended, or no worker could be started.
+    pub given_up: u64,
+    /// Jobs turned away as poison; they are not taken in.
     pub poisoned: u64,
     /// Jobs put back after their worker died (idempotent ones only).
     pub requeued: u64,

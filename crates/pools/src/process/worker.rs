@@ -115,14 +115,15 @@ fn converse(
     write_all(socket.as_fd(), &frame(Kind::Hello, 0, &hello.to_bytes()))?;
     let mut inbox = Inbox::new(passport.max_frame);
     let mut answers = Vec::new();
+    let mut cancellations = 0;
     loop {
         while let Some(frame) = inbox.next().map_err(|why| io::Error::other(why.to_string()))? {
             if frame.kind != Kind::Job {
-                continue; // A cancellation that came after the answer.
+                cancellations = inbox.cancellations(); // All that this one is about is answered.
+                continue;
             }
             passport.limits.renew_cpu_time();
-            let cancelled = inbox.peek() == Some((Kind::Cancel, frame.job));
-            let context = Context::new(socket, frame.job, cancelled);
+            let context = Context::new(socket, frame.job, 0 < cancellations);
             functions.answer(frame.payload(), passport.max_frame, &context, &mut answers);
             inbox.reuse(frame.into_buffer());
             if COALESCE <= answers.len() {
@@ -132,7 +133,7 @@ fn converse(
         write_out(socket, &mut answers)?;
         match read(socket, rustix::buffer::spare_capacity(inbox.room())) {
             Ok(0) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => cancellations = inbox.cancellations(),
             Err(why) => return Err(why.into()),
         }
     }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use serde_bytes::ByteBuf;
 use tidegate_pools::process::{
-    Host, JobError, ProcessPool, ProcessPoolBuilder, Stdout, SubmitError,
+    Function, Host, JobError, ProcessPool, ProcessPoolBuilder, Stdout, SubmitError,
 };
 
-use super::functions::{BEHAVE, DOUBLE, ECHO, GROW, PID, POLITE, UNREGISTERED};
+use super::functions::{
+    BEHAVE, DOUBLE, ECHO, GROW, LOUD, NAP, PID, POLITE, UNFIT, UNREGISTERED, Unfit,
+};
 use super::support::{Test, block_on, children, until, with_pool};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -20,6 +22,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("eight_large_payloads_in_flight_do_not_deadlock", large_payloads),
     ("results_that_nobody_reads_hold_nobody_up", never_read),
     ("an_input_or_output_above_the_frame_limit_is_an_error", too_large),
+    ("values_that_do_not_survive_encoding_are_told_as_such", unfit_values),
+    ("a_panic_message_larger_than_a_frame_is_cut_and_costs_no_worker", loud_panic),
+    ("a_worker_holds_several_jobs_of_an_idempotent_function_and_one_of_any_other", in_flight),
+    ("long_jobs_of_an_idempotent_batch_are_shared_out_among_the_workers", shared_out),
+    ("the_counts_of_a_pool_add_up_whatever_becomes_of_its_jobs", counts_add_up),
     ("try_submit_refuses_when_the_queue_is_full", full),
     ("a_function_that_is_not_registered_is_refused", unregistered),
     ("a_closed_pool_refuses_and_a_second_shutdown_is_harmless", closed),
@@ -156,6 +163,149 @@ fn too_large(host: &Host) {
             assert_eq!(pool.run(GROW, &10_000).await, Err(JobError::OutputTooLarge(10_000)));
             assert!(pool.run(GROW, &9_000).await.is_ok());
             assert_eq!(pool.stats().started, 1, "neither costs a worker");
+        },
+    );
+}
+
+fn unfit_values(host: &Host) {
+    // What a caller takes for the function of that name, and what the worker knows, differ in their types.
+    const TEXT_IN: Function<String, u64, String> = Function::new("double", |_, _| Ok(0));
+    const TEXT_OUT: Function<u64, String, String> =
+        Function::new("double", |_, _| Ok(String::new()));
+    const UNFIT_IN: Function<Unfit, ByteBuf, ()> =
+        Function::new("echo", |_, _| Ok(ByteBuf::default()));
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let told = |error: JobError<String>, side: &str| match error {
+                JobError::Codec(why) => assert!(why.starts_with(side), "{why}"),
+                other => panic!("{other:?}"),
+            };
+            let text = "more bytes than a number has".to_owned();
+            told(pool.run(TEXT_IN, &text).await.expect_err("text is no number"), "input: ");
+            told(pool.run(TEXT_OUT, &21).await.expect_err("a number is no text"), "output: ");
+            match pool.run(UNFIT, &()).await {
+                Err(JobError::Codec(why)) => assert!(why.starts_with("output: Done: "), "{why}"),
+                other => panic!("{other:?}"),
+            }
+            let rejected = pool.run(UNFIT_IN, &Unfit).await;
+            assert!(
+                matches!(rejected, Err(JobError::Rejected(SubmitError::Encode(_)))),
+                "{rejected:?}"
+            );
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+            let stats = pool.stats();
+            assert_eq!((stats.started, stats.submitted, stats.refused), (1, 4, 2));
+        },
+    );
+}
+
+fn loud_panic(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.max_frame_bytes(2_001).workers(1),
+        async |pool| {
+            // The letter has two bytes: no more than a thousand fit, and none is torn.
+            match pool.run(LOUD, &100_000).await {
+                Err(JobError::Panicked(message)) => assert_eq!(message, "\u{e4}".repeat(1_000)),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+            assert_eq!(pool.stats().started, 1);
+        },
+    );
+}
+
+fn in_flight(host: &Host) {
+    for (function, most) in [(POLITE.idempotent(), 3), (POLITE, 1)] {
+        with_pool(
+            host,
+            |pool| pool.workers(1).in_flight(3),
+            async |pool| {
+                let mut jobs = Vec::new();
+                for _ in 0..8 {
+                    let function = function.grace(Duration::from_secs(20));
+                    jobs.push(pool.submit(function, &60_000).await.expect("there is room"));
+                }
+                until(Duration::from_secs(5), "it has its fill", || {
+                    (pool.stats().running == most).then_some(())
+                });
+                assert_eq!(pool.stats().queued, 8 - most);
+                // It goes on with the others when they are wanted no more.
+                drop(jobs);
+                assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+                assert_eq!((pool.stats().started, pool.stats().cancelled), (1, 8));
+            },
+        );
+    }
+}
+
+fn shared_out(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(4),
+        async |pool| {
+            assert_eq!(pool.ready().await, Ok(()));
+            let mut jobs = Vec::new();
+            for _ in 0..8 {
+                let nap = NAP.idempotent();
+                jobs.push(pool.submit(nap, &60_000_000).await.expect("there is room"));
+            }
+            until(Duration::from_secs(5), "each has its share", || {
+                let stats = pool.stats();
+                (stats.running == 8 && stats.idle == 0).then_some(())
+            });
+        },
+    );
+}
+
+fn counts_add_up(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(2).quarantine(0, Duration::ZERO),
+        async |pool| {
+            let ways = ["read stdin", "no way", "panic", "exit 7", "spin", "read stdin"];
+            let mut kept = Vec::new();
+            for n in 0..120 {
+                let after = Duration::from_millis(if n % 6 == 4 { 5 } else { 10_000 });
+                let mut function = BEHAVE.timeout(after);
+                if n % 4 == 0 {
+                    function = function.idempotent();
+                }
+                let job = pool.submit(function, &ways[n % 6].to_owned()).await;
+                let job = job.expect("there is room");
+                // Every seventh is dropped: in the queue, while it runs or when it is done.
+                if n % 7 != 0 {
+                    kept.push(job);
+                }
+            }
+            // The last of them hang, and are given up with the pool.
+            for _ in 0..4 {
+                kept.push(pool.submit(BEHAVE, &"sleep".to_owned()).await.expect("there is room"));
+            }
+            until(Duration::from_secs(30), "only those are left", || {
+                (pool.stats().queued == 2 && pool.stats().running == 2).then_some(())
+            });
+            pool.kill().await;
+            let stats = pool.stats();
+            let ends = [
+                stats.done,
+                stats.failed,
+                stats.panicked,
+                stats.timed_out,
+                stats.cancelled,
+                stats.died,
+                stats.refused,
+                stats.given_up,
+            ];
+            assert_eq!(ends.iter().sum::<u64>(), stats.submitted, "{stats:?}");
+            assert_eq!((stats.submitted, stats.given_up), (124, 4), "{stats:?}");
+            assert!(ends[..6].iter().all(|&count| 0 < count), "{stats:?}");
+            assert_eq!((stats.workers, stats.queued, stats.running), (0, 0, 0));
+            for job in kept {
+                drop(job.await);
+            }
         },
     );
 }

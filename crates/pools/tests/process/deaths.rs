@@ -6,7 +6,7 @@ use tidegate_pools::process::{
     Death, Host, JobError, ProcessPool, ProcessPoolBuilder, SubmitError,
 };
 
-use super::functions::{BEHAVE, BURN, DOUBLE, FAMILY, PID, POLITE};
+use super::functions::{BEHAVE, BURN, DOUBLE, FAMILY, LENGTH, PID, POLITE};
 use super::support::{Test, block_on, runs, until, with_pool};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -330,6 +330,8 @@ fn poison(host: &Host) {
                 Ok(0),
                 "another input runs"
             );
+            let same = pool.run(LENGTH, &"exit 7".to_owned()).await;
+            assert_eq!(same, Ok(6), "another function takes the same input");
         },
     );
     block_on(async {

@@ -22,12 +22,37 @@ pub(crate) const GROW: Function<usize, ByteBuf, ()> = Function::new("grow", grow
 pub(crate) const BURN: Function<u64, (), ()> = Function::new("burn", burn);
 pub(crate) const NAP: Function<u64, (), ()> = Function::new("nap", nap);
 pub(crate) const PID: Function<(), u32, ()> = Function::new("pid", |(), _| Ok(std::process::id()));
+pub(crate) const LENGTH: Function<String, usize, ()> =
+    Function::new("length", |text, _| Ok(text.len()));
 pub(crate) const UNREGISTERED: Function<(), (), ()> = Function::new("unregistered", |(), _| Ok(()));
 pub(crate) const HOARD: Function<usize, u32, ()> = Function::new("hoard", hoard);
+pub(crate) const LOUD: Function<usize, (), ()> =
+    Function::new("loud", |len, _| panic!("{}", "\u{e4}".repeat(len)));
+pub(crate) const UNFIT: Function<(), Unfit, ()> = Function::new("unfit", |(), _| Ok(Unfit));
+
+/// A value that serde cannot encode.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Unfit;
+
+impl serde::Serialize for Unfit {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it is a file handle"))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Unfit {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
+    }
+}
 
 pub(crate) fn all() -> Functions {
-    let functions = Functions::new()
-        .with(DOUBLE)
+    // In the test of a worker that does not know all of its parent's functions, such a one.
+    let functions = match std::env::var_os("TEST_WITHOUT_DOUBLE") {
+        Some(_) => Functions::new(),
+        None => Functions::new().with(DOUBLE),
+    };
+    let functions = functions
         .with(ECHO)
         .with(BEHAVE)
         .with(FAMILY)
@@ -36,6 +61,9 @@ pub(crate) fn all() -> Functions {
         .with(BURN)
         .with(NAP)
         .with(PID)
+        .with(LENGTH)
+        .with(LOUD)
+        .with(UNFIT)
         .with(HOARD);
     match std::env::var("TEST_BUILD") {
         Ok(build) => functions.build_id(build),

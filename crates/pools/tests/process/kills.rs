@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tidegate_pools::process::{Death, Host, JobError, ProcessPool};
 
 use super::deaths::kill;
 use super::functions::{FAMILY, NAP, PID};
 use super::memory::resident_bytes;
-use super::support::{Test, block_on, children, nightly, runs, until, with_pool};
+use super::support::{Test, block_on, children, nightly, runs, signal, until, with_pool};
 
 /// Makes this executable a parent to be killed; the value is the file to which its workers write.
 pub(crate) const PARENT: &str = "TEST_PARENT";
@@ -137,11 +137,6 @@ impl Drop for Killed {
     }
 }
 
-fn stop(pid: u32) {
-    let pid = Pid::from_raw(pid as i32).expect("a pid");
-    kill_process(pid, Signal::STOP).expect("it runs");
-}
-
 fn parent_killed(_: &Host) {
     let rounds = if nightly() { 100 } else { 10 };
     for round in 0..rounds {
@@ -158,7 +153,7 @@ fn parent_killed(_: &Host) {
         });
         assert!(pids.iter().all(|&pid| runs(pid)), "{pids:?}");
         // One that is stopped cannot look after itself.
-        stop(pids[round % pids.len()]);
+        signal(pids[round % pids.len()], Signal::STOP);
         drop(parent);
         until(Duration::from_secs(1), "workers and their children are gone", || {
             (!pids.iter().any(|&pid| runs(pid))).then_some(())

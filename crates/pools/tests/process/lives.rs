@@ -3,20 +3,26 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidegate_pools::process::{Host, ProcessPool};
+use rustix::process::Signal;
+use tidegate_pools::process::{Host, JobError, ProcessPool};
 
 use super::functions::{DOUBLE, HOARD, PID};
-use super::support::{Test, block_on, children, until, with_pool};
+use super::support::{Test, block_on, children, signal, state, until, with_pool};
 
-/// Makes a copy of the test executable delete itself and go on.
+/// Makes a copy of the test executable delete or replace its file and go on.
 pub(crate) const DELETE: &str = "TEST_DELETE";
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_worker_is_replaced_after_its_jobs_and_none_is_lost", by_jobs),
     ("a_worker_is_replaced_at_its_age_while_idle", by_age),
     ("a_worker_is_replaced_when_it_has_grown", by_memory),
+    ("the_old_worker_serves_until_its_replacement_has_said_hello", replacement_first),
+    ("a_worker_that_stands_still_is_waited_for_and_goes_on", stands_still),
     ("a_replacement_that_does_not_start_leaves_the_old_worker_in_place", no_replacement),
-    ("workers_run_the_same_image_after_the_executable_was_deleted", deleted_executable),
+    (
+        "workers_run_the_same_image_after_the_executable_was_deleted_or_replaced",
+        replaced_executable,
+    ),
 ];
 
 fn by_jobs(host: &Host) {
@@ -27,12 +33,73 @@ fn by_jobs(host: &Host) {
             let mut pids = HashSet::new();
             for _ in 0..2_000 {
                 pids.insert(pool.run(PID, &()).await.expect("a worker"));
-                // The old one serves until the new one has said hello.
-                assert_eq!(pool.stats().died, 0);
+                let stats = pool.stats();
+                assert!(stats.died == 0 && (1..=2).contains(&stats.workers), "{stats:?}");
             }
             assert!(2 < pids.len(), "{pids:?}");
             assert_eq!(pool.stats().done, 2_000);
             assert!(pids.len() as u64 <= pool.stats().recycled + 1);
+        },
+    );
+}
+
+fn replacement_first(host: &Host) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = folder.path().to_str().expect("a plain path").to_owned();
+    with_pool(
+        host,
+        |pool| pool.workers(1).max_jobs(1).env(HELD, &*held),
+        async |pool| {
+            let first = pool.run(PID, &()).await.expect("a worker");
+            until(Duration::from_secs(10), "a replacement is started", || {
+                assert_eq!(block_on_pid(pool), first, "its replacement is not ready");
+                (children().len() == 2).then_some(())
+            });
+            for _ in 0..100 {
+                assert_eq!(pool.run(PID, &()).await, Ok(first));
+            }
+            std::fs::write(folder.path().join("open"), "").expect("there is room");
+            until(Duration::from_secs(10), "the replacement serves", || {
+                assert_eq!(pool.stats().workers, 1);
+                (block_on_pid(pool) != first).then_some(())
+            });
+            assert_eq!((pool.stats().died, pool.stats().start_failures), (0, 0));
+        },
+    );
+}
+
+/// Holds every worker but the first back before it says hello, until there is a file `open` in this folder.
+pub(crate) const HELD: &str = "TEST_HELD";
+
+pub(crate) fn hold_back_when_told() {
+    let Some(folder) = std::env::var_os(HELD).map(std::path::PathBuf::from) else { return };
+    let first = std::fs::File::create_new(folder.join("first")).is_ok();
+    while !first && !folder.join("open").exists() {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+fn stands_still(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let pid = pool.run(PID, &()).await.expect("a worker");
+            signal(pid, Signal::STOP);
+            let job = pool.submit(DOUBLE, &4).await.expect("there is room");
+            until(Duration::from_secs(5), "it has the job", || {
+                (pool.stats().running == 1).then_some(())
+            });
+            // As a debugger does, at leisure.
+            assert_eq!(state(pid), Some('T'));
+            signal(pid, Signal::CONT);
+            assert_eq!(job.await, Ok(8));
+            // A timeout goes on meanwhile.
+            signal(pid, Signal::STOP);
+            let late = pool.run(DOUBLE.timeout(Duration::from_millis(20)), &4).await;
+            assert!(matches!(late, Err(JobError::TimedOut { .. })), "{late:?}");
+            assert_eq!(pool.run(DOUBLE, &5).await, Ok(10));
+            assert_eq!((pool.stats().started, pool.stats().died), (2, 0));
         },
     );
 }
@@ -104,10 +171,17 @@ fn copy_of_this_executable() -> tempfile::TempPath {
     path
 }
 
-/// In a copy of the test executable: deletes it, then works with workers of the image that has no file any more.
-pub(crate) fn delete_and_run(host: &Host) -> ! {
+/// In a copy of the test executable: deletes it or puts something else into its place, then works with workers of the
+/// image that has no file any more.
+pub(crate) fn delete_and_run(host: &Host, how: &str) -> ! {
     let exe = std::env::current_exe().expect("procfs");
-    std::fs::remove_file(exe).expect("it is there");
+    if how == "replace" {
+        let other = exe.with_extension("new");
+        std::fs::copy("/bin/true", &other).expect("there is room");
+        std::fs::rename(other, exe).expect("one folder");
+    } else {
+        std::fs::remove_file(exe).expect("it is there");
+    }
     let answer = block_on(async {
         let pool = ProcessPool::builder(host).workers(1).build().expect("a pool");
         pool.run(DOUBLE, &21).await
@@ -115,11 +189,14 @@ pub(crate) fn delete_and_run(host: &Host) -> ! {
     std::process::exit(i32::from(answer != Ok(42)))
 }
 
-fn deleted_executable(_: &Host) {
-    // A copy of this executable runs one test of its own, deletes its file, and starts workers.
-    let copy = copy_of_this_executable();
-    let output = std::process::Command::new(&copy).env(DELETE, "").output();
-    let output = output.expect("the copy runs");
-    assert!(output.status.success() && !copy.exists(), "{output:?}");
-    assert_eq!(children(), []);
+fn replaced_executable(_: &Host) {
+    for how in ["delete", "replace"] {
+        // A copy of this executable runs one test of its own, loses its file, and starts workers.
+        let copy = copy_of_this_executable();
+        let output = std::process::Command::new(&copy).env(DELETE, how).output();
+        let output = output.expect("the copy runs");
+        assert!(output.status.success(), "{how}: {output:?}");
+        assert_eq!(copy.exists(), how == "replace");
+        assert_eq!(children(), []);
+    }
 }

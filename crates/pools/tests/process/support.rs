@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::memory::live_bytes;
 use tidegate_pools::process::{Host, ProcessPool, ProcessPoolBuilder};
 
@@ -108,9 +110,19 @@ pub(crate) fn children() -> Vec<u32> {
         .collect()
 }
 
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid as i32).expect("a pid");
+    kill_process(pid, signal).expect("it runs");
+}
+
+/// The kernel's letter for what a process does.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    stat(&pid.to_string()).map(|(state, _)| state)
+}
+
 /// Whether a process runs; a zombie, whoever has to reap it, does not.
 pub(crate) fn runs(pid: u32) -> bool {
-    stat(&pid.to_string()).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 /// Looks again and again until `look` sees something.

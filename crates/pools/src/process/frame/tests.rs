@@ -62,3 +62,23 @@ fn an_unknown_kind_is_an_error() {
     inbox.room().extend_from_slice(&bytes);
     assert_eq!(inbox.next(), Err(FrameError::UnknownKind(99)));
 }
+
+#[test]
+fn cancellations_are_counted_among_other_frames_and_in_one_that_is_cut() {
+    let frames = [
+        frame(Kind::Job, 1, &[Kind::Cancel as u8; 40]),
+        frame(Kind::Cancel, 0, &[]),
+        frame(Kind::Job, 2, &[]),
+        frame(Kind::Cancel, 0, &[]),
+        frame(Kind::Job, 3, &[7; 9]),
+    ];
+    let bytes = frames.concat();
+    let mut inbox = Inbox::new(100);
+    inbox.room().extend_from_slice(&bytes[..bytes.len() - 4]);
+    let left: Vec<usize> = std::iter::from_fn(|| {
+        let frame = inbox.next().expect("well-formed frames")?;
+        Some(inbox.cancellations() + usize::from(frame.kind == Kind::Cancel))
+    })
+    .collect();
+    assert_eq!(left, [2, 2, 1, 1]);
+}

@@ -97,9 +97,10 @@ impl Slot {
                     && let Some(head) = self.flight.front()
                 {
                     told = Some(Instant::now() + head.grace);
-                    let (id, count) = (head.id, self.flight.len());
+                    let count = self.flight.len();
+                    self.flight.iter_mut().for_each(|ticket| ticket.reply = None);
                     self.pool.with(|state| state.stats.cancelled += count as u64);
-                    child.push(&Arc::new(frame(Kind::Cancel, id, &[])));
+                    child.push(&Arc::new(frame(Kind::Cancel, 0, &[])));
                 }
             }
             let alone = self.flight.len() == 1;
@@ -113,7 +114,7 @@ impl Slot {
                     let polite = !head.grace.is_zero();
                     if polite {
                         told = Some(Instant::now() + head.grace);
-                        child.push(&Arc::new(frame(Kind::Cancel, head.id, &[])));
+                        child.push(&Arc::new(frame(Kind::Cancel, 0, &[])));
                     } else {
                         child.kill();
                     }
@@ -157,11 +158,12 @@ impl Slot {
         };
         let Some(mut ticket) = self.flight.pop_front() else { return Ok(()) };
         let reply = ticket.reply.take();
-        let wanted = reply.as_ref().is_some_and(|reply| !reply.is_closed());
         self.pool.with(|state| {
             state.answered(self.index, &ticket);
-            if wanted {
-                *count(&mut state.stats) += 1;
+            match &reply {
+                Some(reply) if reply.is_closed() => state.stats.cancelled += 1,
+                Some(_) => *count(&mut state.stats) += 1,
+                None => {} // Its end was told and counted before.
             }
         });
         send(reply, outcome);
@@ -209,7 +211,16 @@ impl Slot {
         let (again, gone): (Vec<_>, Vec<_>) = flight.into_iter().partition(|ticket| {
             !killing && ticket.idempotent && ticket.reply.is_some() && !ticket.is_dropped()
         });
-        self.pool.with(|state| gone.iter().for_each(|ticket| state.answered(self.index, ticket)));
+        self.pool.with(|state| {
+            for ticket in &gone {
+                state.answered(self.index, ticket);
+                match &ticket.reply {
+                    Some(reply) if reply.is_closed() => state.stats.cancelled += 1,
+                    Some(_) => state.stats.given_up += 1,
+                    None => {} // Its end was told and counted before.
+                }
+            }
+        });
         drop(gone);
         if !again.is_empty() {
             self.pool.put_back(
