@@ -28,6 +28,7 @@ use crate::machine::{
     Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
 };
 use crate::metrics::Metrics;
+use crate::planner::Splice;
 use crate::run::{Finished, Run, Status, Stopped, SubmitError, Waiting};
 use crate::task::{Body, Extras, Task, TaskError};
 use agents::Agents;
@@ -56,6 +57,11 @@ pub(crate) enum Command {
         task: Box<Task>,
         before: Vec<Arc<str>>,
         reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
+    /// A planner has put its alternative into a run.
+    Spliced {
+        run: RunId,
+        splice: Arc<Splice>,
     },
     CancelRun(RunId),
     CancelAll,
@@ -249,6 +255,9 @@ impl Engine {
             Command::Submit { run, task, before, reply } => {
                 let taken = self.submit(run, *task, &before, now, actions);
                 self.reply(run, taken, reply, now, actions);
+            }
+            Command::Spliced { run, splice } => {
+                self.tell(now, || EventKind::PlanSpliced { run: run.0, splice });
             }
             Command::CancelRun(run) => self.machine.cancel_run(run, actions),
             Command::CancelAll => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::planner::Splice;
+
 mod log;
 
 pub(crate) use log::Log;
@@ -82,6 +84,15 @@ pub enum EventKind {
         run: u64,
         /// Its id.
         task: Arc<str>,
+    },
+    /// A planner's alternative stands in for a failed step: all of its tasks were added before this is told, and none of them
+    /// starts before.
+    PlanSpliced {
+        /// Its run.
+        run: u64,
+        /// What was replaced, by what, and what that took.
+        #[serde(flatten)]
+        splice: Arc<Splice>,
     },
     /// All needs of a task are met; it waits for a slot.
     TaskReady {

@@ -10,21 +10,26 @@
 //!                        `- adds the alternative's steps before X
 //! ```
 //! `X` itself only hands on what `X (try)` or the alternative returned, so that its dependents wait, neither started nor
-//! skipped, while the planner thinks. Each added step is an event, and one that would close a cycle is refused by the engine.
+//! skipped, while the planner thinks. Each added step is an event, one that would close a cycle is
+//! refused by the engine, and once all of them are in the run, a [`Splice`] tells what was replaced by what, and what it cost.
 
 #[cfg(feature = "http")]
 mod chat;
 mod plan;
 mod run;
+mod splice;
 mod table;
 
 use std::fmt;
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+
 #[cfg(feature = "http")]
 pub use chat::ChatPlanner;
 pub use plan::{Flaw, Plan, Step};
 pub use run::{Origin, Outline, Planning, StepInputs, Work, Workers};
+pub use splice::{Spent, Splice};
 pub use table::TablePlanner;
 
 /// Turns goals into plans, and failures into alternatives.
@@ -51,7 +56,7 @@ pub trait Planner: Send + Sync + 'static {
 }
 
 /// A step that failed for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What the whole plan is for.
     pub goal: String,

@@ -15,6 +15,7 @@ use crate::engine::{Command, Link};
 use crate::graph::Places;
 use crate::journal::CommitError;
 use crate::machine::RunId;
+use crate::planner::Splice;
 use crate::report::Report;
 use crate::task::{Output, Task};
 
@@ -105,6 +106,11 @@ impl Run {
         let command = Command::Submit { run: self.id, task: Box::new(task.erase()), before, reply };
         self.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
+    }
+
+    /// Lets everybody know of an alternative whose tasks are all in the run.
+    pub(crate) fn tell_splice(&self, splice: Splice) {
+        let _ = self.link.send(Command::Spliced { run: self.id, splice: Arc::new(splice) });
     }
 
     /// Cancels every task that is not over: what has not started never will, what runs is asked to stop.

@@ -1,6 +1,6 @@
 //! Plans by a model, whose answers are checked and asked for again with the reasons.
 
-use super::{Failure, Flaw, NoPlan, Plan, Planner};
+use super::{Failure, Flaw, NoPlan, Plan, Planner, Spent};
 use crate::chat::{ChatClient, ChatRequest, Role};
 
 /// Asks a model for plans that follow [`Plan::schema`]. An answer that is none, names agents that are not there, or goes in a
@@ -44,12 +44,16 @@ impl ChatPlanner {
         );
         let mut request =
             ChatRequest::new(task).system(system).temperature(0.0).schema("plan", schema);
-        let mut reasons = Vec::new();
+        let (mut reasons, mut spent) = (Vec::new(), Spent::default());
         for _ in 0..self.rounds {
             let answer = self.client.complete(&request).await;
             let answer = answer.map_err(|error| NoPlan::because(error.to_string()))?;
+            spent.requests += 1;
+            spent.prompt_tokens += answer.usage.prompt_tokens;
+            spent.completion_tokens += answer.usage.completion_tokens;
+            spent.cost += answer.cost;
             match read(&answer.text, agents) {
-                Ok(plan) => return Ok(plan),
+                Ok(plan) => return Ok(Plan { spent, ..plan }),
                 Err(why) => reasons = why,
             }
             let back = format!("This is no such plan: {}. Answer again.", reasons.join("; "));

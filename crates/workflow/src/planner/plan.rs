@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Spent;
+
 /// Steps and which needs which.
 ///
 /// # Examples
@@ -23,11 +25,14 @@ use serde_json::{Value, json};
 /// assert_eq!(flaws[0].to_string(), "step `tell` names the agent `writer`; there are: search");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The steps, in any order.
     pub steps: Vec<Step>,
+    /// What the planner spent on it. It is no part of what is written down of a plan.
+    #[serde(skip)]
+    pub spent: Spent,
 }
 
 /// One step of a plan.
@@ -106,7 +111,7 @@ impl Plan {
             needs: Vec::new(),
             wants: Vec::new(),
         };
-        Self { steps: vec![step] }
+        Self { steps: vec![step], spent: Spent::default() }
     }
 
     /// Everything that is wrong with it; nothing if these agents can do it.
@@ -273,6 +278,7 @@ mod tests {
                 step("x", &[]),
                 step("(", &[]),
             ],
+            ..Plan::default()
         };
         plan.steps[4].agent = "b".to_owned();
         let flaws: Vec<String> = plan.check(&agents).iter().map(Flaw::to_string).collect();
@@ -290,7 +296,8 @@ mod tests {
 
     #[test]
     fn the_ends_are_what_nobody_needs() {
-        let plan = Plan { steps: vec![step("x", &[]), step("y", &["x"]), step("z", &["x"])] };
+        let steps = vec![step("x", &[]), step("y", &["x"]), step("z", &["x"])];
+        let plan = Plan { steps, ..Plan::default() };
         assert_eq!(plan.ends(), ["y", "z"]);
     }
 

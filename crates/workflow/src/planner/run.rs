@@ -10,8 +10,9 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{Failure, Flaw, NoPlan, Plan, Planner, Step};
+use super::{Failure, Flaw, NoPlan, Plan, Planner, Splice, Step};
 use crate::context::Context;
 use crate::graph::Graph;
 use crate::task::{Task, TaskError, panicked};
@@ -80,7 +81,7 @@ pub enum Origin {
 }
 
 /// A plan, and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outline {
     /// The plan; it was checked.
     pub plan: Plan,
@@ -318,7 +319,9 @@ impl Site {
     async fn splice(self, cx: &Context, error: String) -> Result<Vec<String>, NoPlan> {
         let Self { planning, goal, step, id, depth } = self;
         let failure = Failure { goal: goal.to_string(), step, error, depth };
-        let plan = (planning.0.alternative)(failure).await?;
+        let began = Instant::now();
+        let plan = (planning.0.alternative)(failure.clone()).await?;
+        let (took, mut added) = (began.elapsed(), Vec::new());
         let prefix = format!("{id}~");
         let ends = plan.ends();
         for step in in_order(&plan) {
@@ -327,11 +330,22 @@ impl Site {
             for task in planning.tasks(&goal, step, &prefix, depth + 1) {
                 let before: &[&str] = if is_end && task.id() == full { &[&id] } else { &[] };
                 let task = task.needs([cx.id()]);
-                let added = cx.run().submit(task, before).await;
-                added.map_err(|error| NoPlan::because(error.to_string()))?;
+                added.push(Arc::from(task.id()));
+                let taken = cx.run().submit(task, before).await;
+                taken.map_err(|error| NoPlan::because(error.to_string()))?;
             }
         }
-        Ok(ends.into_iter().map(|end| format!("{prefix}{end}")).collect())
+        let ends: Vec<String> = ends.into_iter().map(|end| format!("{prefix}{end}")).collect();
+        cx.run().tell_splice(Splice {
+            task: id.into(),
+            by: cx.shared_id(),
+            failure,
+            added,
+            ends: ends.iter().map(|end| Arc::from(end.as_str())).collect(),
+            took,
+            spent: plan.spent,
+        });
+        Ok(ends)
     }
 }
 

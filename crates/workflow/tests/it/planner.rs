@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_workflow::planner::{
-    Failure, NoPlan, Origin, Plan, Planner, Planning, Step, StepInputs, TablePlanner, Workers,
+    Failure, NoPlan, Origin, Plan, Planner, Planning, Spent, Step, StepInputs, TablePlanner,
+    Workers,
 };
-use tidegate_workflow::{Finished, Orchestrator, Outcome, TaskError};
+use tidegate_workflow::{Event, EventKind, Finished, Next, Orchestrator, Outcome, TaskError};
 
 fn step(id: &str, agent: &str, needs: &[&str]) -> Step {
     let needs = needs.iter().map(|need| (*need).to_owned()).collect();
@@ -16,7 +18,7 @@ fn step(id: &str, agent: &str, needs: &[&str]) -> Step {
 }
 
 fn plan(steps: impl IntoIterator<Item = Step>) -> Plan {
-    Plan { steps: steps.into_iter().collect() }
+    Plan { steps: steps.into_iter().collect(), ..Plan::default() }
 }
 
 /// `says` returns its id and its inputs, `fails` fails.
@@ -55,6 +57,61 @@ async fn a_failed_step_is_replaced_and_its_dependents_get_the_alternatives_resul
     let result = finished.output::<Value>("y").expect("it succeeded");
     assert_eq!(*result, json!({ "y": [{ "b": [{ "a": [] }] }] }));
     assert_eq!(error(&finished, "x (try)"), "out of order");
+}
+
+#[tokio::test]
+async fn a_splice_is_told_after_all_of_it_is_in_the_run_and_before_any_of_it_starts() {
+    struct Bills;
+    const SPENT: Spent = Spent { requests: 2, prompt_tokens: 70, completion_tokens: 30, cost: 0.5 };
+    impl Planner for Bills {
+        async fn plan(&self, _: &str, _: &[String]) -> Result<Plan, NoPlan> {
+            Err(NoPlan::because("no plans"))
+        }
+        async fn alternative(&self, _: &Failure, _: &[String]) -> Result<Plan, NoPlan> {
+            tokio::time::advance(Duration::from_secs(3)).await;
+            let steps = plan([step("b", "says", &["a"]), step("a", "says", &[])]);
+            Ok(Plan { spent: SPENT, ..steps })
+        }
+    }
+    tokio::time::pause();
+    let planning = Planning::new(Bills, workers(), "says", 1);
+    let graph = planning.graph("the goal", &plan([step("x", "fails", &[])]));
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let mut events = orchestrator.events();
+    let run = orchestrator.run(graph.expect("nothing is wrong with it"));
+    assert!(run.await.expect("every need is there").output::<Value>("x").is_ok());
+    let mut told = Vec::new();
+    let splice = loop {
+        match events.try_next().expect("it is told before the run is over") {
+            Next::Event(Event { kind: EventKind::PlanSpliced { run: 0, splice }, .. }) => {
+                break splice;
+            }
+            Next::Event(event) => told.push(event.kind),
+            Next::Lost(lost) => panic!("{lost} events are lost"),
+        }
+    };
+    let names = |kinds: &[EventKind], started: bool| -> Vec<String> {
+        let name = |kind: &EventKind| match kind {
+            EventKind::TaskAdded { task, .. } if !started => Some(task.to_string()),
+            EventKind::TaskStarted { task, .. } if started => Some(task.to_string()),
+            _ => None,
+        };
+        kinds.iter().filter_map(name).collect()
+    };
+    assert_eq!(names(&told, false), ["x~a", "x~b"]);
+    assert_eq!(names(&told, true), ["x (try)", "x (repair)"]);
+    assert_eq!(splice.added, [Arc::from("x~a"), Arc::from("x~b")]);
+    assert_eq!(splice.ends, [Arc::from("x~b")]);
+    assert_eq!((&*splice.task, &*splice.by), ("x", "x (repair)"));
+    let step = step("x", "fails", &[]);
+    let error = "out of order".to_owned();
+    assert_eq!(splice.failure, Failure { goal: "the goal".to_owned(), step, error, depth: 0 });
+    assert_eq!((splice.took, splice.spent), (Duration::from_secs(3), SPENT));
+
+    let event = Event { at: Duration::ZERO, kind: EventKind::PlanSpliced { run: 0, splice } };
+    let json = serde_json::to_string(&event).expect("plain");
+    assert_eq!(serde_json::from_str::<Event>(&json).expect("as it was written"), event);
+    assert!(json.contains(r#""event":"plan_spliced","run":0,"task":"x""#), "{json}");
 }
 
 #[tokio::test]
@@ -141,15 +198,17 @@ async fn plans_are_remembered_and_a_goal_without_one_goes_to_the_fallback() {
 
 #[cfg(feature = "http")]
 mod by_a_model {
-    use tidegate_workflow::chat::ChatClient;
+    use tidegate_workflow::chat::{ChatClient, Price};
     use tidegate_workflow::planner::ChatPlanner;
 
-    use super::{Plan, Planner, Value, json};
+    use super::{Plan, Planner, Spent, Value, json};
     use crate::server::{Server, json as answer, refusal};
 
     async fn ask(answers: [Vec<u8>; 3]) -> (Result<Plan, String>, Vec<String>) {
         let server = Server::start(answers).await;
-        let client = ChatClient::builder(server.url(), "m").build().expect("the address is one");
+        let price = Price { prompt_per_million: 1e6, completion_per_million: 2e6 };
+        let client = ChatClient::builder(server.url(), "m").price(price).build();
+        let client = client.expect("the address is one");
         let planner = ChatPlanner::new(client);
         let plan = planner.plan("the goal", &["says".to_owned()]).await;
         (plan.map_err(|no| no.to_string()), server.requests())
@@ -167,7 +226,11 @@ mod by_a_model {
         ]));
         let good = steps(json!([{ "id": "a", "agent": "says", "instruction": "go" }]));
         let (plan, requests) = ask([answer("Sure! Here it is."), cyclic, good]).await;
-        assert_eq!(plan.expect("the third is good").steps[0].instruction, "go");
+        let plan = plan.expect("the third is good");
+        assert_eq!(plan.steps[0].instruction, "go");
+        // What the bad answers took counts too.
+        let spent = Spent { requests: 3, prompt_tokens: 21, completion_tokens: 6, cost: 33.0 };
+        assert_eq!(plan.spent, spent);
         assert_eq!(requests.len(), 3);
         assert!(requests[0].contains("json-schema.org") && requests[0].contains("the goal"));
         assert!(requests[1].contains("expected value at line 1 column 1"));
