@@ -1,7 +1,8 @@
 //! The tasks that run attempts.
 //!
 //! An attempt is first polled by a runner: if it ends there, it never was a task of the runtime. If it waits for
-//! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start.
+//! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start
+//! and no runner's business.
 //! There are as many runners as the runtime has workers, and more while attempts keep theirs busy:
 //!
 //! 1. While an attempt is queued, or an end is not told, a runner that is not inside an attempt is awake or about to be. An
@@ -89,8 +90,15 @@ impl Runners {
         Arc::new(Self { state, link, wake, group, enough, look })
     }
 
-    /// Queues the jobs and empties the list.
+    /// Queues the jobs, or makes tasks of them, and empties the list.
     pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>) {
+        let all = jobs.len();
+        for job in jobs.extract_if(.., |job| job.waits) {
+            self.spawn(Trying::new(job));
+        }
+        if jobs.len() < all {
+            self.share();
+        }
         if jobs.is_empty() {
             return;
         }
@@ -99,6 +107,15 @@ impl Runners {
         let more = state.needs_a_looker();
         drop(state);
         self.act(more);
+    }
+
+    /// Makes a task of the runtime of an attempt.
+    fn spawn(&self, trying: Trying) {
+        // A refusal drops the attempt, which tells its end.
+        let _ = self.group.spawn(async move {
+            trying.await;
+            Ok(())
+        });
     }
 
     fn act(self: &Arc<Self>, more: More) {
@@ -142,16 +159,11 @@ impl Runners {
                     }
                     Next::Nothing => break,
                 };
-                if !job.waits && std::mem::take(&mut has_spawned) {
+                if std::mem::take(&mut has_spawned) {
                     self.share();
                 }
-                let waits = job.waits;
                 let mut trying = Trying::new(job);
-                let polled = if waits {
-                    Poll::Pending
-                } else {
-                    poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await
-                };
+                let polled = poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await;
                 left = Some(match polled {
                     Poll::Ready(ended) => {
                         let is_long = ended.as_ref().is_some_and(|ended| SHORT < ended.took());
@@ -159,10 +171,7 @@ impl Runners {
                     }
                     Poll::Pending => {
                         has_spawned = true;
-                        let _ = self.group.spawn(async move {
-                            trying.await;
-                            Ok(())
-                        });
+                        self.spawn(trying);
                         Left { ended: None, is_long: false }
                     }
                 });

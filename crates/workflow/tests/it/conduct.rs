@@ -170,6 +170,30 @@ async fn attempts_that_block_their_thread_hold_up_nobody_below_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_submits_and_then_blocks_its_thread_does_not_keep_the_attempt_from_starting() {
+    let orchestrator = Arc::new(orchestrator());
+    for waits in [false, true] {
+        let work = move |_| async move {
+            if waits {
+                tokio::task::yield_now().await;
+            }
+            Ok::<(), TaskError>(())
+        };
+        // The next attempt is expected to do as this one.
+        orchestrator.run(graph([Task::new("first", work)])).await.expect("it runs");
+        let other = Arc::clone(&orchestrator);
+        let blocked = tokio::spawn(async move {
+            let (told, hears) = std::sync::mpsc::channel();
+            let work = move |_| std::future::ready(told.send(()).map_err(TaskError::from));
+            other.go("work", work).expect("it is open");
+            hears.recv_timeout(Duration::from_secs(30))
+        });
+        let heard = blocked.await.expect("it does not panic");
+        assert!(heard.is_ok(), "the attempt did not start; an attempt that waits: {waits}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_from_many_threads_are_all_run_once() {
     let orchestrator = Arc::new(orchestrator());
     let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
