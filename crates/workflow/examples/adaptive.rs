@@ -4,6 +4,8 @@
 //! ```sh
 //! cargo run -p tidegate-workflow --example adaptive
 //! curl http://127.0.0.1:9097/metrics      # while it runs
+//! cargo run -p tidegate-workflow --example adaptive -- --machine      # the machine has a say, too
+//! cargo run -p tidegate-workflow --features nvml --example adaptive -- --machine      # and its cards
 //! ```
 //!
 //! The work is real, if small: every task counts the primes below a number, on a pool of threads for computations. Requests
@@ -16,9 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_workflow::pools::{CpuPool, Priority};
-use tidegate_workflow::telemetry::Registry;
 use tidegate_workflow::telemetry::http::Server;
-use tidegate_workflow::{Config, EventKind, Next, Orchestrator, RegistrySource, TaskError};
+use tidegate_workflow::telemetry::{Format, Registry};
+use tidegate_workflow::{
+    Builder, Config, EventKind, MachineSource, Next, Orchestrator, RegistrySource, Source,
+    TaskError,
+};
 
 const REQUESTS: u64 = 120;
 
@@ -50,8 +55,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         adaptation_interval: Duration::from_millis(100),
     };
 
-    let orchestrator =
-        Orchestrator::builder().registry(registry.clone()).adaptive(config, source).build()?;
+    let builder = Orchestrator::builder().registry(registry.clone());
+    let orchestrator = if std::env::args().any(|arg| arg == "--machine") {
+        // What is scarce is the machine then: at 1 a figure of it is high, and the limit steps down.
+        let config = Config { gpu_wait_high: 1.0, error_rate_high: 0.0, ..config };
+        let queue = RegistrySource::new(registry.clone()).queue_depth("queue_depth");
+        let source = queue.and(MachineSource::new().publish(&registry)?);
+        with_cards(builder, config, source, &registry)?.build()?
+    } else {
+        builder.adaptive(config, source).build()?
+    };
     let server = Server::from(registry.clone()).bind(([127, 0, 0, 1], 9097)).start()?;
     println!("metrics at http://{}/metrics", server.addr());
 
@@ -93,11 +106,46 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for name in ["orchestrator_concurrency_limit", "orchestrator_inflight_tasks"] {
         println!("{name} {}", registry.value(name).unwrap_or(f64::NAN));
     }
+    let text = registry.render(Format::Text);
+    let machine = ["machine_", "gpu_"];
+    for line in text.lines().filter(|line| machine.iter().any(|start| line.starts_with(start))) {
+        println!("{line}");
+    }
+    if let Some(trouble) = orchestrator.source_trouble() {
+        println!("{} reads were incomplete, the last because {}", trouble.count, trouble.why);
+    }
     orchestrator.shutdown().await;
     drop(orchestrator);
     watcher.await?;
     server.stop();
     Ok(())
+}
+
+/// Adds the cards of this machine, if there are any.
+#[cfg(feature = "nvml")]
+fn with_cards(
+    builder: Builder,
+    config: Config,
+    source: impl Source,
+    registry: &Registry,
+) -> Result<Builder, Box<dyn Error>> {
+    match tidegate_workflow::GpuSource::new() {
+        Ok(cards) => Ok(builder.adaptive(config, source.and(cards.publish(registry)?))),
+        Err(none) => {
+            println!("no cards are watched: {none}");
+            Ok(builder.adaptive(config, source))
+        }
+    }
+}
+
+#[cfg(not(feature = "nvml"))]
+fn with_cards(
+    builder: Builder,
+    config: Config,
+    source: impl Source,
+    _registry: &Registry,
+) -> Result<Builder, Box<dyn Error>> {
+    Ok(builder.adaptive(config, source))
 }
 
 /// By trial division, which is slow enough to be work.

@@ -8,7 +8,7 @@
 mod client;
 mod error;
 mod sse;
-mod transport;
+pub(crate) mod transport;
 mod wire;
 
 use std::time::Duration;

@@ -27,10 +27,15 @@ pub(crate) async fn steer(
     let mut ticks = ticks(interval);
     loop {
         ticks.tick().await;
-        let reading = AssertUnwindSafe(source.read()).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::warn!("the metrics source panicked; the limit stays");
-            Reading::default()
-        });
+        let read = AssertUnwindSafe(source.read()).catch_unwind().await;
+        let panicked = |_| Some("the source panicked".to_owned());
+        let trouble = match &read {
+            Ok(_) => std::panic::catch_unwind(AssertUnwindSafe(|| source.trouble()))
+                .unwrap_or_else(panicked),
+            Err(_) => panicked(Box::new(())),
+        };
+        shared.troubles.read(link.now(), trouble);
+        let reading = read.unwrap_or_default();
         let Reading { queue_depth, gpu_wait, error_rate } = reading;
         let sample =
             Sample { at: clock.elapsed(), queue_depth, gpu_wait, error_rate, ..Sample::default() };

@@ -30,6 +30,7 @@ use crate::machine::{
 use crate::metrics::Metrics;
 use crate::planner::Splice;
 use crate::run::{Finished, Run, Status, Stopped, SubmitError, Waiting};
+use crate::source::Troubles;
 use crate::task::{Body, Extras, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
@@ -149,6 +150,7 @@ pub(crate) struct Shared {
     pub(crate) live: watch::Sender<usize>,
     pub(crate) failure: parking_lot::Mutex<Option<FirstFailure>>,
     pub(crate) events: Log,
+    pub(crate) troubles: Troubles,
 }
 
 pub(crate) struct Engine {

@@ -197,6 +197,32 @@
 //! [`Builder::law`](crate::Builder::law) takes any [law](crate::laws), [`Agent::adaptive`](crate::Agent::adaptive) one for an
 //! agent, by what is measured of it.
 //!
+//! # What the machine can bear
+//! A source beside the queue: processors, memory, load and pressure of the machine and of its control group, as a share of what
+//! counts as high. What a source cannot read changes nothing, and is told.
+//! ```
+//! use tidegate_workflow::telemetry::Registry;
+//! use tidegate_workflow::{Config, MachineSource, MachineUse, Orchestrator, RegistrySource, Source};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new();
+//! let high = MachineUse { memory: Some(0.9), cpu_pressure: Some(0.5), ..MachineUse::default() };
+//! let machine = MachineSource::new().high(high).publish(&registry)?;
+//! let queue = RegistrySource::new(registry.clone()).queue_depth("orchestrator_ready_tasks");
+//! let config = Config { gpu_wait_high: 1.0, error_rate_high: 0.0, ..Config::default() };
+//! let pause = 2 * config.adaptation_interval;
+//! let orchestrator =
+//!     Orchestrator::builder().registry(registry.clone()).adaptive(config, queue.and(machine)).build()?;
+//! tokio::time::sleep(pause).await;
+//! if let Some(trouble) = orchestrator.source_trouble() {
+//!     println!("{} reads left something out: {}", trouble.count, trouble.why); // no pressure in this kernel
+//! }
+//! # #[cfg(target_os = "linux")]
+//! assert!(registry.value("machine_memory_use_ratio").is_some_and(|share| share > 0.0));
+//! # Ok(()) }
+//! ```
+//! NVIDIA's cards: `GpuSource`, feature `nvml`. Whatever another program shows as Prometheus text: `HttpSource`, feature `http`.
+//!
 //! # Tenants and budgets
 //! ```
 //! use tidegate_workflow::{Graph, Orchestrator, Outcome, Task, TaskError};

@@ -6,6 +6,7 @@
 //! | run tasks that need each other, their inputs checked by the compiler | [`Graph::task`], [`Handle`], [`Orchestrator::run`] |
 //! | run tasks that name each other by id, in any order | [`Graph::add`], [`Task::needs`] |
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
+//! | let it follow the machine, cards, or what another program shows | [`MachineSource`], `GpuSource` (feature `nvml`), `HttpSource` (feature `http`), [`Source::and`] |
 //! | compute, or make calls that block | [`Task::offloaded`] |
 //! | run functions by name, in other processes or elsewhere | [`executor`], [`Task::named`] |
 //! | limit each backend on its own, choose among several | [`Task::agent`], [`Builder::agent`], [`Task::any_agent`] |
@@ -81,7 +82,11 @@ pub use prioritizer::{Facts, Prioritizer, Weighted};
 pub use report::{AgentReport, Report, TaskReport};
 pub use retry::Retry;
 pub use run::{Finished, Run, Running, Status, Stopped, SubmitError, TooMuch, Waiting};
-pub use source::{Reading, RegistrySource, Source};
+pub use source::{Both, MachineSource, MachineUse, Reading, RegistrySource, Source, SourceTrouble};
+#[cfg(feature = "nvml")]
+pub use source::{GpuError, GpuSource, GpuUse};
+#[cfg(feature = "http")]
+pub use source::{HttpSource, NotAnAddress, Series};
 pub use task::{DEFAULT_AGENT, Task, TaskError};
 pub use typed::{Handle, Inputs, Optional, TaskBuilder};
 

@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     pub(crate) timeouts: Counter,
     pub(crate) cycles: Counter,
+    pub(crate) source_failures: Counter,
     constraints: CounterVec<2>,
     agent_running: GaugeVec<1>,
     agent_limit: GaugeVec<1>,
@@ -62,6 +63,10 @@ impl Metrics {
             cycles: registry.counter(
                 "orchestrator_cycles_refused_total",
                 "Tasks that were refused because they would have closed a cycle.",
+            )?,
+            source_failures: registry.counter(
+                "orchestrator_source_failures_total",
+                "Reads of the metrics source that left something out.",
             )?,
             constraints: registry.counter_vec(
                 "orchestrator_constraints_hit_total",

@@ -30,7 +30,7 @@ use crate::machine::RunId;
 use crate::metrics::Metrics;
 use crate::prioritizer::Prioritizer;
 use crate::run::{Finished, Run, Running, Stopped, TooMuch};
-use crate::source::Source;
+use crate::source::{Source, SourceTrouble, Troubles};
 use crate::task::{Task, TaskError};
 use crate::{Config, ConfigError};
 
@@ -42,7 +42,8 @@ type Steering = Box<dyn FnOnce(Arc<Shared>, Arc<Link>) -> Controller + Send>;
 /// It writes these metrics into its registry: `orchestrator_concurrency_limit`, `orchestrator_inflight_tasks`,
 /// `orchestrator_ready_tasks`, `orchestrator_waiting_tasks`, `orchestrator_tasks_total{outcome}`,
 /// `orchestrator_task_errors_total{task}`, `orchestrator_task_retries_total`, `orchestrator_attempt_timeouts_total`,
-/// `orchestrator_attempt_duration_seconds`, `orchestrator_cycles_refused_total`; and of each agent that tasks have named
+/// `orchestrator_attempt_duration_seconds`, `orchestrator_cycles_refused_total`,
+/// `orchestrator_source_failures_total`; and of each agent that tasks have named
 /// `orchestrator_agent_inflight_tasks{agent}`, `orchestrator_agent_concurrency_limit{agent}` and
 /// `orchestrator_constraints_hit_total{agent,constraint}`, where a constraint is `concurrency`, `requests`, `resource` (memory
 /// among them) or `breaker`.
@@ -279,6 +280,11 @@ impl Orchestrator {
         self.shared.limit.load(Ordering::Relaxed)
     }
 
+    /// The last time that the source of metrics left something out; `None` if it never has.
+    pub fn source_trouble(&self) -> Option<SourceTrouble> {
+        self.shared.troubles.last()
+    }
+
     /// What has been learned of how long tasks of a kind take: to be kept, and given to
     /// [`Builder::durations`] another time.
     ///
@@ -458,6 +464,7 @@ impl Builder {
             live: watch::Sender::new(0),
             failure: Mutex::new(None),
             events: Log::new(self.event_capacity),
+            troubles: Troubles::new(metrics.source_failures.clone()),
         });
         let group = TaskGroup::builder().policy(Policy::Supervise).build();
         let engine = Engine::new(

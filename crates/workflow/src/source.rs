@@ -1,8 +1,27 @@
 //! Where the controller reads what it steers by.
 
+mod both;
+#[cfg(feature = "http")]
+mod exposition;
+#[cfg(feature = "nvml")]
+mod gpu;
+#[cfg(feature = "http")]
+mod http;
+mod machine;
+mod trouble;
+
 use std::future::Future;
 
 use tidegate_telemetry::Registry;
+
+pub use both::Both;
+#[cfg(feature = "nvml")]
+pub use gpu::{GpuError, GpuSource, GpuUse};
+#[cfg(feature = "http")]
+pub use http::{HttpSource, NotAnAddress, Series};
+pub use machine::{MachineSource, MachineUse};
+pub use trouble::SourceTrouble;
+pub(crate) use trouble::Troubles;
 
 /// What a source read. `None` is what it could not read, or does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -21,6 +40,21 @@ pub struct Reading {
 pub trait Source: Send + 'static {
     /// The values now.
     fn read(&mut self) -> impl Future<Output = Reading> + Send;
+
+    /// Why the last read has left something out that it was to read; `None` if it has not. The orchestrator counts these, and
+    /// [tells](crate::Orchestrator::source_trouble) the last one.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// This source and another one: of what both read, the greater value counts. While one of the two is in
+    /// [trouble](Self::trouble), what it has not read is not read at all, and the limit stays.
+    fn and<S: Source>(self, other: S) -> Both<Self, S>
+    where
+        Self: Sized,
+    {
+        Both::new(self, other)
+    }
 }
 
 impl<F: FnMut() -> Reading + Send + 'static> Source for F {
@@ -85,5 +119,13 @@ impl Source for RegistrySource {
             gpu_wait: read(&self.gpu_wait),
             error_rate: read(&self.error_rate),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let metrics = [&self.queue_depth, &self.gpu_wait, &self.error_rate];
+        let mut missing =
+            metrics.into_iter().flatten().filter(|metric| self.registry.value(metric).is_none());
+        let metric = missing.next()?;
+        Some(format!("the registry has no series `{metric}` without labels"))
     }
 }

@@ -21,22 +21,22 @@ const LONGEST_REFUSAL: usize = 64 * 1024;
 
 /// How long things may take, and how much may come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) connect: Duration,
-    pub(super) head: Duration,
-    pub(super) piece: Duration,
-    pub(super) bytes: usize,
+pub(crate) struct Bounds {
+    pub(crate) connect: Duration,
+    pub(crate) head: Duration,
+    pub(crate) piece: Duration,
+    pub(crate) bytes: usize,
 }
 
 /// A pool of connections.
 #[derive(Debug, Clone)]
-pub(super) struct Transport {
+pub(crate) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     bounds: Bounds,
 }
 
 impl Transport {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -67,6 +67,20 @@ impl Transport {
         if let Some(key) = key {
             headers.insert(AUTHORIZATION, key.clone());
         }
+        self.exchange(request).await
+    }
+
+    /// Asks for something; gives the answer's body, whose bytes have yet to come.
+    pub(crate) async fn get(&self, uri: &Uri, accept: &'static str) -> Result<Body, ChatError> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(USER_AGENT, HeaderValue::from_static("tidegate"));
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Body, ChatError> {
         let after = self.bounds.head;
         let response = timeout(after, self.client.request(request))
             .await
@@ -86,7 +100,7 @@ impl Transport {
 }
 
 /// The body of an answer.
-pub(super) struct Body {
+pub(crate) struct Body {
     incoming: Incoming,
     left: usize,
     limit: usize,
@@ -118,7 +132,7 @@ impl Body {
     }
 
     /// Everything that is left.
-    pub(super) async fn rest(&mut self) -> Result<Vec<u8>, ChatError> {
+    pub(crate) async fn rest(&mut self) -> Result<Vec<u8>, ChatError> {
         let mut all = Vec::new();
         while let Some(bytes) = self.next().await? {
             all.extend_from_slice(&bytes);

@@ -17,6 +17,7 @@ mod planner;
 #[cfg(feature = "http")]
 mod server;
 mod single_tasks;
+mod sources;
 mod spans;
 mod typed;
 
