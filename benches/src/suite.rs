@@ -71,6 +71,13 @@ impl Suite {
         }
     }
 
+    /// A line for people, that a group was left out for instance; not among JSON.
+    pub fn remark(&self, words: &str) {
+        if !self.json {
+            print_line(words);
+        }
+    }
+
     pub(crate) fn push(&mut self, row: Row) {
         let line = if self.json {
             serde_json::to_string(&row).expect("a row holds only numbers and strings")

@@ -18,8 +18,8 @@ use crew::{Crew, Offer};
 
 /// Runs computations on a fixed number of threads, the urgent ones first.
 ///
-/// Within a priority the order is first in, first out. So that nothing starves, every sixteenth job taken is the one that has
-/// waited the longest, whatever its priority. Dropping the pool cancels what has not started; what runs ends on its own, and nobody
+/// Within a priority the order is first in, first out. So that nothing starves, the job that has waited the longest
+/// is next once fifteen in a row were taken before it, whatever its priority. Dropping the pool cancels what has not started; what runs ends on its own, and nobody
 /// waits for it. [`shutdown`](Self::shutdown) waits.
 ///
 /// # Examples

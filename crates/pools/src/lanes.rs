@@ -21,8 +21,8 @@ impl Priority {
     pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
 }
 
-/// Every so many jobs the one that has waited the longest is next, whatever its priority. A job therefore starts after at
-/// most `AGEING × (jobs that came before it and still wait + 1)` starts.
+/// Of so many starts in a row at least one is that of the job that has waited the longest, whatever its priority. A job therefore
+/// starts after at most `AGEING × (jobs that came before it and still wait + 1)` starts.
 pub(crate) const AGEING: u32 = 16;
 
 /// Jobs by priority, each lane first in, first out.
@@ -30,13 +30,15 @@ pub(crate) const AGEING: u32 = 16;
 pub(crate) struct Lanes<T> {
     lanes: [VecDeque<(u64, T)>; 4],
     arrivals: u64,
-    taken: u32,
+    /// Starts in a row that overtook the job that has waited the longest. While nothing is overtaken no turn is due to the oldest,
+    /// so that an urgent job among others of one class is not made to wait for one of them.
+    overtook: u32,
     len: usize,
 }
 
 impl<T> Lanes<T> {
     pub(crate) fn new() -> Self {
-        Self { lanes: [const { VecDeque::new() }; 4], arrivals: 0, taken: 0, len: 0 }
+        Self { lanes: [const { VecDeque::new() }; 4], arrivals: 0, overtook: 0, len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -51,8 +53,9 @@ impl<T> Lanes<T> {
 
     pub(crate) fn pop(&mut self) -> Option<(Priority, T)> {
         let urgent = self.lanes.iter().rposition(|lane| !lane.is_empty())?;
-        self.taken = (self.taken + 1) % AGEING;
-        let lane = if self.taken == 0 { self.oldest().unwrap_or(urgent) } else { urgent };
+        let oldest = self.oldest().unwrap_or(urgent);
+        let lane = if self.overtook + 1 < AGEING { urgent } else { oldest };
+        self.overtook = if lane == oldest { 0 } else { self.overtook + 1 };
         self.len -= 1;
         self.lanes[lane].pop_front().map(|(_, job)| (Priority::ALL[lane], job))
     }
@@ -101,6 +104,17 @@ mod tests {
             lanes.pop() == Some((Priority::Low, "low"))
         });
         assert!(turn.is_some_and(|turn| turn <= AGEING), "{turn:?}");
+    }
+
+    #[test]
+    fn an_urgent_job_is_next_however_many_jobs_of_one_class_came_before() {
+        for before in 0..2 * AGEING {
+            let mut lanes = Lanes::new();
+            (0..=before).for_each(|_| lanes.push(Priority::Normal, "normal"));
+            (0..before).for_each(|_| assert!(lanes.pop().is_some()));
+            lanes.push(Priority::High, "urgent");
+            assert_eq!(lanes.pop(), Some((Priority::High, "urgent")), "after {before}");
+        }
     }
 
     #[test]
