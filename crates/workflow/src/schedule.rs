@@ -253,6 +253,11 @@ impl Scheduler {
         }
     }
 
+    /// What it runs jobs on; others may run on it beside them.
+    pub fn orchestrator(&self) -> &Orchestrator {
+        &self.orchestrator
+    }
+
     /// How jobs run that are due together.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
