@@ -22,30 +22,34 @@
 //! 5. Nothing of a run is kept once it is done and handed over.
 //! 6. Events change the state; only [`Machine::admit`] starts tasks. The driver calls it when it has told all it knows.
 
+mod action;
 mod admission;
 mod breaker;
 mod by_id;
+mod ids;
 mod rate;
 mod ready;
 mod run;
+mod settle;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+pub(crate) use action::{Action, Attempt, End, Stop, Verdict, Waiting};
 use admission::Admission;
 pub(crate) use admission::{Constraint, Demand};
 pub use breaker::Breaker;
 use breaker::Health;
 pub(crate) use by_id::ById;
+pub(crate) use ids::{AgentId, ClassId, ResourceId, RunId, TaskRef, TenantId};
 use ready::Key;
 use run::State;
 pub(crate) use run::{Need, NodeSpec, On, Past, Policy, Progress, Run};
-
-/// Missing needs of a task that is about to be skipped.
-const TO_BE_SKIPPED: u32 = u32::MAX;
+use timers::{Due, STALE_TIMERS};
 
 /// How much of a task's own length counts when ready tasks are put in order; of what comes after it all counts.
 ///
@@ -55,144 +59,8 @@ const TO_BE_SKIPPED: u32 = u32::MAX;
 /// j30 and j120: 0.67, 1.49, 5.4 and 10.7 % at 1, 0.69, 1.34, 4.5 and 10.1 % at 0.6, 1.7, 2.1, 4.6 and 10.7 % at 0.
 const OWN: f32 = 0.6;
 
-/// How many timers of attempts that are over are kept before they are thrown out.
-const STALE_TIMERS: usize = 1024;
-
 /// From how many tasks on that are ready at once it pays to make room for all of them first.
 const MANY: usize = 1024;
-
-/// A number that no two runs of a machine share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct RunId(pub(crate) u64);
-
-/// A task: its run, and its place in the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TaskRef {
-    pub(crate) run: RunId,
-    pub(crate) node: u32,
-}
-
-/// Numbers of what admission knows, in the order in which it met them.
-macro_rules! number {
-    ($name:ident, $what:literal) => {
-        #[doc = $what]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub(crate) struct $name(pub(crate) u32);
-
-        impl $name {
-            pub(crate) fn at(self) -> usize {
-                self.0 as usize
-            }
-        }
-    };
-}
-
-number!(AgentId, "An agent.");
-number!(ResourceId, "A resource of which tasks take amounts.");
-number!(TenantId, "Someone with whom others share by weight.");
-number!(ClassId, "Tasks of one tenant and agent that take the same resources.");
-
-impl TenantId {
-    /// Whoever says nothing of tenants.
-    pub(crate) const DEFAULT: Self = Self(0);
-}
-
-/// How a task ended for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Succeeded,
-    Failed,
-    TimedOut,
-    Cancelled,
-    /// Its own condition said no.
-    Declined,
-    /// The run's budget cannot pay it any more.
-    OverBudget,
-    /// Another process began it and did not tell its end.
-    Unknown,
-    /// It never started, because this task of its run ended otherwise than it wants.
-    Skipped {
-        because: u32,
-    },
-}
-
-impl End {
-    fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::TimedOut | Self::OverBudget)
-    }
-}
-
-/// How one attempt ended, as the driver saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attempt {
-    Succeeded,
-    /// Its condition said no.
-    Declined,
-    Failed {
-        retryable: bool,
-    },
-    /// It gave no sign of life for too long.
-    TimedOut,
-}
-
-/// What follows from the end of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Over(End),
-    /// Another attempt.
-    Again {
-        timed_out: bool,
-    },
-}
-
-/// Why a running attempt is to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    TimedOut,
-    Cancelled,
-}
-
-/// What the driver has to do, or to tell.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Action {
-    /// Run this attempt, counted from 1, and report its end with [`Machine::ended`].
-    Start { task: TaskRef, attempt: u32 },
-    /// Ask the running attempt to stop; its end is still to be reported.
-    Stop { task: TaskRef },
-    /// The run has begun; its tasks that need nobody are ready.
-    Began { run: RunId },
-    /// All needs of the task are met; it waits for a slot.
-    Ready { task: TaskRef },
-    /// The attempt did not succeed; the next one may start at `at`.
-    Retry { task: TaskRef, failed: u32, timed_out: bool, at: Duration },
-    /// The task is over.
-    Settled { task: TaskRef, end: End },
-    /// Every task of the run is over; [`Machine::take_over`] gives it out.
-    RunDone { run: RunId },
-}
-
-/// Why a task is not running.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Waiting {
-    /// For these tasks of its run.
-    Needs(Vec<u32>),
-    /// For an overall slot, or for those that go first.
-    Limit,
-    /// For a slot of its agent.
-    AgentLimit,
-    /// For its agent's rate.
-    Rate { until: Duration },
-    /// For its agent's breaker to close.
-    Breaker { until: Duration },
-    /// For so much of a resource.
-    Resource { resource: ResourceId, wanted: u64, free: u64 },
-    /// For its next attempt.
-    Backoff { until: Duration },
-    /// For nothing: it runs.
-    Running,
-    /// For nothing: it is over.
-    Done,
-}
 
 /// What is known of a ready task when it is scored.
 #[derive(Debug, Clone, Copy)]
@@ -208,14 +76,6 @@ pub(crate) struct Facts {
 /// Puts a number on a ready task; a higher one starts first. Without it: by priority, then by the way to the end (see [`OWN`]),
 /// then by how many need it.
 pub(crate) type Score = Box<dyn FnMut(Facts) -> f32 + Send>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Timeout { task: TaskRef, attempt: u32 },
-    Retry { task: TaskRef, attempt: u32 },
-    Run { run: RunId },
-    Agent { agent: AgentId },
-}
 
 /// The state of everything that is submitted and not over.
 pub(crate) struct Machine {
@@ -409,22 +269,6 @@ impl Machine {
         }
     }
 
-    /// Draws the consequences of what was over before the run was submitted.
-    fn go_on(&mut self, id: RunId, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&id).expect("it was put in");
-        let mut stops = false;
-        for node in std::mem::take(&mut run.over_before) {
-            let run = self.runs.get(&id).expect("it ends when its caller closes it");
-            if let State::Done { end } = run.nodes[node].state {
-                stops |= end.is_failure() && run.fail_fast;
-                self.follow(TaskRef { run: id, node }, end, out);
-            }
-        }
-        if stops {
-            self.cancel_nodes(id, out);
-        }
-    }
-
     /// Adds a task to a live run, placed before tasks of it that have not started. The caller has checked that no cycle closes
     /// and that every task of `before` is [`Self::is_pending`]. Answers with the task, or `None` when the run is over.
     pub(crate) fn insert(
@@ -551,27 +395,6 @@ impl Machine {
         }
     }
 
-    /// When [`Self::tick`] is next needed, or before: what is due then may have been overtaken.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
-    }
-
-    /// Does what is due at `now`: time-outs, retries, rates and breakers.
-    pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<Action>) {
-        while self.next_due().is_some_and(|at| at <= now) {
-            let Reverse((at, due)) = self.timers.pop().expect("it was seen above");
-            if !self.is_due(at, due) {
-                continue;
-            }
-            match due {
-                Due::Timeout { task, .. } => self.stop(task, Stop::TimedOut, out),
-                Due::Retry { task, .. } => self.make_ready(task, out),
-                Due::Run { run } => self.cancel_run(run, out),
-                Due::Agent { agent } => self.admission.wake(agent),
-            }
-        }
-    }
-
     /// Cancels a task: it does not start, or is asked to stop. Its dependents are skipped once it has ended.
     pub(crate) fn cancel_task(&mut self, task: TaskRef, out: &mut Vec<Action>) {
         match self.state(task) {
@@ -639,30 +462,6 @@ impl Machine {
 
     fn state(&self, task: TaskRef) -> Option<State> {
         Some(self.runs.get(&task.run)?.nodes.get(task.node)?.state)
-    }
-
-    fn set_timer(&mut self, at: Duration, due: Due) {
-        if self.timers_bound < self.timers.len() {
-            let mut timers = std::mem::take(&mut self.timers);
-            timers.retain(|Reverse((at, due))| self.is_due(*at, *due));
-            self.timers_bound = 2 * timers.len() + STALE_TIMERS;
-            self.timers = timers;
-        }
-        self.timers.push(Reverse((at, due)));
-    }
-
-    fn is_due(&self, at: Duration, due: Due) -> bool {
-        match due {
-            Due::Timeout { task, attempt: of } => matches!(
-                self.state(task),
-                Some(State::Running { attempt, stop: None }) if attempt == of
-            ),
-            Due::Retry { task, attempt: of } => {
-                matches!(self.state(task), Some(State::Backoff { failed, .. }) if failed == of)
-            }
-            Due::Run { run } => self.runs.contains_key(&run),
-            Due::Agent { agent } => self.admission.wakes_at(agent, at),
-        }
     }
 
     fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
@@ -745,98 +544,6 @@ impl Machine {
             if !told {
                 out.push(Action::Stop { task });
             }
-        }
-    }
-
-    /// Ends a task for good, with what follows from it for its run.
-    fn finish(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        self.settle(task, end, out);
-        if end.is_failure() && self.runs[&task.run].fail_fast {
-            self.cancel_nodes(task.run, out);
-        }
-        self.close(task.run, out);
-    }
-
-    /// Ends a task for good and what follows from it for its dependents, without recursion: chains are long.
-    fn settle(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        self.end_node(task, end, out);
-        self.follow(task, end, out);
-    }
-
-    fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
-        let at = &mut run.nodes[task.node];
-        let was = std::mem::replace(&mut at.state, State::Done { end });
-        let class = at.class;
-        run.left -= 1;
-        out.push(Action::Settled { task, end });
-        if matches!(was, State::Ready { .. }) {
-            self.admission.left(class, &self.runs);
-        }
-    }
-
-    /// What follows from the end of a task for its dependents.
-    fn follow(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        let id = task.run;
-        let mut over = Some((task.node, end));
-        let mut skipped: Vec<(u32, End)> = Vec::new();
-        while let Some((node, end)) = over.take().or_else(|| skipped.pop()) {
-            if node != task.node {
-                self.end_node(TaskRef { run: id, node }, end, out);
-            }
-            let run = self.runs.get_mut(&id).expect("it was live above");
-            let mut next = run.first_dependent(node);
-            while let Some((dependent, on, after)) = run.dependent(next) {
-                next = after;
-                match run.need_ended(dependent, on, end) {
-                    None => {}
-                    // Ready at once, although more may end: order among them is by priority alone.
-                    Some(true) => run.now_ready.push(TaskRef { run: id, node: dependent }),
-                    Some(false) => {
-                        // The root of the failure is what a person wants to see, not the skipped task in between.
-                        let because =
-                            if let End::Skipped { because } = end { because } else { node };
-                        skipped.push((dependent, End::Skipped { because }));
-                    }
-                }
-            }
-        }
-        let run = self.runs.get_mut(&id).expect("it was live above");
-        if run.now_ready.is_empty() {
-            return;
-        }
-        let mut now_ready = std::mem::take(&mut run.now_ready);
-        // In the order of the graph, whatever the order of the arrows.
-        now_ready.sort_unstable();
-        now_ready.drain(..).for_each(|ready| self.make_ready(ready, out));
-        // Its memory serves the next settlement.
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.now_ready = now_ready;
-        }
-    }
-
-    fn cancel_nodes(&mut self, id: RunId, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        run.cancelled = true;
-        for node in 0..run.count() {
-            let task = TaskRef { run: id, node };
-            match self.runs[&id].nodes[node].state {
-                State::Running { .. } => self.stop(task, Stop::Cancelled, out),
-                State::Done { .. } => {}
-                State::Pending { .. } | State::Ready { .. } | State::Backoff { .. } => {
-                    // Alone, without its dependents: those are cancelled themselves, and say so.
-                    self.runs.get_mut(&id).expect("it is live").forget_dependents(node);
-                    self.settle(task, End::Cancelled, out);
-                }
-            }
-        }
-    }
-
-    /// Ends the run if its last task is over (invariants 4 and 5).
-    fn close(&mut self, run: RunId, out: &mut Vec<Action>) {
-        if self.runs.get(&run).is_some_and(|state| state.left == 0) {
-            self.over.extend(self.runs.remove(&run).map(|state| (run, state)));
-            out.push(Action::RunDone { run });
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::retry::Retry;
 /// The end of a list of arrows.
 const NONE: u32 = u32::MAX;
 
+/// Missing needs of a task that is about to be skipped.
+const TO_BE_SKIPPED: u32 = u32::MAX;
+
 /// On which end of its need a task goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
@@ -332,12 +335,12 @@ impl Run {
     /// Counts an ended need of a waiting task: `None` if it waits on, else whether it may start.
     pub(super) fn need_ended(&mut self, dependent: u32, on: On, end: End) -> Option<bool> {
         let State::Pending { missing } = &mut self.nodes[dependent].state else { return None };
-        if *missing == super::TO_BE_SKIPPED {
+        if *missing == TO_BE_SKIPPED {
             return None;
         }
         if !on.admits(end) {
             // A second need that ends badly must not skip it twice.
-            *missing = super::TO_BE_SKIPPED;
+            *missing = TO_BE_SKIPPED;
             return Some(false);
         }
         *missing -= 1;
