@@ -11,6 +11,7 @@ mod keep;
 mod keeper;
 mod link;
 mod live;
+mod rerun;
 mod runners;
 mod writer;
 
@@ -29,15 +30,17 @@ use crate::machine::{
 };
 use crate::metrics::Metrics;
 use crate::planner::Splice;
+use crate::rerun::{Reach, RerunError};
 use crate::run::{Finished, Run, Status, Stopped, SubmitError, Waiting};
 use crate::source::Troubles;
-use crate::task::{Body, Extras, Task, TaskError};
+use crate::task::{Body, Extras, Output, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
 use attempt::{Ended, Job};
 use keep::Kept;
 use keeper::Held;
 pub(crate) use keeper::Keeper;
+pub(crate) use keeper::Restored;
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
@@ -63,6 +66,12 @@ pub(crate) enum Command {
     Spliced {
         run: RunId,
         splice: Arc<Splice>,
+    },
+    Rerun {
+        run: RunId,
+        task: Arc<str>,
+        reach: Reach,
+        reply: oneshot::Sender<Result<Vec<Arc<str>>, RerunError>>,
     },
     CancelRun(RunId),
     CancelAll,
@@ -113,6 +122,7 @@ pub(crate) enum Command {
 pub(crate) enum Waste {
     Body(Body),
     Extras(Arc<Extras>),
+    Output(Output),
     Finished(Box<Finished>),
 }
 
@@ -121,6 +131,7 @@ impl Waste {
         match self {
             Self::Body(body) => drop_contained(body),
             Self::Extras(extras) => drop_contained(extras),
+            Self::Output(output) => drop_contained(output),
             Self::Finished(finished) => drop_contained(finished),
         }
     }
@@ -261,6 +272,11 @@ impl Engine {
             Command::Spliced { run, splice } => {
                 self.tell(now, || EventKind::PlanSpliced { run: run.0, splice });
             }
+            Command::Rerun { run, task, reach, reply } => {
+                let taken = self.rerun(run, &task, reach, actions);
+                self.perform_all(actions, now);
+                self.reply(run, taken, reply, now, actions);
+            }
             Command::CancelRun(run) => self.machine.cancel_run(run, actions),
             Command::CancelAll => {
                 let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
@@ -329,15 +345,16 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         self.forget_unused();
-        let Graph { places, tasks, fail_fast, timeout, budget, tenant, cycles, .. } = graph;
+        let Graph { places, tasks, fail_fast, timeout, budget, tenant, cycles, work, past, .. } =
+            graph;
         self.metrics.cycles.inc_by(cycles);
         let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
         let mut run = crate::machine::Run::new(fail_fast, budget);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
         let handle = Run { id, link: Arc::clone(&self.link), name };
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
-        let mut restored = restored.unwrap_or_default().into_iter().peekable();
-        let mut live = Live::new(handle, tenant, places, done, now);
+        let mut restored = restored.unwrap_or(past).into_iter().peekable();
+        let mut live = Live::new(handle, tenant, places, done, work, now);
         let count = tasks.len();
         let mut over = Vec::new();
         for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {
@@ -467,12 +484,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells whoever has submitted a task, as soon as the task will not be lost.
-    fn reply(
+    /// Tells whoever has asked for something, as soon as it will not be lost.
+    fn reply<T: Send + 'static, E: Send + 'static>(
         &mut self,
         run: RunId,
-        taken: Result<(), SubmitError>,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
+        taken: Result<T, E>,
+        reply: oneshot::Sender<Result<T, E>>,
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
@@ -480,10 +497,10 @@ impl Engine {
         let committed = keeper.map(|keeper| (keeper.commit(0), keeper));
         match committed {
             Some((Ok(writer::Commit::UnderWay(commit)), keeper)) => {
-                keeper.hold(commit, Held::Reply(reply));
+                keeper.hold(commit, Held::Reply(Box::new(move || drop(reply.send(taken)))));
             }
             Some((Err(error), _)) => self.committed(run, 0, Err(error), now, actions),
-            // Whoever asked may have gone; the task is in the run all the same.
+            // Whoever asked may have gone; it is done all the same.
             Some((Ok(writer::Commit::Done), _)) | None => drop(reply.send(taken)),
         }
     }
@@ -503,6 +520,7 @@ impl Engine {
         let verdict = match ended.result {
             Ok(output) => {
                 entry.output = output;
+                entry.body = ended.body;
                 if let Some(kind) = entry.kind() {
                     self.durations.observe(kind, took);
                 }
@@ -534,7 +552,10 @@ impl Engine {
                 self.agents.ended(agent, took, Attempt::TimedOut);
             }
             // That it was cancelled says nothing about its agent.
-            (Attempt::Failed { .. } | Attempt::TimedOut, Some(Stop::Cancelled)) => {}
+            (
+                Attempt::Failed { .. } | Attempt::TimedOut,
+                Some(Stop::Cancelled | Stop::Rerun | Stop::Discarded),
+            ) => {}
             (verdict, _) => {
                 if verdict == Attempt::TimedOut {
                     self.metrics.timeouts.inc();
@@ -597,6 +618,14 @@ impl Engine {
                     error,
                     delay,
                 });
+            }
+            Action::Again { task, attempts } => {
+                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                self.open += usize::from(live.again(task.node, attempts, &mut self.waste));
+                if self.is_read {
+                    let id = Arc::clone(&live.tasks[task.node].id);
+                    self.tell(now, || EventKind::TaskAgain { run: task.run.0, task: id });
+                }
             }
             Action::Settled { task, end } => {
                 if !self.kept.is_empty() {

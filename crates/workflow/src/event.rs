@@ -125,6 +125,13 @@ pub enum EventKind {
         /// How long until the next may start.
         delay: Duration,
     },
+    /// What a task came to no longer counts: it runs [again](crate::Run::rerun), and what follows is told once more.
+    TaskAgain {
+        /// Its run.
+        run: u64,
+        /// Its id.
+        task: Arc<str>,
+    },
     /// A task is over.
     TaskEnded {
         /// Its run.

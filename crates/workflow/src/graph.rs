@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use crate::chunks::Chunks;
 use crate::durable::{Durable, Volatile};
+use crate::engine::Restored;
 use crate::journal::{Durability, History};
 use crate::machine::Need;
 use crate::task::Task;
@@ -39,6 +40,10 @@ pub struct Graph<K = Volatile> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) budget: Option<u64>,
     pub(crate) tenant: Option<Arc<str>>,
+    /// Whether the work of tasks that are over is kept.
+    pub(crate) work: bool,
+    /// What an earlier run has left of its tasks, by their places.
+    pub(crate) past: Vec<(u32, Restored)>,
     /// The journal of its run, and what is known from it.
     pub(crate) kept: Option<(History, Durability)>,
     /// How many tasks were refused because they would have closed a cycle.
@@ -174,6 +179,8 @@ impl<K> Graph<K> {
             timeout: None,
             budget: None,
             tenant: None,
+            work: false,
+            past: Vec::new(),
             kept: None,
             cycles: 0,
             added: 0,
@@ -190,13 +197,28 @@ impl<K> Graph<K> {
             timeout,
             budget,
             tenant,
+            work,
+            past,
             kept,
             cycles,
             added,
             mark: _,
         } = self;
         let mark = PhantomData;
-        Graph { places, tasks, fail_fast, timeout, budget, tenant, kept, cycles, added, mark }
+        Graph {
+            places,
+            tasks,
+            fail_fast,
+            timeout,
+            budget,
+            tenant,
+            work,
+            past,
+            kept,
+            cycles,
+            added,
+            mark,
+        }
     }
 
     /// The run stops at the first task that fails for good: what has not started is cancelled, what runs is asked to stop.

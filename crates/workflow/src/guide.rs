@@ -141,6 +141,27 @@
 //! ```
 //! With typed inputs: [`Task::typed`](crate::Task::typed).
 //!
+//! # Running again
+//! One task, or it with everything downstream, in a live run; and a finished run again but for what is to stay:
+//! [`Graph::rerun`](crate::Graph::rerun).
+//! ```
+//! use tidegate_workflow::{Graph, Orchestrator, Reach};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let draft = graph.task("draft").run_with(async |cx, ()| Ok(cx.attempt()))?;
+//! let text = graph.task("text").after(&draft).run(async |draft| Ok(format!("draft {draft}")))?;
+//! graph.task("review").after(&text).run_with(async |cx, text| {
+//!     if *text == "draft 1" {
+//!         cx.run().rerun("draft", Reach::Downstream).await?; // the review, too
+//!     }
+//!     Ok(())
+//! })?;
+//! let finished = Orchestrator::builder().build()?.run(graph.keep_work()).await?;
+//! assert_eq!(*finished.get(&text)?, "draft 2");
+//! # Ok(()) }
+//! ```
+//!
 //! # What is going on
 //! ```
 //! use std::time::Duration;

@@ -12,6 +12,7 @@
 //! | limit each backend on its own, choose among several | [`Task::agent`], [`Builder::agent`], [`Task::any_agent`] |
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`]; [`Task::typed`] |
+//! | run a task again, alone or with all that needs it | [`Run::rerun`], [`Graph::rerun`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | let a planner make the graph, and mend it while it runs | [`planner`] |
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
@@ -62,6 +63,7 @@ mod orchestrator;
 pub mod planner;
 mod prioritizer;
 mod report;
+mod rerun;
 mod retry;
 mod run;
 #[cfg(feature = "schedule")]
@@ -80,6 +82,7 @@ pub use graph::{AddError, Graph, Unresolved};
 pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};
 pub use prioritizer::{Facts, Prioritizer, Weighted};
 pub use report::{AgentReport, Report, TaskReport};
+pub use rerun::{Reach, RerunError};
 pub use retry::Retry;
 pub use run::{Finished, Run, Running, Status, Stopped, SubmitError, TooMuch, Waiting};
 pub use source::{Both, MachineSource, MachineUse, Reading, RegistrySource, Source, SourceTrouble};

@@ -13,12 +13,14 @@
 //!    └──────────── skipped ────┴──────────────────────────────────────┘
 //! ```
 //!
+//! From every state a task may go back to the beginning: see [`rerun`].
+//!
 //! Invariants:
 //! 1. What runs stays within every limit, overall, of its agent and of each resource; use exceeds a limit only after the
 //!    limit shrank. No minute sees more starts of an agent than its rate.
 //! 2. A task is started only if all that it takes is free: it takes everything at once or nothing.
 //! 3. A blocked agent blocks only itself (see [`admission`]).
-//! 4. Every task of a run ends as `Done` exactly once, and the run is told as done after its last task.
+//! 4. Every task of a run ends as `Done` exactly once, and once more each time it is to run [again](rerun); and the run is told as done after its last task.
 //! 5. Nothing of a run is kept once it is done and handed over.
 //! 6. Events change the state; only [`Machine::admit`] starts tasks. The driver calls it when it has told all it knows.
 
@@ -29,6 +31,7 @@ mod by_id;
 mod ids;
 mod rate;
 mod ready;
+mod rerun;
 mod run;
 mod settle;
 #[cfg(test)]
@@ -282,9 +285,9 @@ impl Machine {
         let (node, verdict) = state.insert(spec, before);
         let task = TaskRef { run, node };
         match verdict {
-            run::Inserted::Pending => {}
-            run::Inserted::Ready => self.make_ready(task, out),
-            run::Inserted::Over(end) => {
+            run::Decided::Pending => {}
+            run::Decided::Ready => self.make_ready(task, out),
+            run::Decided::Over(end) => {
                 self.settle(task, end, out);
                 self.close(run, out);
             }
@@ -351,7 +354,9 @@ impl Machine {
         let (class, estimate) = (node.class, node.estimate);
         let health = match ended {
             Attempt::Succeeded => Health::Well,
-            _ if stop == Some(Stop::Cancelled) => Health::Unknown,
+            _ if matches!(stop, Some(Stop::Cancelled | Stop::Rerun | Stop::Discarded)) => {
+                Health::Unknown
+            }
             Attempt::Declined => Health::Unknown,
             Attempt::Failed { .. } | Attempt::TimedOut => Health::Ill,
         };
@@ -360,11 +365,17 @@ impl Machine {
         match verdict {
             Verdict::Again { timed_out } => {
                 let seed = task.run.0 ^ u64::from(task.node) << 32;
-                let at = now.saturating_add(policy.retry.delay_after(attempt, seed));
+                let of_policy = attempt - run.earlier(task.node);
+                let at = now.saturating_add(policy.retry.delay_after(of_policy, seed));
                 let until = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
                 run.nodes[task.node].state = State::Backoff { failed: attempt, until };
                 self.set_timer(at, Due::Retry { task, attempt });
                 out.push(Action::Retry { task, failed: attempt, timed_out, at });
+            }
+            Verdict::Afresh => {
+                self.forget(task, out);
+                self.decide(task, vec![task.node], out);
+                self.close(task.run, out);
             }
             Verdict::Over(end) => self.finish(task, end, out),
         }
@@ -377,11 +388,16 @@ impl Machine {
         let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
         let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
         let attempts = run.policy_of(task.node).retry.attempts;
+        let of_policy = attempt - run.earlier(task.node);
         Some(match (ended, stop) {
+            (_, Some(Stop::Rerun)) => Verdict::Afresh,
+            (_, Some(Stop::Discarded)) => Verdict::Over(End::Cancelled),
             (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
             (_, Some(Stop::Cancelled)) => Verdict::Over(End::Cancelled),
             (Attempt::Declined, _) => Verdict::Over(End::Declined),
-            _ if retryable && attempt < attempts && !run.cancelled => Verdict::Again { timed_out },
+            _ if retryable && of_policy < attempts && !run.cancelled => {
+                Verdict::Again { timed_out }
+            }
             _ if timed_out => Verdict::Over(End::TimedOut),
             _ => Verdict::Over(End::Failed),
         })
@@ -506,15 +522,17 @@ impl Machine {
 
     fn start(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
         let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
-        let node = &mut run.nodes[task.node];
+        let node = &run.nodes[task.node];
         let State::Ready { failed, .. } = node.state else {
             unreachable!("only ready tasks are queued")
         };
         let (class, estimate) = (node.class, node.estimate);
+        let cost = u64::from(node.cost);
+        let earlier = run.earlier(task.node);
         if let Some(left) = &mut run.budget
-            && failed == 0
+            && failed == earlier
         {
-            match left.checked_sub(u64::from(node.cost)) {
+            match left.checked_sub(cost) {
                 Some(rest) => *left = rest,
                 None => {
                     self.finish(task, End::OverBudget, out);
@@ -524,7 +542,7 @@ impl Machine {
             }
         }
         let attempt = failed + 1;
-        node.state = State::Running { attempt, stop: None };
+        run.nodes[task.node].state = State::Running { attempt, stop: None };
         if let Some(timeout) = run.policy_of(task.node).timeout {
             self.set_timer(now.saturating_add(timeout), Due::Timeout { task, attempt });
         }
@@ -536,11 +554,12 @@ impl Machine {
     fn stop(&mut self, task: TaskRef, why: Stop, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get_mut(&task.run) else { return };
         if let State::Running { stop, .. } = &mut run.nodes[task.node].state
-            // A cancellation overrides a time-out that is under way, so that it is not retried.
-            && (stop.is_none() || (*stop == Some(Stop::TimedOut) && why == Stop::Cancelled))
+            // A time-out that is under way is overridden, so that nothing is retried; of the others the last counts.
+            && (stop.is_none() || why != Stop::TimedOut)
         {
             let told = stop.is_some();
-            *stop = Some(why);
+            let is_stale = matches!(stop, Some(Stop::Rerun | Stop::Discarded));
+            *stop = Some(if is_stale && why == Stop::Cancelled { Stop::Discarded } else { why });
             if !told {
                 out.push(Action::Stop { task });
             }

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub(super) extras: Option<Arc<Extras>>,
     /// Whether it will probably wait for something: then it is a task of the runtime from the start.
     pub(super) waits: bool,
+    /// Whether the body may be wanted after it has done its work.
+    pub(super) keeps_work: bool,
 }
 
 impl Job {
@@ -45,7 +47,7 @@ pub(crate) struct Ended {
     pub(super) result: Result<Option<Output>, Failure>,
     /// The output as the run's journal keeps it; empty if it does not.
     pub(super) encoded: Vec<u8>,
-    /// For the next attempt, if this one failed.
+    /// For the next attempt, if there may be one.
     pub(super) body: Option<Body>,
 }
 
@@ -120,7 +122,7 @@ impl Trying {
 
     /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
     fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
-        let Job { task, context, body, extras, .. } = self.job.take()?;
+        let Job { task, context, body, extras, keeps_work, .. } = self.job.take()?;
         let work = self.work.take();
         let result = match catch_unwind(AssertUnwindSafe(|| drop(work))) {
             Ok(()) => result,
@@ -137,7 +139,7 @@ impl Trying {
         let ended = context.0.run.link.now();
         // Before the report, which may free the engine's share: the last one to go drops it.
         drop((context, extras));
-        let body = if result.is_ok() {
+        let body = if result.is_ok() && !keeps_work {
             super::drop_contained(body);
             None
         } else {

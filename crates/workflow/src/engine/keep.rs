@@ -102,8 +102,8 @@ impl Engine {
             Verdict::Over(End::Failed) => journal::Outcome::Failed(message(ended)),
             Verdict::Over(End::TimedOut) => journal::Outcome::TimedOut,
             Verdict::Over(End::Declined) => journal::Outcome::Declined,
-            // Another process runs it again.
-            Verdict::Over(_) => journal::Outcome::Cancelled,
+            // It runs again, here or in another process.
+            Verdict::Afresh | Verdict::Over(_) => journal::Outcome::Cancelled,
         };
         let output = std::mem::take(&mut ended.encoded);
         if let Err(large) = keeper.settled(task.node, attempt, outcome, output, took, now) {
@@ -136,7 +136,7 @@ impl Engine {
                 }
                 Held::Job(job) if works => self.jobs.push(job),
                 Held::Job(job) => self.never_started(job, now, actions),
-                Held::Reply(reply) => drop(reply.send(Ok(()))),
+                Held::Reply(reply) => reply(),
             }
         }
     }

@@ -10,10 +10,9 @@
 //!    cancelled, and its owner gets the error in place of a result.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use super::Link;
 use super::attempt::{Ended, Job};
@@ -39,8 +38,6 @@ pub(crate) struct Keeper {
     next_number: u32,
     /// How much longer the run has been there than the engine's clock.
     lead: i64,
-    /// By how much an attempt's number is above the machine's, and the task's generation.
-    bases: HashMap<u32, (u32, u32)>,
     /// What the journal knows of tasks that are not in the run yet.
     known: HashMap<Arc<str>, (u32, Entry)>,
     /// For the start of the run.
@@ -55,17 +52,25 @@ pub(crate) struct Keeper {
 pub(super) enum Held {
     Ended(Ended),
     Job(Job),
-    Reply(oneshot::Sender<Result<(), SubmitError>>),
+    Reply(Box<dyn FnOnce() + Send>),
 }
 
 /// What another process has left of a task.
 #[derive(Default)]
-pub(super) struct Restored {
-    pub(super) past: Option<Past>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) output: Option<Output>,
-    pub(super) attempts: u32,
-    pub(super) took: Duration,
+pub(crate) struct Restored {
+    pub(crate) past: Option<Past>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) output: Option<Output>,
+    pub(crate) attempts: u32,
+    pub(crate) took: Duration,
+    /// By how much an attempt's number is above the machine's, and how often the task had succeeded and was to run again.
+    pub(crate) base: (u32, u32),
+}
+
+impl fmt::Debug for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Restored").field("past", &self.past).finish_non_exhaustive()
+    }
 }
 
 impl Keeper {
@@ -118,7 +123,6 @@ impl Keeper {
             numbers,
             next_number,
             lead: millis(since) - millis(link.now()),
-            bases: HashMap::new(),
             known: HashMap::new(),
             restored: Vec::new(),
             ill: Vec::new(),
@@ -140,14 +144,13 @@ impl Keeper {
             }
             let extras = planned.task.extras.as_deref();
             if entry.attempt > 0 {
-                spent += extras.map_or(0, |extras| u64::from(extras.cost));
+                spent += extras.map_or(0, |extras| u64::from(extras.cost)) * u64::from(entry.lives);
                 agents.extend(planned.task.agent.clone().map(|agent| (task, agent)));
             }
             let restored = restore(entry, &planned.task).map_err(|error| StartError::Output {
                 task: planned.task.id.to_string(),
                 error: error.to_string(),
             })?;
-            self.remember_base(node, entry);
             self.restored.push((node, restored));
         }
         graph.budget = graph.budget.map(|budget| budget.saturating_sub(spent));
@@ -171,22 +174,6 @@ impl Keeper {
         Ok(())
     }
 
-    fn remember_base(&mut self, node: u32, entry: &Entry) {
-        let base = (entry.ended_attempt.saturating_sub(entry.failed), entry.generation);
-        if base != (0, 0) && !entry.is_final() {
-            self.bases.insert(node, base);
-        }
-    }
-
-    /// The number of an attempt, which goes on where other processes ended, and the generation of its task.
-    pub(super) fn attempt(&self, node: u32, attempt: u32) -> (u32, u32) {
-        if self.bases.is_empty() {
-            return (attempt, 0);
-        }
-        let (base, generation) = self.bases.get(&node).copied().unwrap_or_default();
-        (attempt + base, generation)
-    }
-
     /// A task is submitted into the run as its node of this number; what is known of it.
     pub(super) fn submitted<'a>(
         &mut self,
@@ -202,7 +189,6 @@ impl Keeper {
         let restored = match self.known.remove(&task.id) {
             Some((number, entry)) => {
                 let restored = restore(&entry, task).map_err(|error| fails(error.to_string()))?;
-                self.remember_base(node, &entry);
                 self.numbers.push(number);
                 return Ok(restored);
             }
@@ -278,6 +264,20 @@ impl Keeper {
         self.held.push_back((commit, held));
     }
 
+    /// Whether the success of a running attempt is written down, and only waits to be acted on.
+    pub(super) fn has_kept(&self, node: u32) -> bool {
+        let is_it = |held: &Held| match held {
+            Held::Ended(ended) => ended.task.node == node && ended.result.is_ok(),
+            Held::Job(_) | Held::Reply(_) => false,
+        };
+        self.held.iter().any(|(_, held)| is_it(held))
+    }
+
+    /// Writes down that a task is to run again.
+    pub(super) fn reset(&mut self, node: u32) {
+        self.append(&Record::Reset { task: self.numbers[node as usize] });
+    }
+
     /// What has waited for this commit or an earlier one.
     pub(super) fn released(&mut self, commit: u64) -> Option<Held> {
         self.held.pop_front_if(|(of, _)| *of <= commit).map(|(_, held)| held)
@@ -291,7 +291,7 @@ impl Keeper {
         let _ = writer.append(&record);
         for (_, held) in held {
             if let Held::Reply(reply) = held {
-                let _ = reply.send(Ok(()));
+                reply();
             }
         }
         writer.close(then)
@@ -326,6 +326,8 @@ fn restore(entry: &Entry, task: &Task) -> Result<Restored, postcard::Error> {
         Some((end, _)) => Some(Past::Over(*end)),
         None => Some(entry.failed).filter(|failed| *failed > 0).map(Past::Failed),
     };
+    let base = if over.is_none() { entry.ended_attempt.saturating_sub(entry.failed) } else { 0 };
+    restored.base = (base, entry.generation);
     restored.outcome = over.map(|(_, outcome)| outcome);
     Ok(restored)
 }

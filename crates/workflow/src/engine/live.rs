@@ -1,5 +1,6 @@
 //! What the engine keeps of a live run, besides the machine's state.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub(super) struct Live {
     done: Done,
     /// Its journal, if it has one.
     pub(super) keeper: Option<Box<Keeper>>,
+    /// Whether tasks may run again after their end.
+    pub(super) keeps_work: bool,
+    /// By how much an attempt's number is above the machine's, and how often the task had succeeded and was to run again.
+    bases: HashMap<u32, (u32, u32)>,
     began: Duration,
     running: usize,
     peak: usize,
@@ -103,6 +108,12 @@ impl Entry {
         }
     }
 
+    /// What it needed to run is of no use any more.
+    fn let_go(&mut self, waste: &mut Vec<Waste>) {
+        waste.extend(self.body.take().map(Waste::Body));
+        waste.extend(self.extras.take().map(Waste::Extras));
+    }
+
     fn over(&mut self, outcome: Outcome) {
         let is_success = outcome.is_success();
         self.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
@@ -124,6 +135,7 @@ impl Live {
         tenant: TenantId,
         places: Places,
         done: Done,
+        keeps_work: bool,
         now: Duration,
     ) -> Self {
         Self {
@@ -133,6 +145,8 @@ impl Live {
             handle,
             done,
             keeper: None,
+            keeps_work,
+            bases: HashMap::new(),
             began: now,
             running: 0,
             peak: 0,
@@ -185,12 +199,16 @@ impl Live {
         self.unsuccessful += usize::from(!outcome.is_success());
         entry.ended = nanos(self.began);
         entry.over(outcome);
-        waste.extend(entry.body.take().map(Waste::Body));
-        waste.extend(entry.extras.take().map(Waste::Extras));
+        if !self.keeps_work {
+            entry.let_go(waste);
+        }
     }
 
     /// The same of a task whose end the machine is still to tell.
     pub(super) fn attempted(&mut self, node: u32, restored: Restored) {
+        if restored.base != (0, 0) {
+            self.bases.insert(node, restored.base);
+        }
         let entry = &mut self.tasks[node];
         entry.attempts = restored.attempts;
         entry.output = restored.output;
@@ -242,10 +260,8 @@ impl Live {
             (Arc::clone(&entry.id), entry.output.clone())
         };
         let inputs = needs.iter().map(input).collect();
-        let attempt = match &self.keeper {
-            Some(keeper) => keeper.attempt(task.node, attempt),
-            None => (attempt, 0),
-        };
+        let (base, generation) = self.base(task.node);
+        let attempt = (attempt + base, generation);
         let entry = &mut self.tasks[task.node];
         entry.attempts = attempt.0;
         if entry.started == NEVER {
@@ -260,7 +276,42 @@ impl Live {
             grace: Duration::from_millis(u64::from(entry.grace_ms)),
             extras: entry.extras.clone(),
             waits,
+            keeps_work: self.keeps_work,
         }
+    }
+
+    /// By how much an attempt's number is above the machine's, and the task's generation.
+    fn base(&self, node: u32) -> (u32, u32) {
+        if self.bases.is_empty() {
+            return (0, 0);
+        }
+        self.bases.get(&node).copied().unwrap_or_default()
+    }
+
+    /// A task that has begun is to run again: its journal says so from here on.
+    pub(super) fn reset(&mut self, node: u32) {
+        let entry = &self.tasks[node];
+        let kept = self.keeper.as_ref().is_some_and(|keeper| keeper.has_kept(node));
+        if kept || (entry.is_over && entry.outcome().is_success()) {
+            self.bases.entry(node).or_default().1 += 1;
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.reset(node);
+        }
+    }
+
+    /// What a task came to after so many attempts of the machine's no longer counts; whether it was over.
+    pub(super) fn again(&mut self, node: u32, attempts: u32, waste: &mut Vec<Waste>) -> bool {
+        let entry = &mut self.tasks[node];
+        let base = entry.attempts.saturating_sub(attempts);
+        let was_over = std::mem::replace(&mut entry.is_over, false);
+        self.unsuccessful -= usize::from(was_over && !entry.outcome().is_success());
+        (entry.trouble, entry.ended) = (None, NEVER);
+        waste.extend(entry.output.take().map(Waste::Output));
+        if base > 0 {
+            self.bases.entry(node).or_default().0 = base;
+        }
+        was_over
     }
 
     /// Takes the time of an attempt that ended.
@@ -301,10 +352,14 @@ impl Live {
             (End::Failed, _) => Outcome::Failed { error: entry.take_error().unwrap_or_default() },
             (End::Cancelled | End::Skipped { .. }, _) => Outcome::Cancelled,
         };
-        self.unsuccessful += usize::from(!outcome.is_success());
+        if !outcome.is_success() {
+            self.unsuccessful += 1;
+            waste.extend(entry.output.take().map(Waste::Output));
+        }
         entry.ended = nanos(now);
-        waste.extend(entry.body.take().map(Waste::Body));
-        waste.extend(entry.extras.take().map(Waste::Extras));
+        if !self.keeps_work {
+            entry.let_go(waste);
+        }
         entry.over(outcome);
         let entry = &*entry;
         (entry, entry.outcome())

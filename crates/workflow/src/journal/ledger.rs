@@ -56,6 +56,10 @@ pub struct Entry {
     pub attempt: u32,
     /// How often it had succeeded when it was to run again.
     pub generation: u32,
+    /// How often it began since it was added or was to run again: what it has cost.
+    pub(crate) lives: u32,
+    /// Whether it has begun since.
+    pub(crate) is_begun: bool,
     /// The last attempt whose end is known.
     pub(crate) ended_attempt: u32,
     /// How many attempts failed since it was last to be run afresh.
@@ -134,6 +138,8 @@ impl Ledger {
                 let at = self.passed(at_ms);
                 self.change(task, |entry| {
                     entry.attempt = attempt;
+                    entry.lives += u32::from(!entry.is_begun);
+                    entry.is_begun = true;
                     entry.once = once;
                     entry.running_since = Some(at);
                 });
@@ -163,6 +169,7 @@ impl Ledger {
             Record::Reset { task } => self.change(task, |entry| {
                 entry.generation += u32::from(entry.outcome == Some(Outcome::Done));
                 entry.failed = 0;
+                entry.is_begun = false;
                 entry.running_since = None;
                 entry.outcome = None;
                 entry.output = Vec::new();

@@ -50,6 +50,8 @@ pub(crate) enum Verdict {
     Again {
         timed_out: bool,
     },
+    /// The task runs again, and this attempt counts for nothing.
+    Afresh,
 }
 
 /// Why a running attempt is to stop.
@@ -57,6 +59,10 @@ pub(crate) enum Verdict {
 pub(crate) enum Stop {
     TimedOut,
     Cancelled,
+    /// The task is to begin afresh.
+    Rerun,
+    /// It was to begin afresh, and then it was cancelled: what it returns is still not used.
+    Discarded,
 }
 
 /// What the driver has to do, or to tell.
@@ -72,6 +78,8 @@ pub(crate) enum Action {
     Ready { task: TaskRef },
     /// The attempt did not succeed; the next one may start at `at`.
     Retry { task: TaskRef, failed: u32, timed_out: bool, at: Duration },
+    /// What the task has come to in so many attempts no longer counts: it will be ready and over once more.
+    Again { task: TaskRef, attempts: u32 },
     /// The task is over.
     Settled { task: TaskRef, end: End },
     /// Every task of the run is over; [`Machine::take_over`] gives it out.

@@ -96,6 +96,8 @@ pub(super) enum State {
     },
     Done {
         end: End,
+        /// As far as they were this machine's.
+        attempts: u32,
     },
 }
 
@@ -137,8 +139,10 @@ pub(crate) struct Run {
     pub(super) now_ready: Vec<TaskRef>,
     /// Tasks that were over before the run was submitted.
     pub(super) over_before: Vec<u32>,
-    /// How many attempts of others failed before.
+    /// How many attempts there were before a task became ready: of others, or of its own.
     failed_before: HashMap<u32, u32>,
+    /// How many there were before a task was to run again: those the retry policy does not count.
+    earlier: HashMap<u32, u32>,
     /// The classes of tasks that may be of several.
     choices: HashMap<u32, Box<[ClassId]>>,
 }
@@ -165,9 +169,9 @@ impl Progress {
     }
 }
 
-/// What became of a task that was added to a live run.
+/// What becomes of a task that was added to a live run, or is to run again.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Inserted {
+pub(super) enum Decided {
     Pending,
     Ready,
     /// It will never start: a need of it has ended otherwise than it wants, or the run is cancelled.
@@ -188,6 +192,7 @@ impl Run {
             now_ready: Vec::new(),
             over_before: Vec::new(),
             failed_before: HashMap::new(),
+            earlier: HashMap::new(),
             choices: HashMap::new(),
         }
     }
@@ -217,7 +222,7 @@ impl Run {
         let mut node = Node::new(spec, policy);
         let at = number(self.nodes.len());
         if let Some(Past::Over(end)) = past {
-            node.state = State::Done { end };
+            node.state = State::Done { end, attempts: 0 };
             self.over_before.push(at);
         } else {
             self.left += 1;
@@ -232,7 +237,7 @@ impl Run {
         }
     }
 
-    /// How many attempts of the task failed before the run was submitted.
+    /// How many attempts of the task failed before it waits for its needs now.
     pub(super) fn failed_before(&self, node: u32) -> u32 {
         if self.failed_before.is_empty() {
             return 0;
@@ -267,25 +272,12 @@ impl Run {
         roots
     }
 
-    pub(super) fn insert(&mut self, spec: NodeSpec, before: &[u32]) -> (u32, Inserted) {
+    pub(super) fn insert(&mut self, spec: NodeSpec, before: &[u32]) -> (u32, Decided) {
         let at = number(self.nodes.len());
         let policy = self.policy(spec.policy);
         let past = spec.past;
         self.remember(at, past);
         let mut node = Node::new(spec, policy);
-        let mut missing = 0;
-        let mut failed = None;
-        for need in &node.needs {
-            match self.nodes[need.task].state {
-                State::Done { end } if need.on.admits(end) => {}
-                State::Done { .. } => failed = failed.or(Some(need.task)),
-                _ => {
-                    missing += 1;
-                    self.add_dependent(need.task, at, need.on);
-                }
-            }
-        }
-        node.state = State::Pending { missing };
         node.rank = node.estimate;
         for dependent in before {
             let follower = &mut self.nodes[*dependent];
@@ -298,17 +290,114 @@ impl Run {
             follower.needs = needs.into_boxed_slice();
             node.rank = node.rank.max(node.estimate + follower.rank);
         }
+        // Of needs that are over too: they may run again.
+        node.needs.iter().for_each(|need| self.add_dependent(need.task, at, need.on));
         self.nodes.push(node);
         before.iter().rev().for_each(|dependent| self.add_dependent(at, *dependent, On::Success));
         self.left += 1;
-        let verdict = match (past, failed) {
-            (Some(Past::Over(end)), _) => Inserted::Over(end),
-            _ if self.cancelled => Inserted::Over(End::Cancelled),
-            (_, Some(because)) => Inserted::Over(End::Skipped { because }),
-            _ if missing == 0 => Inserted::Ready,
-            _ => Inserted::Pending,
+        let decided = match past {
+            Some(Past::Over(end)) => Decided::Over(end),
+            _ if self.cancelled => Decided::Over(End::Cancelled),
+            _ => self.decide(at),
         };
-        (at, verdict)
+        (at, decided)
+    }
+
+    /// Counts what a task waits for, as things are now.
+    pub(super) fn decide(&mut self, node: u32) -> Decided {
+        let mut missing = 0;
+        let mut because = None;
+        for need in &self.nodes[node].needs {
+            match self.nodes[need.task].state {
+                State::Done { end, .. } if need.on.admits(end) => {}
+                // The root of the failure is what a person wants to see.
+                State::Done { end: End::Skipped { because: root }, .. } => {
+                    because = because.or(Some(root));
+                }
+                State::Done { .. } => because = because.or(Some(need.task)),
+                _ => missing += 1,
+            }
+        }
+        // What it is about to be skipped for must not be counted a second time.
+        let missing = if because.is_some() { TO_BE_SKIPPED } else { missing };
+        self.nodes[node].state = State::Pending { missing };
+        match because {
+            Some(because) => Decided::Over(End::Skipped { because }),
+            None if missing == 0 => Decided::Ready,
+            None => Decided::Pending,
+        }
+    }
+
+    /// Whether all that a task needs is over and as it wants it.
+    pub(super) fn is_met(&self, node: u32) -> bool {
+        let mut needs = self.nodes[node].needs.iter();
+        needs.all(|need| match self.nodes[need.task].state {
+            State::Done { end, .. } => need.on.admits(end),
+            _ => false,
+        })
+    }
+
+    /// How many attempts of a task have started here.
+    pub(super) fn attempts(&self, node: u32) -> u32 {
+        match self.nodes[node].state {
+            State::Running { attempt, .. } => attempt,
+            State::Ready { failed, .. } | State::Backoff { failed, .. } => failed,
+            State::Done { attempts, .. } => attempts,
+            State::Pending { .. } => self.failed_before(node),
+        }
+    }
+
+    /// How many attempts there were before the task was to run again.
+    pub(super) fn earlier(&self, node: u32) -> u32 {
+        if self.earlier.is_empty() {
+            return 0;
+        }
+        self.earlier.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Whether the task is over, or has tried since it was last to begin.
+    pub(super) fn has_begun(&self, node: u32) -> bool {
+        matches!(self.nodes[node].state, State::Done { .. })
+            || self.earlier(node) < self.attempts(node)
+    }
+
+    /// The task is to run again: its attempts so far are its past. Says how many they are.
+    pub(super) fn begins_afresh(&mut self, node: u32) -> u32 {
+        let attempts = self.attempts(node);
+        self.left += usize::from(matches!(self.nodes[node].state, State::Done { .. }));
+        self.keep_failed(node, attempts);
+        if attempts > 0 {
+            self.earlier.insert(node, attempts);
+        }
+        attempts
+    }
+
+    /// So many attempts are behind a task that goes back to waiting.
+    pub(super) fn keep_failed(&mut self, node: u32, attempts: u32) {
+        if attempts > 0 {
+            self.failed_before.insert(node, attempts);
+        }
+    }
+
+    /// A task and all that needs it, directly or through others, each after everything that needs it.
+    pub(super) fn downstream(&self, from: u32) -> Vec<u32> {
+        let mut seen = vec![false; self.nodes.len()];
+        seen[from as usize] = true;
+        let mut order = Vec::new();
+        // Of each task on the way from `from` the next of its dependents.
+        let mut way = vec![(from, self.first_dependent(from))];
+        while let Some((node, next)) = way.last_mut() {
+            let Some((dependent, _, after)) = self.dependent(*next) else {
+                order.push(*node);
+                way.pop();
+                continue;
+            };
+            *next = after;
+            if !std::mem::replace(&mut seen[dependent as usize], true) {
+                way.push((dependent, self.first_dependent(dependent)));
+            }
+        }
+        order
     }
 
     /// Who needs a task.

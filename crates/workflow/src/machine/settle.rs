@@ -10,7 +10,7 @@ impl Machine {
         let mut stops = false;
         for node in std::mem::take(&mut run.over_before) {
             let run = self.runs.get(&id).expect("it ends when its caller closes it");
-            if let State::Done { end } = run.nodes[node].state {
+            if let State::Done { end, .. } = run.nodes[node].state {
                 stops |= end.is_failure() && run.fail_fast;
                 self.follow(TaskRef { run: id, node }, end, out);
             }
@@ -37,9 +37,11 @@ impl Machine {
 
     fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
         let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
-        let at = &mut run.nodes[task.node];
-        let was = std::mem::replace(&mut at.state, State::Done { end });
+        let at = &run.nodes[task.node];
+        let was = at.state;
         let class = at.class;
+        let attempts = run.attempts(task.node);
+        run.nodes[task.node].state = State::Done { end, attempts };
         run.left -= 1;
         out.push(Action::Settled { task, end });
         if matches!(was, State::Ready { .. }) {

@@ -566,3 +566,147 @@ fn timers_of_attempts_that_are_over_do_not_pile_up() {
     }
     assert!(bench.machine.timers.len() <= STALE_TIMERS + 1);
 }
+
+impl Bench {
+    /// Runs a task again; what had begun.
+    fn rerun(&mut self, node: u32, downstream: bool) -> Vec<u32> {
+        let task = TaskRef { run: RUN, node };
+        let begun = self.machine.rerun(task, downstream, &mut self.out).expect("its run is live");
+        self.admit();
+        begun
+    }
+}
+
+/// 0 <- 1 <- 2, and 3 beside them that keeps the run live.
+fn chain() -> Bench {
+    let mut bench = Bench::new(9, &[9]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[0]), spec(A, &[1]), spec(A, &[])]);
+    bench
+}
+
+#[test]
+fn a_task_runs_again_alone_and_what_has_used_its_output_stays() {
+    let mut bench = chain();
+    (0..3).for_each(|node| bench.ok(node));
+    bench.out.clear();
+    assert_eq!(bench.rerun(0, false), [0]);
+    assert_eq!(bench.started(), [0]);
+    bench.ok(0);
+    assert_eq!(bench.ends(), [(0, End::Succeeded)]);
+    bench.ok(3);
+    assert_eq!(bench.out.last(), Some(&Action::RunDone { run: RUN }));
+}
+
+#[test]
+fn with_all_downstream_each_runs_again_after_its_needs() {
+    let mut bench = chain();
+    (0..3).for_each(|node| bench.ok(node));
+    bench.out.clear();
+    assert_eq!(bench.rerun(0, true), [2, 1, 0]);
+    for node in 0..3 {
+        assert_eq!(bench.started(), [node]);
+        bench.ok(node);
+    }
+}
+
+#[test]
+fn a_running_dependent_is_stopped_and_what_it_returns_is_not_used() {
+    let mut bench = chain();
+    bench.ok(0);
+    bench.out.clear();
+    bench.rerun(0, true);
+    let dependent = TaskRef { run: RUN, node: 1 };
+    assert!(bench.out.contains(&Action::Stop { task: dependent }));
+    assert_eq!(bench.started(), [0]);
+    bench.ok(1);
+    assert_eq!(bench.ends(), [], "its need runs");
+    bench.ok(0);
+    assert_eq!(bench.started(), [1]);
+}
+
+#[test]
+fn a_dependent_that_has_not_started_waits_for_the_new_end() {
+    let mut bench = chain();
+    bench.machine.set_limit(1);
+    bench.ok(0);
+    bench.out.clear();
+    assert_eq!(bench.waiting(1), Waiting::Limit);
+    bench.rerun(0, false);
+    assert_eq!(bench.waiting(1), Waiting::Needs(vec![0]));
+    bench.ok(3);
+    bench.ok(0);
+    assert_eq!(bench.started(), [0, 1]);
+}
+
+#[test]
+fn a_further_attempt_waits_for_a_need_that_runs_again() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut flaky = spec(A, &[0]);
+    flaky.policy.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
+    bench.submit(vec![spec(A, &[]), flaky]);
+    bench.ok(0);
+    bench.fail(1);
+    bench.rerun(0, false);
+    bench.started();
+    bench.at(SECOND);
+    assert!(bench.started().is_empty(), "its need runs");
+    bench.ok(0);
+    assert_eq!(
+        bench.out.last(),
+        Some(&Action::Start { task: TaskRef { run: RUN, node: 1 }, attempt: 2 })
+    );
+}
+
+#[test]
+fn what_was_skipped_because_of_a_task_gets_another_chance_with_it() {
+    let mut bench = chain();
+    bench.fail(0);
+    bench.out.clear();
+    assert_eq!(bench.rerun(0, false), [2, 1, 0], "they had ended as skipped");
+    (0..3).for_each(|node| bench.ok(node));
+    let succeeded = [0, 1, 2].map(|node| (node, End::Succeeded));
+    assert_eq!(bench.ends(), succeeded);
+}
+
+#[test]
+fn attempts_are_numbered_on_and_the_retry_policy_begins_anew() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut flaky = spec(A, &[]);
+    flaky.policy.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
+    flaky.policy.timeout = Some(10 * SECOND);
+    bench.submit(vec![flaky, spec(A, &[])]);
+    bench.fail(0);
+    bench.at(SECOND);
+    bench.fail(0);
+    bench.out.clear();
+    bench.rerun(0, false);
+    let start = |attempt| Action::Start { task: TaskRef { run: RUN, node: 0 }, attempt };
+    assert_eq!(bench.out.last(), Some(&start(3)));
+    bench.fail(0);
+    bench.at(2 * SECOND);
+    assert_eq!(bench.out.last(), Some(&start(4)), "after the delay of a first failure");
+    bench.at(10 * SECOND);
+    assert!(!bench.out.contains(&Action::Stop { task: TaskRef { run: RUN, node: 0 } }));
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(0, End::Failed)]);
+}
+
+#[test]
+fn running_again_costs_again() {
+    let mut bench = Bench::new(9, &[9]);
+    let dear = NodeSpec { cost: 4, ..spec(A, &[]) };
+    bench.submit_as(RUN, vec![dear, spec(A, &[])], Some(7));
+    bench.ok(0);
+    bench.out.clear();
+    bench.rerun(0, false);
+    assert_eq!(bench.ends(), [(0, End::OverBudget)]);
+}
+
+#[test]
+fn a_cancelled_run_does_not_run_again() {
+    let mut bench = chain();
+    bench.ok(0);
+    bench.machine.cancel_run(RUN, &mut bench.out);
+    let task = TaskRef { run: RUN, node: 0 };
+    assert_eq!(bench.machine.rerun(task, true, &mut bench.out), None);
+}

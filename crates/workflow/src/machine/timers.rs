@@ -32,7 +32,7 @@ impl Machine {
             }
             match due {
                 Due::Timeout { task, .. } => self.stop(task, Stop::TimedOut, out),
-                Due::Retry { task, .. } => self.make_ready(task, out),
+                Due::Retry { task, .. } => self.retry(task, out),
                 Due::Run { run } => self.cancel_run(run, out),
                 Due::Agent { agent } => self.admission.wake(agent),
             }
@@ -61,5 +61,19 @@ impl Machine {
             Due::Run { run } => self.runs.contains_key(&run),
             Due::Agent { agent } => self.admission.wakes_at(agent, at),
         }
+    }
+
+    /// The delay of a failed attempt is over. The next one starts, unless a need of it is to run again (see [`super::rerun`]).
+    fn retry(&mut self, task: TaskRef, out: &mut Vec<Action>) {
+        let run = self.runs.get_mut(&task.run).expect("a task in backoff is of a live run");
+        if run.is_met(task.node) {
+            return self.make_ready(task, out);
+        }
+        if let State::Backoff { failed, .. } = run.nodes[task.node].state {
+            run.keep_failed(task.node, failed);
+        }
+        run.nodes[task.node].state = State::Pending { missing: 0 };
+        self.decide(task, vec![task.node], out);
+        self.close(task.run, out);
     }
 }

@@ -14,6 +14,7 @@ mod names;
 mod overload;
 mod panics;
 mod planner;
+mod rerun;
 #[cfg(feature = "http")]
 mod server;
 mod single_tasks;

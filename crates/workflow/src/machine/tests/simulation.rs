@@ -41,6 +41,8 @@ struct Simulation {
     ends: BTreeMap<TaskRef, End>,
     attempts: BTreeMap<TaskRef, u32>,
     open_runs: BTreeSet<RunId>,
+    /// What runs and is to begin afresh.
+    discarded: BTreeSet<TaskRef>,
 }
 
 impl Simulation {
@@ -85,6 +87,7 @@ impl Simulation {
             ends: BTreeMap::new(),
             attempts: BTreeMap::new(),
             open_runs: BTreeSet::new(),
+            discarded: BTreeSet::new(),
         }
     }
 
@@ -145,7 +148,15 @@ impl Simulation {
                 }
                 Action::Settled { task, end } => {
                     assert!(self.ends.insert(task, end).is_none(), "{task:?} ends twice");
+                    let counts = self.discarded.remove(&task) && end != End::Cancelled;
+                    assert!(!counts, "{task:?} was to begin afresh and its old attempt counts");
                     assert!(!self.running.contains_key(&task), "{task:?} is over and runs");
+                }
+                Action::Again { task, attempts } => {
+                    self.ends.remove(&task);
+                    assert!(!self.running.contains_key(&task), "{task:?} begins afresh and runs");
+                    assert_eq!(attempts, self.attempts.get(&task).copied().unwrap_or(0));
+                    self.discarded.remove(&task);
                 }
                 Action::RunDone { run } => {
                     assert!(self.open_runs.remove(&run), "{run:?} is done twice");
@@ -253,12 +264,51 @@ impl Simulation {
                     self.act(|machine, _, _| machine.set_priority(task, priority));
                 }
             }
-            7..=9 => {
+            7 => self.rerun(),
+            8 | 9 => {
                 self.now += SECOND * self.numbers.below(4) as u32;
                 self.act(|machine, now, out| machine.tick(now, out));
             }
             _ => self.end_one(60),
         }
+    }
+
+    /// Whatever is to run again has not kept what it came to.
+    fn rerun(&mut self) {
+        let tasks: Vec<TaskRef> = self.class_of.keys().copied().collect();
+        if tasks.is_empty() {
+            return;
+        }
+        let task = tasks[self.numbers.below(tasks.len() as u64) as usize];
+        let downstream = self.numbers.chance(50);
+        let reached: Vec<TaskRef> = tasks
+            .into_iter()
+            .filter(|of| of.run == task.run && *of != task && downstream)
+            .filter(|of| self.machine.reaches(task.run, task.node, of.node))
+            .chain([task])
+            .collect();
+        let had: Vec<TaskRef> =
+            reached.iter().copied().filter(|of| self.ends.contains_key(of)).collect();
+        let running: Vec<TaskRef> =
+            reached.into_iter().filter(|of| self.running.contains_key(of)).collect();
+        let mut begun = None;
+        let mut again = BTreeSet::new();
+        self.act(|machine, _, out| {
+            begun = machine.rerun(task, downstream, out);
+            let tasks = out.iter().filter_map(|action| match action {
+                Action::Again { task, .. } => Some(*task),
+                _ => None,
+            });
+            again.extend(tasks);
+        });
+        let Some(begun) = begun else { return };
+        assert!(had.iter().all(|of| again.contains(of)), "{task:?}: {had:?}, but only {again:?}");
+        for (at, node) in begun.iter().enumerate() {
+            let later = &begun[at + 1..];
+            let reaches = |of: &u32| self.machine.reaches(task.run, *node, *of);
+            assert!(!later.iter().any(reaches), "{node} comes before what needs it");
+        }
+        self.discarded.extend(running);
     }
 
     fn end_one(&mut self, success_percent: u64) {
