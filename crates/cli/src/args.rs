@@ -68,14 +68,21 @@ pub(crate) struct Validate {
 pub(crate) struct Run {
     /// Workflow file
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) given: Given,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// What of a workflow is given from outside.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Given {
     /// Give an input of the workflow a value; may be repeated
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) inputs: Vec<(String, String)>,
     /// Most commands at once, whatever the file says
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) jobs: Option<u32>,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
 }
 
 /// Go on with a run.
@@ -99,12 +106,8 @@ pub(crate) struct GoingOn {
     /// Take this task as failed; for one whose outcome is unknown
     #[arg(long, value_name = "TASK")]
     pub(crate) failed: Vec<String>,
-    /// Give an input of the workflow another value, or a secret one again; may be repeated
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) inputs: Vec<(String, String)>,
-    /// Most commands at once, whatever the file says
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) jobs: Option<u32>,
+    #[command(flatten)]
+    pub(crate) given: Given,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

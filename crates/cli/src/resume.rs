@@ -100,9 +100,11 @@ fn go_on(
         history.accept_changes();
     }
     let mut inputs = meta.inputs.clone();
-    inputs.extend(args.inputs.iter().cloned());
-    if let Some(missing) =
-        meta.secret_inputs.iter().find(|name| !args.inputs.iter().any(|(given, _)| given == *name))
+    inputs.extend(args.given.inputs.iter().cloned());
+    if let Some(missing) = meta
+        .secret_inputs
+        .iter()
+        .find(|name| !args.given.inputs.iter().any(|(given, _)| given == *name))
     {
         let message =
             format!("input `{missing}` is a secret and was not kept: give it by `-i {missing}=…`");
@@ -112,7 +114,7 @@ fn go_on(
         file: &meta.file,
         cwd: meta.cwd.clone(),
         inputs: &inputs,
-        jobs: args.jobs.or(meta.jobs),
+        jobs: args.given.jobs.or(meta.jobs),
         shown: &args.shown,
     };
     // It tells of an end that is none any more.

@@ -39,14 +39,14 @@ fn try_run(args: &args::Run) -> Result<u8, u8> {
     let start = Start {
         file: &args.file,
         cwd: std::env::current_dir().map_err(unwritable)?,
-        inputs: &args.inputs,
-        jobs: args.jobs,
+        inputs: &args.given.inputs,
+        jobs: args.given.jobs,
         shown: &args.shown,
     };
     // What is wrong with the file is told before anything is written.
     let (workflow, _) = load(&start)?;
     let dir = RunDir::create(&args.shown.state.state_dir).map_err(unwritable)?;
-    Meta::new(start.file, &start.cwd, &args.inputs, args.jobs)
+    Meta::new(start.file, &start.cwd, &args.given.inputs, args.given.jobs)
         .write(&dir.path)
         .map_err(unwritable)?;
     let store = FileStore::open(dir.path.join("journal")).map_err(unwritable)?;
