@@ -197,7 +197,11 @@ impl<I: Send + 'static, O: Send + 'static> WorkerPool<I, O> {
         // ORDERING: Relaxed; an id orders nothing.
         let id = self.submitted.fetch_add(1, Ordering::Relaxed);
         let ticket = Ticket { id, input, since: Instant::now() };
-        self.inputs.send(ticket).map_err(|_| SubmitError::Closed)?;
+        if self.inputs.send(ticket).is_err() {
+            // Nobody will ever take an input again, so that the id is not missed.
+            self.submitted.fetch_sub(1, Ordering::Relaxed);
+            return Err(SubmitError::Closed);
+        }
         Ok(id)
     }
 }

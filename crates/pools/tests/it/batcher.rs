@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_pools::{BatchError, Batcher, BatcherStats};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 fn done(stats: &BatcherStats) -> (u64, u64, u64) {
@@ -118,4 +119,89 @@ async fn stats_say_what_waits_what_runs_and_how_long_items_waited_and_calls_ran(
     // Two waited for one call, the last for two, to the millisecond that the clock of tasks counts in.
     let near = |time: Duration, ms| time.as_millis().abs_diff(ms) <= 10;
     assert!(near(stats.ran, 300) && near(stats.waited, 400), "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_batches_are_out_than_may_be_and_callers_wait_for_the_queue() {
+    static GATE: Semaphore = Semaphore::const_new(0);
+    let batcher =
+        Batcher::builder().max_items(1).queue(2).flushes(2).start(|batch: Vec<u32>| async {
+            GATE.acquire().await.expect("it is never closed").forget();
+            batch
+        });
+    let mut calls: Vec<_> = (0..8).map(|n| Box::pin(batcher.call(n))).collect();
+    // Two are out, one waits for its turn as a batch, two in the queue, and three callers for room in it.
+    let late = tokio::time::timeout(Duration::from_secs(1), join_all(&mut calls)).await;
+    assert!(late.is_err(), "the calls wait for the gate");
+    let stats = batcher.stats();
+    assert_eq!((stats.running, stats.batches, stats.waiting), (2, 2, 2));
+    GATE.add_permits(8);
+    assert_eq!(join_all(&mut calls).await, (0..8).map(Ok).collect::<Vec<_>>());
+}
+
+/// Polls all of them in turn until each is ready.
+async fn join_all<F: Future + Unpin>(futures: &mut [F]) -> Vec<F::Output> {
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none()
+                && let std::task::Poll::Ready(ready) = std::pin::Pin::new(future).poll(cx)
+            {
+                *output = Some(ready);
+            }
+        }
+        if outputs.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_out_when_the_batcher_is_dropped_ends_on_its_own() {
+    let (done, is_done) = tokio::sync::mpsc::unbounded_channel();
+    let batcher = Batcher::builder().max_items(1).start(move |batch: Vec<u32>| {
+        let done = done.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            done.send(batch.clone()).expect("the test waits");
+            batch
+        }
+    });
+    let gone = tokio::time::timeout(Duration::from_millis(1), batcher.call(7)).await;
+    assert!(gone.is_err(), "its call takes longer");
+    drop(batcher);
+    let mut is_done = is_done;
+    assert_eq!(is_done.recv().await, Some(vec![7]));
+    assert_eq!(is_done.recv().await, None, "and all of it is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_of_zero_takes_what_is_there() {
+    let batcher = Batcher::builder()
+        .max_delay(Duration::ZERO)
+        .start(|batch: Vec<u32>| async move { vec![batch.len(); batch.len()] });
+    let began = Instant::now();
+    assert_eq!(batcher.all(0..5).await, [5; 5].map(Ok));
+    assert_eq!(batcher.call(1).await, Ok(1));
+    assert!(began.elapsed() <= Duration::from_millis(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_batcher_whose_runtime_has_ended_says_so() {
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let first = runtime();
+    let batcher = first.block_on(async {
+        Batcher::builder().max_items(2).start(|batch: Vec<u32>| async move { batch })
+    });
+    drop(first);
+    let second = runtime();
+    assert_eq!(second.block_on(batcher.call(1)), Err(BatchError::Closed));
+    let closed = || Err(BatchError::Closed);
+    assert_eq!(second.block_on(batcher.all([1, 2])), [closed(), closed()]);
+    assert_eq!(BatchError::Closed.to_string(), "the runtime of the batcher has ended");
 }

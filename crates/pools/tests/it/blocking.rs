@@ -93,3 +93,48 @@ async fn a_call_dropped_while_it_waits_is_not_counted_as_abandoned() {
     drop(open);
     running.await.expect("it ends");
 }
+
+#[tokio::test]
+async fn a_call_that_finds_an_idle_thread_starts_no_other() {
+    let pool = BlockingPool::builder().threads(8).name("waits").build();
+    for n in 0..20 {
+        let name = pool.submit(|| std::thread::current().name().map(str::to_owned));
+        assert_eq!(name.expect("a thread").await, Ok(Some("waits-1".to_owned())), "call {n}");
+        // A call is answered a moment before its thread is idle.
+        while pool.idle() == 0 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!((pool.threads(), pool.idle(), pool.waiting()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn calls_that_wait_start_in_their_order_and_the_stats_tell_of_all() {
+    let pool = BlockingPool::builder().threads(1).build();
+    let (open, started, job) = gate();
+    let first = pool.submit(job).expect("a thread is started");
+    started.recv().expect("it starts");
+    let (starts, started) = std::sync::mpsc::channel();
+    let calls: Vec<_> = (0..5)
+        .map(|n| {
+            let starts = starts.clone();
+            pool.submit(move || starts.send(n).expect("the test looks")).expect("there is room")
+        })
+        .collect();
+    let since = std::time::Instant::now();
+    let stats = pool.stats();
+    assert_eq!((stats.threads, stats.waiting, stats.running, stats.started), (1, 5, 1, 1));
+    let held = since.elapsed();
+    drop(open);
+    first.await.expect("it ends");
+    for call in calls {
+        call.await.expect("it ends");
+    }
+    assert!(started.try_iter().eq(0..5));
+    while pool.stats().ended < 6 {
+        std::thread::yield_now();
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.started, stats.waiting, stats.running), (6, 0, 0));
+    assert!(stats.waited >= 5 * held && stats.ran >= held, "{stats:?}");
+}

@@ -350,3 +350,47 @@ async fn a_pinned_thread_may_run_on_one_processor_and_no_two_share_one_while_the
     let [one, other] = jobs;
     assert_eq!(one.await.expect("it ends") == other.await.expect("it ends"), seen == 1);
 }
+
+#[tokio::test]
+async fn a_pool_is_as_its_builder_says() {
+    let pool = CpuPool::builder().threads(0).queue(0).name("sums").build().expect("a thread");
+    assert_eq!((pool.threads(), pool.capacity(), pool.waiting(), pool.running()), (1, 1, 0, 0));
+    let name = pool.submit(Priority::Low, || std::thread::current().name().map(str::to_owned));
+    assert_eq!(name.await.expect("open").await, Ok(Some("sums-0".to_owned())));
+    let usual = CpuPool::builder().build().expect("threads");
+    assert_eq!((usual.threads(), usual.capacity()), (tidegate_pools::processors(), 1024));
+}
+
+#[tokio::test]
+async fn jobs_of_one_class_start_in_their_order_and_so_do_callers_that_wait_for_room() {
+    let pool = pool(2);
+    let (open, started, job) = gate();
+    let first = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let (starts, started) = std::sync::mpsc::channel();
+    let mut jobs = Vec::new();
+    for n in 0..2 {
+        let starts = starts.clone();
+        let job = move || starts.send(n).expect("the test looks");
+        jobs.push(pool.try_submit(Priority::Normal, job).expect("there is room"));
+    }
+    let mut callers: Vec<_> = (2..5)
+        .map(|n| {
+            let starts = starts.clone();
+            let job = move || starts.send(n).expect("the test looks");
+            Box::pin(pool.submit(Priority::Normal, job))
+        })
+        .collect();
+    for caller in &mut callers {
+        assert!(Arc::<Bell>::default().poll(caller.as_mut()).is_pending(), "it waits for room");
+    }
+    drop(open);
+    first.await.expect("it ends");
+    for caller in callers {
+        jobs.push(caller.await.expect("open"));
+    }
+    for job in jobs {
+        job.await.expect("it ends");
+    }
+    assert!(started.try_iter().eq(0..5));
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tidegate_pools::{JobError, SubmitError, WorkerPool};
 use tokio::sync::Semaphore;
 
@@ -63,4 +65,105 @@ async fn stop_handles_what_was_accepted_and_gives_what_was_not_read() {
     values.sort_by_key(|value| value.clone().ok());
     assert_eq!(values, [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4)]);
     assert_eq!((stats.succeeded, stats.waiting), (5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_start_in_their_order_and_results_come_as_they_are_ready() {
+    let (starts, mut started) = tokio::sync::mpsc::unbounded_channel();
+    let mut pool = WorkerPool::start(2, 8, move |ms: u64| {
+        starts.send(ms).expect("the test looks at them");
+        tokio::time::sleep(Duration::from_millis(ms))
+    });
+    for ms in [90, 20, 30, 10] {
+        pool.submit(ms).await.expect("it is open");
+    }
+    let mut ids = Vec::new();
+    while let Some(done) = pool.next().await {
+        ids.push(done.id);
+    }
+    // Beside the first, which is long, one worker does the others one after another.
+    assert_eq!(ids, [1, 2, 3, 0]);
+    assert_eq!([(); 4].map(|()| started.try_recv().ok()), [90, 20, 30, 10].map(Some));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_waits_for_a_place_and_one_that_gives_up_takes_none() {
+    let mut pool = WorkerPool::start(1, 0, |n: u32| async move { n });
+    assert_eq!(pool.submit(0).await, Ok(0));
+    let full = tokio::time::timeout(Duration::from_secs(1), pool.submit(1)).await;
+    assert!(full.is_err(), "no capacity counts as one");
+    assert_eq!(pool.next().await.map(|done| done.result), Some(Ok(0)));
+    assert_eq!(pool.submit(2).await, Ok(1), "the input that gave up has no id");
+    assert_eq!(pool.next().await.map(|done| (done.id, done.result)), Some((1, Ok(2))));
+    assert_eq!(pool.next().await, None, "every result has been read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_gives_up_loses_no_result() {
+    let mut pool = WorkerPool::start(1, 4, |ms: u64| tokio::time::sleep(Duration::from_millis(ms)));
+    pool.submit(50).await.expect("it is open");
+    let early = tokio::time::timeout(Duration::from_millis(10), pool.next()).await;
+    assert!(early.is_err(), "it is not ready");
+    assert_eq!(pool.next().await.map(|done| done.id), Some(0));
+}
+
+/// Says that it was dropped.
+struct Told(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // Nobody listens any more at the end of a failed test.
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_pool_ends_what_its_workers_do() {
+    let (dropped, mut was_dropped) = tokio::sync::mpsc::unbounded_channel();
+    let pool = WorkerPool::start(2, 8, move |told: Told| async move {
+        std::future::pending::<()>().await;
+        drop(told);
+    });
+    for _ in 0..4 {
+        pool.submit(Told(dropped.clone())).await.expect("it is open");
+    }
+    while pool.stats().running < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop((pool, dropped));
+    // Two that were being handled and two that waited.
+    for _ in 0..4 {
+        assert_eq!(was_dropped.recv().await, Some(()));
+    }
+    assert_eq!(was_dropped.recv().await, None);
+}
+
+#[test]
+fn a_pool_whose_runtime_has_ended_refuses_and_has_no_more_results() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let first = runtime();
+    let mut pool = first.block_on(async { WorkerPool::start(1, 4, |n: u32| async move { n }) });
+    drop(first);
+    assert_eq!(pool.try_submit(1), Err(SubmitError::Closed));
+    assert_eq!(runtime().block_on(pool.submit(2)), Err(SubmitError::Closed));
+    assert_eq!(runtime().block_on(pool.next()), None);
+    let stats = pool.stats();
+    assert_eq!((stats.submitted, stats.waiting), (0, 0), "what was refused was not accepted");
+}
+
+#[tokio::test]
+async fn stats_say_how_long_inputs_waited_and_took() {
+    let nap = Duration::from_millis(5);
+    let mut pool = WorkerPool::start(1, 8, move |()| tokio::time::sleep(nap));
+    for _ in 0..3 {
+        pool.submit(()).await.expect("it is open");
+    }
+    let mut sums = (Duration::ZERO, Duration::ZERO);
+    while let Some(done) = pool.next().await {
+        sums = (sums.0 + done.waited, sums.1 + done.ran);
+    }
+    let stats = pool.stats();
+    let near = |a: Duration, b: Duration| a.abs_diff(b) < Duration::from_micros(10);
+    assert!(near(stats.waited, sums.0) && near(stats.ran, sums.1), "{stats:?}, {sums:?}");
+    assert!(stats.ran >= 3 * nap && stats.waited >= 3 * nap, "{stats:?}");
 }
