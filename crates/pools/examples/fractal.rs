@@ -46,8 +46,11 @@ fn shade(x: usize, y: usize) -> u8 {
     let (re, im) = (x as f64 / 400.0 - 2.1, y as f64 / 400.0 - 1.0);
     let (mut a, mut b) = (0.0_f64, 0.0_f64);
     for step in 0..1000_u32 {
-        if a * a + b * b > 4.0 {
-            return 255 - (f64::from(step).sqrt() * 8.0) as u8;
+        let square = a * a + b * b;
+        if square > 1e4 {
+            // The steps with a fraction, so that no edges show; a logarithm, because they pile up near the set.
+            let steps = f64::from(step) + 1.0 - square.ln().log2();
+            return 255 - (steps.max(0.0).ln_1p() * 36.0).min(255.0) as u8;
         }
         (a, b) = (a * a - b * b + re, 2.0 * a * b + im);
     }

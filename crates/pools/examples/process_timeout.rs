@@ -35,13 +35,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let pool = ProcessPool::builder(&host).workers(2).build()?;
+        pool.ready().await?;
         let start = Instant::now();
-        let hung = pool.submit(HANG, &()).await?;
-        println!("primes below 200,000: {}", pool.run(PRIMES, &200_000).await?);
-        match hung.await {
-            Err(error @ JobError::TimedOut { .. }) => println!("{:.0?}: {error}", start.elapsed()),
-            other => println!("unexpected: {other:?}"),
-        }
+        let hang = async {
+            match pool.run(HANG, &()).await {
+                Err(error @ JobError::TimedOut { .. }) => {
+                    println!("after {:.0?}: {error}", start.elapsed());
+                }
+                other => println!("unexpected: {other:?}"),
+            }
+        };
+        let compute = async {
+            let count = pool.run(PRIMES, &200_000).await?;
+            println!("primes below 200,000: {count}, from the other worker meanwhile");
+            Ok::<_, JobError<String>>(())
+        };
+        tokio::join!(hang, compute).1?;
         println!("a crash: {}", pool.run(CRASH, &()).await.expect_err("it aborts"));
         println!("primes below 100,000: {}", pool.run(PRIMES, &100_000).await?);
         let stats = pool.stats();
