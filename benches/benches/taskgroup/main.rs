@@ -26,6 +26,7 @@ fn main() {
     let mut suite = Suite::from_args("taskgroup");
     for (name, runtime) in [("2-workers", workers()), ("current-thread", current_thread())] {
         spawn_and_wait(&mut suite, name, &runtime);
+        that_wait(&mut suite, name, &runtime);
         limited(&mut suite, name, &runtime);
         first_error(&mut suite, name, &runtime);
     }
@@ -165,6 +166,48 @@ fn spawn_and_wait(suite: &mut Suite, name: &str, runtime: &Runtime) {
         .run();
 }
 
+/// Tasks that wait once, all in one group or in many small ones: what a first poll costs that was not the last. Nothing is
+/// promised of it.
+fn that_wait(suite: &mut Suite, name: &str, runtime: &Runtime) {
+    async fn waits() -> Result<(), Error> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+    async fn group(n: u64) {
+        let group = TaskGroup::<(), Error>::new();
+        for _ in 0..n {
+            group.spawn(waits()).expect("open");
+        }
+        group.wait().await.expect("none failed");
+    }
+    async fn set(n: u64) {
+        let mut set = JoinSet::new();
+        for _ in 0..n {
+            set.spawn(waits());
+        }
+        while let Some(done) = set.join_next().await {
+            done.expect("no panic").expect("no error");
+        }
+    }
+    async fn times(n: u64, work: impl AsyncFn()) {
+        for _ in 0..n {
+            work().await;
+        }
+    }
+    suite
+        .group(&format!("taskgroup/spawn-wait-yielding/{name}"))
+        .operations(TASKS)
+        .ours(|n| within(runtime, timed(group(n))))
+        .peer("JoinSet", |n| within(runtime, timed(set(n))))
+        .run();
+    suite
+        .group(&format!("taskgroup/groups-of-five/{name}"))
+        .operations(TASKS)
+        .ours(|n| within(runtime, timed(times(n / 5, async || group(5).await))))
+        .peer("JoinSet", |n| within(runtime, timed(times(n / 5, async || set(5).await))))
+        .run();
+}
+
 fn limited(suite: &mut Suite, name: &str, runtime: &Runtime) {
     const LIMIT: usize = 64;
     let ours = |n| async move {
@@ -210,53 +253,73 @@ fn limited(suite: &mut Suite, name: &str, runtime: &Runtime) {
 }
 
 async fn sleeper(alive: Alive) -> Result<(), Error> {
+    alive.begin();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drop(alive);
     Ok(())
 }
 
-/// Counts itself while it lives.
-struct Alive(Arc<AtomicU64>);
+/// Counts itself while it lives, and once when it begins.
+struct Alive(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    alive: AtomicU64,
+    begun: AtomicU64,
+}
+
+impl Counts {
+    fn one(self: &Arc<Self>) -> Alive {
+        self.alive.fetch_add(1, Ordering::Relaxed);
+        Alive(Arc::clone(self))
+    }
+
+    async fn until_parked(&self, tasks: u64) {
+        while self.begun.load(Ordering::SeqCst) != tasks {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    fn alive(&self) -> u64 {
+        self.alive.load(Ordering::SeqCst)
+    }
+}
 
 impl Alive {
-    fn new(count: &Arc<AtomicU64>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    fn begin(&self) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-async fn until_parked() {
-    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// From the failure of one to the return of the wait, none alive.
 fn first_error(suite: &mut Suite, name: &str, runtime: &Runtime) {
     let ours = |n| async move {
-        let alive = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let group = TaskGroup::<(), Error>::new();
         for _ in 0..n {
-            group.spawn(sleeper(Alive::new(&alive))).expect("open");
+            group.spawn(sleeper(counts.one())).expect("open");
         }
-        until_parked().await;
+        counts.until_parked(n).await;
         let start = Instant::now();
         group.spawn(async { Err(Error::other("first")) }).expect("open");
         group.wait().await.expect_err("one failed");
-        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        assert_eq!(counts.alive(), 0, "alive after the wait");
         start.elapsed()
     };
     let set = |n| async move {
-        let alive = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let mut set = JoinSet::new();
         for _ in 0..n {
-            set.spawn(sleeper(Alive::new(&alive)));
+            set.spawn(sleeper(counts.one()));
         }
-        until_parked().await;
+        counts.until_parked(n).await;
         let start = Instant::now();
         set.spawn(async { Err(Error::other("first")) });
         while let Some(done) = set.join_next().await {
@@ -264,19 +327,19 @@ fn first_error(suite: &mut Suite, name: &str, runtime: &Runtime) {
                 set.abort_all();
             }
         }
-        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        assert_eq!(counts.alive(), 0, "alive after the wait");
         start.elapsed()
     };
     let tracker = |n| async move {
-        let alive = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
         for _ in 0..n {
-            let (token, alive) = (token.clone(), Alive::new(&alive));
+            let (token, alive) = (token.clone(), counts.one());
             tracker.spawn(async move {
                 tokio::select! { () = token.cancelled() => {} _ = sleeper(alive) => {} }
             });
         }
-        until_parked().await;
+        counts.until_parked(n).await;
         let start = Instant::now();
         tracker.spawn({
             let token = token.clone();
@@ -284,7 +347,7 @@ fn first_error(suite: &mut Suite, name: &str, runtime: &Runtime) {
         });
         tracker.close();
         tracker.wait().await;
-        assert_eq!(alive.load(Ordering::SeqCst), 0, "alive after the wait");
+        assert_eq!(counts.alive(), 0, "alive after the wait");
         start.elapsed()
     };
     suite

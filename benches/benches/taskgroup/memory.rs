@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Error;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tidegate_benches::Suite;
 use tidegate_taskgroup::TaskGroup;
@@ -91,6 +92,11 @@ pub(crate) fn all(suite: &mut Suite, runtime: &Runtime) {
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// On one thread: when nothing but this is left to run.
+async fn until_parked() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
 /// What a task keeps while it is parked, its own future left out.
 fn parked(suite: &mut Suite, runtime: &Runtime) {
     const FUTURE: f64 = size_of::<std::future::Pending<Result<(), Error>>>() as f64;
@@ -100,7 +106,7 @@ fn parked(suite: &mut Suite, runtime: &Runtime) {
             for _ in 0..SLEEPERS {
                 group.spawn(std::future::pending()).expect("open");
             }
-            tokio::task::yield_now().await;
+            until_parked().await;
         };
         counted(Count::Live, SLEEPERS, work).await.0
     });
@@ -110,7 +116,7 @@ fn parked(suite: &mut Suite, runtime: &Runtime) {
             for _ in 0..SLEEPERS {
                 set.spawn(std::future::pending());
             }
-            tokio::task::yield_now().await;
+            until_parked().await;
         };
         counted(Count::Live, SLEEPERS, work).await.0
     });

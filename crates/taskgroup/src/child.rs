@@ -1,7 +1,8 @@
 //! The future that stands around a task's own.
 //!
-//! It polls the child first and parks with the group only if the child is pending, so that a task which never waits pays
-//! nothing for being cancellable. All of it beside the child is one pointer, two small numbers and a tag.
+//! It polls the child first and parks with the group only if the child is pending twice: once where it is polled first, by a
+//! [starter](crate::starter), and once in a task of its own. So a task which never waits pays nothing for being cancellable.
+//! All of it beside the child is one pointer, two small numbers and a tag.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -89,14 +90,14 @@ where
 
     /// The same, with its place taken.
     pub(crate) fn started(mut self) -> Self {
-        self.slot = Slot::NONE;
+        self.slot = Slot::UNPOLLED;
         self
     }
 
     fn cut_short(self: Pin<&mut Self>) {
         let forced = self.shared.slots.is_closed();
         // A task that never began had no grace to ignore.
-        let began = self.slot != Slot::QUEUED;
+        let began = self.slot != Slot::QUEUED && self.slot != Slot::UNPOLLED;
         let outcome = if forced && began && !self.shared.settings.grace.is_zero() {
             Outcome::Aborted
         } else {
@@ -146,7 +147,9 @@ where
             Ok(Poll::Ready(Err(error))) => Outcome::Failed(error),
             Err(payload) => Outcome::Panicked(Panic::new(payload)),
             Ok(Poll::Pending) => {
-                if *this.slot == Slot::NONE {
+                if *this.slot == Slot::UNPOLLED {
+                    *this.slot = Slot::NONE;
+                } else if *this.slot == Slot::NONE {
                     match shared.slots.park(*this.index, cx.waker()) {
                         Some(slot) => *this.slot = slot,
                         // Forced while the child was polled: nobody would wake this task.
@@ -171,8 +174,9 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
-    fn start(self: Box<Self>, runtime: &Handle) -> bool {
-        runtime.spawn(self.started());
+    fn start(mut self: Box<Self>, _: &Handle) -> bool {
+        self.slot = Slot::UNPOLLED;
+        Arc::clone(&self.shared).launch(Box::into_pin(self));
         true
     }
 }

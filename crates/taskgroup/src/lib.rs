@@ -51,6 +51,8 @@ mod group;
 mod ledger;
 #[cfg(not(loom))]
 mod map;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
+mod newcomers;
 mod outcome;
 #[cfg(not(loom))]
 mod place;
@@ -68,6 +70,8 @@ mod shared;
 mod slots;
 #[cfg(not(loom))]
 mod spawner;
+#[cfg(not(loom))]
+mod starter;
 #[cfg(not(loom))]
 mod stream;
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "reached by the loom models"))]
@@ -111,6 +115,7 @@ pub mod core {
     pub use crate::admission::Entry;
     pub use crate::batch::Leaving;
     pub use crate::ledger::{After, Ledger};
+    pub use crate::newcomers::{Newcomers, Sent};
     pub use crate::places::Places;
     pub use crate::reader::poll_next;
     pub use crate::slots::{Slot, Slots};

@@ -26,8 +26,10 @@ use crate::admission::Entry;
 use crate::child::{Inside, drop_quietly};
 use crate::family::{Children, Link as _, Parent};
 use crate::ledger::Ledger;
+use crate::newcomers::Newcomers;
 use crate::places::Places;
 use crate::slots::{Slot, Slots};
+use crate::starter::Boxed;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 use crate::tally::{Seen, Tally, Who};
 use crate::timers::Timers;
@@ -75,6 +77,7 @@ pub(crate) struct Shared<T, E> {
     children: Children,
     runtime: OnceLock<Handle>,
     timers: Timers,
+    pub(crate) newcomers: Newcomers<Boxed>,
 }
 
 impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
@@ -119,6 +122,7 @@ impl<T: Send + 'static, E: Send + 'static> Shared<T, E> {
             children: Children::default(),
             runtime: OnceLock::new(),
             timers: Timers::default(),
+            newcomers: Newcomers::new(),
         }
     }
 

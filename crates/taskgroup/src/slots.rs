@@ -20,6 +20,9 @@ const END: u32 = u32::MAX;
 /// How many neighbours leave together when they are forced.
 const BATCH: usize = 64;
 
+/// The list of a shard grows by an eighth, at least so many: by doubling it would take up to twice what is parked.
+const GROWTH: usize = 4;
+
 /// The place of one parked task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot(u32);
@@ -29,6 +32,8 @@ impl Slot {
     pub const NONE: Self = Self(u32::MAX);
     /// A task that has not started: it waits for the limit.
     pub const QUEUED: Self = Self(u32::MAX - 1);
+    /// A task that has its place, and was not polled yet.
+    pub const UNPOLLED: Self = Self(u32::MAX - 2);
 }
 
 /// Wakers of parked tasks, spread over a few locks.
@@ -89,7 +94,7 @@ impl Slots {
     /// The task is over, `cancelled` or not; takes it out if it parked. Gives who leaves the group's counts by that.
     #[inline]
     pub fn leave(&self, slot: Slot, cancelled: bool) -> Leaving {
-        if slot == Slot::NONE || slot == Slot::QUEUED {
+        if slot.0 >= Slot::UNPOLLED.0 {
             Leaving::alone(cancelled)
         } else {
             self.unpark(slot, cancelled)
@@ -156,6 +161,9 @@ impl List {
     fn insert(&mut self, waker: Waker) -> u32 {
         let at = self.vacant;
         let Some(entry) = self.entries.get_mut(at as usize) else {
+            if self.entries.len() == self.entries.capacity() {
+                self.entries.reserve_exact(GROWTH.max(self.entries.len() / 8));
+            }
             self.entries.push(Entry::Parked(waker));
             return self.entries.len() as u32 - 1;
         };

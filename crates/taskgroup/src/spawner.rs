@@ -44,7 +44,9 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     /// spawning, without having been polled.
     ///
     /// The task runs on its own until it ends or the group is cancelled; then, after the grace period, its future is dropped
-    /// at its next suspension.
+    /// at its next suspension. It gets a task of the runtime when it first has to wait: a few tasks of the group poll all
+    /// others to their end. So `tokio::task::id` in it changes once, after its first suspension, and nothing else does: it
+    /// holds up none of those behind it, even if it blocks its thread.
     ///
     /// # Errors
     /// [`Refused::Closed`] or [`Refused::Cancelled`]; the future is dropped without being polled.
@@ -247,7 +249,7 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let child = Child::new(task, span(name, index), Arc::clone(&self.shared), index);
-        drop(self.shared.runtime().spawn(child.started()));
+        self.shared.launch(Box::pin(child.started()));
     }
 
     pub(crate) fn refusal(&self) -> Option<Refused> {

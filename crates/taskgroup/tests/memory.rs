@@ -78,7 +78,7 @@ fn leaves_nothing(amount: u64, runtime: fn() -> Runtime, work: impl Fn(&Runtime,
 #[test]
 fn groups_leave_nothing_behind_and_keep_nothing_of_tasks_that_ended() {
     if cfg!(all(target_arch = "x86_64", not(feature = "tracing"))) {
-        current_thread().block_on(a_task_takes_what_tokio_rounds_up_to());
+        current_thread().block_on(a_task_takes_as_little_as_is_told());
     }
     leaves_nothing(times(2_000, 100_000), current_thread, |runtime, trees| {
         (0..trees).for_each(|seed| runtime.block_on(trees::tree(seed, true)));
@@ -96,7 +96,7 @@ fn groups_leave_nothing_behind_and_keep_nothing_of_tasks_that_ended() {
     });
 }
 
-/// A future of so many bytes that gives its value at once.
+/// A future of so many bytes that never ends.
 struct Bytes<const N: usize>([u8; N]);
 
 impl<const N: usize> Future for Bytes<N> {
@@ -104,41 +104,42 @@ impl<const N: usize> Future for Bytes<N> {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         black_box(&self.0);
-        Poll::Ready(Ok(()))
+        Poll::Pending
     }
 }
 
-/// What a task with such a future takes of the heap until it has ended: one allocation, of so many bytes.
-async fn bytes_a_task<F>(future: impl Fn() -> F) -> i64
-where
-    F: Future<Output = Result<(), String>> + Send + 'static,
-{
-    const TASKS: i64 = 100;
+/// What each task of a group takes of the heap beside its future of `N` bytes, before its first poll and while it waits:
+/// bytes, allocations.
+async fn beside<const N: usize>() -> [(i64, i64); 2] {
+    const TASKS: i64 = 1_000;
     let group = TaskGroup::<(), String>::new();
-    let mut taken = (0, 0);
-    // The first time the runtime's own queue grows.
-    for _ in 0..2 {
-        let before = heap();
-        for _ in 0..TASKS {
-            group.spawn(future()).expect("open");
-        }
+    let before = heap();
+    let each = || {
         let now = heap();
-        taken = (now.0 - before.0, now.1 - before.1);
-        while group.live() != 0 {
-            tokio::task::yield_now().await;
-        }
+        ((now.0 - before.0) / TASKS - N as i64, (now.1 - before.1) / TASKS)
+    };
+    for _ in 0..TASKS {
+        group.spawn(Bytes([0; N])).expect("open");
     }
-    assert_eq!(taken.1, TASKS, "one allocation a task");
-    taken.0 / TASKS
+    let in_line = each();
+    for _ in 0..TASKS {
+        tokio::task::yield_now().await;
+    }
+    let parked = each();
+    group.cancel();
+    assert!(group.wait().await.is_err(), "none ended by itself");
+    [in_line, parked]
 }
 
 /// See the README for what these are made of. A span, where they are on, comes on top.
-async fn a_task_takes_what_tokio_rounds_up_to() {
-    assert_eq!(bytes_a_task(|| async { Ok(()) }).await, 128);
-    assert_eq!(bytes_a_task(|| Bytes([0; 7])).await, 128);
-    assert_eq!(bytes_a_task(|| Bytes([0; 8])).await, 256);
-    assert_eq!(bytes_a_task(|| Bytes([0; 135])).await, 256);
-    assert_eq!(bytes_a_task(|| Bytes([0; 136])).await, 384);
+async fn a_task_takes_as_little_as_is_told() {
+    fn check([in_line, parked]: [(i64, i64); 2]) {
+        assert!(in_line.0 <= 48 && in_line.1 == 1, "in line: {in_line:?}");
+        assert!(parked.0 <= 176 && parked.1 == 2, "parked: {parked:?}");
+    }
+    check(beside::<0>().await);
+    check(beside::<64>().await);
+    check(beside::<1000>().await);
 }
 
 /// A million tasks through one group; what it keeps does not grow with them.

@@ -1,3 +1,4 @@
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::Builder;
@@ -20,18 +21,18 @@ fn what_stands_beside_a_child_is_a_pointer_two_numbers_and_a_tag() {
     assert!(size_beside(&capturing) <= 24);
 }
 
-/// What a task counts as that is dropped after the forced end.
-fn dropped_when_forced(started: bool) -> (usize, usize) {
+/// What a task counts as that is dropped after the forced end, and what was done to it before.
+fn dropped_when_forced(
+    before: impl FnOnce(&mut Pin<Box<dyn Future<Output = ()>>>),
+) -> (usize, usize) {
     let settings = Builder::<(), String>::new().grace(Duration::from_secs(1));
     let shared: Arc<Shared<(), String>> = Shared::new(settings.into_settings(false));
     let index = shared.enter(Who::Task).expect("open").admitted();
     let child = Child::new(std::future::pending(), (), Arc::clone(&shared), index);
+    let mut child: Pin<Box<dyn Future<Output = ()>>> = Box::pin(child.started());
+    before(&mut child);
     shared.slots.close();
-    if started {
-        drop(child.started())
-    } else {
-        drop(child)
-    }
+    drop(child);
     let closed = shared.tally.close_if_empty().expect("it is gone");
     let after = shared.settle(closed).expect_err("it was cut short").aftermath;
     (after.cancelled, after.aborted_count)
@@ -39,6 +40,11 @@ fn dropped_when_forced(started: bool) -> (usize, usize) {
 
 #[test]
 fn a_task_that_never_began_had_no_grace_to_outstay() {
-    assert_eq!(dropped_when_forced(true), (0, 1));
-    assert_eq!(dropped_when_forced(false), (1, 0));
+    assert_eq!(dropped_when_forced(|_| {}), (1, 0));
+    let poll = |child: &mut Pin<Box<dyn Future<Output = ()>>>| {
+        assert!(child.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    };
+    assert_eq!(dropped_when_forced(poll), (0, 1));
+    let parked = |child: &mut Pin<Box<dyn Future<Output = ()>>>| (0..2).for_each(|_| poll(child));
+    assert_eq!(dropped_when_forced(parked), (0, 1));
 }

@@ -5,6 +5,7 @@ mod alive;
 mod basics;
 mod blocking;
 mod ending;
+mod first_polls;
 mod inside;
 mod limit;
 mod panics;

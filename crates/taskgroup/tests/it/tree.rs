@@ -4,6 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use tidegate_taskgroup::{Cause, Refused, TaskGroup};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -55,7 +56,14 @@ async fn dropping_the_parent_aborts_the_tasks_of_its_children_whatever_their_gra
     let parent = TaskGroup::<(), ()>::new();
     let settings = TaskGroup::builder().grace(Duration::from_secs(3600));
     let child: TaskGroup<(), ()> = parent.child_with(settings);
-    child.spawn(pending()).unwrap();
+    let (begin, begun) = oneshot::channel();
+    child
+        .spawn(async move {
+            begin.send(()).unwrap();
+            pending().await
+        })
+        .unwrap();
+    begun.await.unwrap();
     drop(parent);
     assert_eq!(child.wait().await.unwrap_err().aftermath.aborted_count, 1);
 }

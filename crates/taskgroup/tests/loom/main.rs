@@ -5,6 +5,7 @@
 #![cfg(loom)]
 
 mod group;
+mod newcomers;
 mod places;
 mod slots;
 mod stream;

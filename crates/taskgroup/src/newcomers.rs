@@ -1,0 +1,126 @@
+//! The children that have not been polled, in their order, and how many starters are on the way to poll them.
+//!
+//! A child that ends when it is first polled never needs a task of tokio's, which is most of what it would cost. So children
+//! line up here, and a few tasks, the starters, poll each once; see [`Starter`](crate::starter). Any poll may block its
+//! thread, rightly (`block_in_place`) or not, and the next in line may be what it waits for. Therefore:
+//!
+//! 1. While somebody is in line, a spare starter is scheduled where any worker may take it, or an active one is between two
+//!    children. Whoever breaks this, by putting in or by taking out, is told to send a spare.
+//! 2. One that is alone in line is left to a starter that its own worker runs next, as tokio does with a task spawned alone.
+//!
+//! ```text
+//!   sent ──► active ──► resting (a spare) ──► active ──► … ──► gone: nobody in line
+//! ```
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::sync::Mutex;
+
+/// A line longer than this is given back when it is empty.
+const KEPT: usize = 64;
+
+/// The line, and the count of spares, behind one lock.
+#[derive(Debug)]
+pub struct Newcomers<C>(Mutex<Line<C>>);
+
+#[derive(Debug)]
+struct Line<C> {
+    children: VecDeque<C>,
+    spares: usize,
+    /// One was sent that only its own worker can run.
+    next_here: bool,
+    closed: bool,
+}
+
+/// Who has to be sent to the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "nobody else sends it"]
+pub enum Sent {
+    /// Nobody.
+    Nobody,
+    /// A starter that may wait until its worker is free.
+    Next,
+    /// A starter that any worker may run.
+    Spare,
+}
+
+impl<C> Default for Newcomers<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> Newcomers<C> {
+    /// Nobody in line.
+    pub fn new() -> Self {
+        let children = VecDeque::new();
+        Self(Mutex::new(Line { children, spares: 0, next_here: false, closed: false }))
+    }
+
+    /// Puts one at the end of the line.
+    ///
+    /// # Errors
+    /// The child itself, when the line was closed.
+    pub fn put(&self, child: C) -> Result<Sent, C> {
+        let mut line = self.0.lock();
+        if line.closed {
+            return Err(child);
+        }
+        line.children.push_back(child);
+        if line.spares == 0 && !line.next_here && line.children.len() == 1 {
+            line.next_here = true;
+            return Ok(Sent::Next);
+        }
+        Ok(line.spare(2))
+    }
+
+    /// A starter that was sent as this, or that rested, becomes active.
+    pub fn begin(&self, sent: Sent) {
+        let mut line = self.0.lock();
+        match sent {
+            Sent::Nobody => {}
+            Sent::Next => line.next_here = false,
+            Sent::Spare => line.spares -= 1,
+        }
+    }
+
+    /// An active starter takes the next in line, which it will poll; or ends, when there is none.
+    pub fn take(&self) -> Option<(C, Sent)> {
+        let mut line = self.0.lock();
+        let Some(child) = line.children.pop_front() else {
+            let unused = (line.children.capacity() > KEPT).then(|| mem::take(&mut line.children));
+            drop(line);
+            drop(unused);
+            return None;
+        };
+        let send = line.spare(1);
+        Some((child, send))
+    }
+
+    /// An active starter rests, and so is a spare.
+    pub fn rest(&self) {
+        self.0.lock().spares += 1;
+    }
+
+    /// Takes nobody any more; who was in line.
+    pub fn close(&self) -> VecDeque<C> {
+        let mut line = self.0.lock();
+        line.closed = true;
+        mem::take(&mut line.children)
+    }
+}
+
+impl<C> Line<C> {
+    /// Whether so many in line need a spare and have none.
+    fn spare(&mut self, from: usize) -> Sent {
+        if self.spares != 0 || self.children.len() < from {
+            return Sent::Nobody;
+        }
+        self.spares = 1;
+        Sent::Spare
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
