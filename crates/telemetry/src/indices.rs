@@ -48,3 +48,38 @@ impl Indices {
         &mut self.free[at].1
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_came_back_is_given_again_to_the_same_width() {
+        let mut indices = Indices::new();
+        let first = indices.allocate(3).unwrap();
+        indices.release(first, 3);
+        assert_ne!(indices.allocate(2), Some(first));
+        assert_eq!(indices.allocate(3), Some(first));
+        assert_ne!(indices.allocate(3), Some(first), "it is in use");
+    }
+
+    #[test]
+    fn no_run_crosses_a_chunk_and_what_is_left_serves_counters() {
+        let mut indices = Indices::new();
+        let chunk = CHUNK as u32;
+        assert_eq!(indices.allocate(chunk - 3), Some(0));
+        assert_eq!(indices.allocate(4), Some(chunk));
+        let mut rest: Vec<u32> = (0..3).filter_map(|_| indices.allocate(1)).collect();
+        rest.sort_unstable();
+        assert_eq!(rest, [chunk - 3, chunk - 2, chunk - 1]);
+    }
+
+    #[test]
+    fn there_are_as_many_cells_as_chunks_hold() {
+        let mut indices = Indices::new();
+        for chunk in 0..CHUNKS as u32 {
+            assert_eq!(indices.allocate(CHUNK as u32), Some(chunk * CHUNK as u32));
+        }
+        assert_eq!(indices.allocate(1), None);
+    }
+}

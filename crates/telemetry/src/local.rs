@@ -151,3 +151,6 @@ pub(crate) fn bucket_cell(start: u32, bucket: usize) -> u32 {
 pub(crate) fn histogram_width(buckets: usize) -> u32 {
     (BUCKETS + buckets) as u32
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -95,3 +95,11 @@ fn zero_keeps_its_sign() {
     registry.gauge("depth", "").unwrap().set(-0.0);
     assert!(registry.render(Format::Text).ends_with("\ndepth -0.0\n"));
 }
+
+#[test]
+fn a_bound_of_minus_zero_is_zero() {
+    let registry = Registry::new();
+    registry.histogram("drift", "x", [-1.0, -0.0, 1.0]).unwrap().observe(0.0);
+    let text = registry.render(Format::OpenMetrics);
+    assert!(text.contains("drift_bucket{le=\"0.0\"} 1\n"), "{text}");
+}
