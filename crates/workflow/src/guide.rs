@@ -244,6 +244,34 @@
 //! ```
 //! NVIDIA's cards: `GpuSource`, feature `nvml`. Whatever another program shows as Prometheus text: `HttpSource`, feature `http`.
 //!
+//! # Alerts
+//! Rules on metrics, evaluated in this process; the same rules as a file for a Prometheus server.
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tidegate_workflow::Orchestrator;
+//! use tidegate_workflow::alert::{Alerts, Rules};
+//! use tidegate_workflow::telemetry::Registry;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new();
+//! let orchestrator = Orchestrator::builder().registry(registry.clone()).limit(0).build()?;
+//! let alerts = Arc::new(Alerts::new(&registry, Rules::shipped())?);
+//! let mut changes = alerts.changes();
+//! let watching = Arc::clone(&alerts);
+//! tokio::spawn(async move { watching.watch(Duration::from_secs(15)).await });
+//!
+//! orchestrator.go("waits", async |_token| Ok::<(), std::io::Error>(()))?;
+//! let pending = changes.next().await.ok_or("the alerts are there")?;
+//! println!("{pending}"); // TidegateStalled pending (critical): tasks of this process are ready and none runs
+//! assert!(alerts.is_healthy(), "not for five minutes yet");
+//! let firing = changes.next().await.ok_or("the alerts are there")?;
+//! assert!(!alerts.is_healthy() && firing.rule == "TidegateStalled");
+//!
+//! std::fs::write(std::env::temp_dir().join("tidegate.rules.yml"), Rules::shipped().to_prometheus_yaml("tidegate"))?;
+//! # Ok(()) }
+//! ```
+//!
 //! # Tenants and budgets
 //! ```
 //! use tidegate_workflow::{Graph, Orchestrator, Outcome, Task, TaskError};

@@ -7,6 +7,7 @@
 //! | run tasks that name each other by id, in any order | [`Graph::add`], [`Task::needs`] |
 //! | let a limit follow live metrics | [`Builder::adaptive`], [`Config`], [`Source`], [`RegistrySource`] |
 //! | let it follow the machine, cards, or what another program shows | [`MachineSource`], `GpuSource` (feature `nvml`), `HttpSource` (feature `http`), [`Source::and`] |
+//! | be told when something is wrong, here and by a Prometheus server | [`alert`] |
 //! | compute, or make calls that block | [`Task::offloaded`] |
 //! | run functions by name, in other processes or elsewhere | [`executor`], [`Task::named`] |
 //! | limit each backend on its own, choose among several | [`Task::agent`], [`Builder::agent`], [`Task::any_agent`] |
@@ -41,6 +42,7 @@
 #![cfg(not(loom))]
 
 mod agent;
+pub mod alert;
 #[cfg(feature = "cache")]
 pub mod cache;
 #[cfg(feature = "http")]

@@ -2,6 +2,7 @@
 
 mod adaptivity;
 mod agents;
+mod alerts;
 #[cfg(feature = "http")]
 mod chat;
 mod conduct;
