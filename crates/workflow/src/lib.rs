@@ -16,6 +16,7 @@
 //! | run a task again, alone or with all that needs it | [`Run::rerun`], [`Graph::rerun`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | let a planner make the graph, and mend it while it runs | [`planner`] |
+//! | answer requests by agents one after another or at once, and without those that fail | [`pipeline`] |
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
 //! | ask a model over HTTP (feature `http`) | `chat` |
@@ -62,6 +63,7 @@ mod machine;
 mod metrics;
 mod offload;
 mod orchestrator;
+pub mod pipeline;
 pub mod planner;
 mod prioritizer;
 mod report;

@@ -208,11 +208,16 @@ impl Finished {
     /// When it did not succeed, or returned another type.
     pub fn output<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
-        let place = self.places.get(id, |at| &self.report.tasks[at as usize].id);
-        let output = place.and_then(|place| self.outputs[place].as_ref());
-        Arc::clone(output.ok_or_else(|| error(Missing::DidNotSucceed))?)
+        let output = self.value(id).ok_or_else(|| error(Missing::DidNotSucceed))?;
+        output
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
+    }
+
+    /// What a task returned, whatever it is.
+    pub(crate) fn value(&self, id: &str) -> Option<Output> {
+        let place = self.places.get(id, |at| &self.report.tasks[at as usize].id)?;
+        self.outputs[place].clone()
     }
 }
 

@@ -20,9 +20,8 @@ use crate::retry::Retry;
 use crate::run::Finished;
 use crate::task::{Task, TaskError};
 
-use inputs::Needs;
-pub(crate) use inputs::Reader;
 pub use inputs::{Inputs, Optional};
+pub(crate) use inputs::{Needs, Reader};
 
 impl<K> Graph<K> {
     /// A task to be described: what it comes after, its settings, and last its work, which adds it and gives its [`Handle`].

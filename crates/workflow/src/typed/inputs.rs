@@ -30,12 +30,12 @@ pub(crate) type Reader<V> = Box<dyn Fn(&Context) -> Result<V, InputError> + Send
 /// The ids of what a task comes after.
 #[derive(Debug, Default)]
 pub struct Needs {
-    pub(super) required: Vec<Arc<str>>,
-    pub(super) optional: Vec<Arc<str>>,
+    pub(crate) required: Vec<Arc<str>>,
+    pub(crate) optional: Vec<Arc<str>>,
 }
 
 impl Needs {
-    pub(super) fn of<I: Inputs>(inputs: I) -> (Self, Reader<I::Values>) {
+    pub(crate) fn of<I: Inputs>(inputs: I) -> (Self, Reader<I::Values>) {
         let mut needs = Self::default();
         let read = inputs.bind(&mut needs);
         // A task may be read at several places and is needed once; what has to succeed is not wanted as well.

@@ -14,6 +14,7 @@ mod metrics;
 mod names;
 mod overload;
 mod panics;
+mod pipelines;
 mod planner;
 mod rerun;
 #[cfg(feature = "http")]
