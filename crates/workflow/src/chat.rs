@@ -152,3 +152,10 @@ impl Price {
             / 1e6
     }
 }
+
+/// What an answer says, without the fence of Markdown that models like to put around JSON.
+pub(crate) fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let fenced = text.strip_prefix("```json").or_else(|| text.strip_prefix("```"));
+    fenced.and_then(|text| text.trim_end().strip_suffix("```")).unwrap_or(text)
+}

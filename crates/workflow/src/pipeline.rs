@@ -1,4 +1,4 @@
-//! Pipelines of agents: built once, asked many times, answering with what works.
+//! Pipelines of agents: built once, asked many times, answering with what works; and routers that choose among them.
 //!
 //! A [`Draft`] takes stages. A stage has an agent, comes after others, and gets the request and what those returned; which
 //! stages run together follows from that and from nothing else. The pipeline that the draft becomes turns each request into
@@ -35,9 +35,12 @@
 //! ```
 
 mod answer;
+#[cfg(feature = "http")]
+mod chooser;
 mod draft;
 mod meter;
 mod pass;
+mod router;
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +48,7 @@ use std::sync::Arc;
 pub use answer::{Answer, MissingStage, NoAnswer};
 pub use draft::{Draft, StageBuilder, StageError};
 pub use meter::{Meter, Statistics};
+pub use router::{By, Route, Router};
 
 use draft::Stage;
 use meter::{Asking, Ending};

@@ -1,7 +1,7 @@
 //! Plans by a model, whose answers are checked and asked for again with the reasons.
 
 use super::{Failure, Flaw, NoPlan, Plan, Planner, Spent};
-use crate::chat::{ChatClient, ChatRequest, Role};
+use crate::chat::{ChatClient, ChatRequest, Role, unfenced};
 
 /// Asks a model for plans that follow [`Plan::schema`]. An answer that is none, names agents that are not there, or goes in a
 /// cycle is sent back with everything that is wrong with it, up to three times in all.
@@ -81,10 +81,8 @@ impl Planner for ChatPlanner {
 
 /// Reads a plan, in a fence of Markdown or without; or says everything that is wrong with it.
 fn read(text: &str, agents: &[String]) -> Result<Plan, Vec<String>> {
-    let text = text.trim();
-    let fenced = text.strip_prefix("```json").or_else(|| text.strip_prefix("```"));
-    let json = fenced.and_then(|text| text.trim_end().strip_suffix("```")).unwrap_or(text);
-    let plan: Plan = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
+    let plan: Plan =
+        serde_json::from_str(unfenced(text)).map_err(|error| vec![error.to_string()])?;
     let flaws: Vec<String> = plan.check(agents).iter().map(Flaw::to_string).collect();
     if flaws.is_empty() { Ok(plan) } else { Err(flaws) }
 }

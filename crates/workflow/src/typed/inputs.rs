@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::Handle;
 use crate::context::{Context, InputError, Missing};
 
-/// What a task comes after: nothing, a [`Handle`] by reference, an [`Optional`] one, a slice or `Vec` of handles, or a tuple of
-/// up to eight of these. Nobody else can implement it.
+/// What a task comes after: nothing, a [`Handle`] by reference, an [`Optional`] one, a slice or `Vec` of handles, a `Vec` of
+/// optional ones, or a tuple of up to eight of these. Nobody else can implement it.
 #[diagnostic::on_unimplemented(
     message = "a task cannot come after a `{Self}`",
     label = "neither a handle nor a group of handles",
     note = "give `&handle`, `handle.optional()`, `&handles` of a `Vec`, or a tuple of these: `(&fetch, &rules)`"
 )]
 pub trait Inputs {
-    /// What the work gets: `Arc<T>` for a handle, `Option<Arc<T>>` for an optional one, `Vec<Arc<T>>` for a slice, a tuple for a
-    /// tuple.
+    /// What the work gets: `Arc<T>` for a handle, `Option<Arc<T>>` for an optional one, a `Vec` of these for several, a tuple for
+    /// a tuple.
     type Values: Send + 'static;
 
     /// Names what is needed, and gives what reads it.
@@ -103,6 +103,15 @@ impl<T: Send + Sync + 'static> Inputs for &Vec<Handle<T>> {
 
     fn bind(self, needs: &mut Needs) -> Reader<Vec<Arc<T>>> {
         self.as_slice().bind(needs)
+    }
+}
+
+impl<T: Send + Sync + 'static> Inputs for Vec<Optional<'_, T>> {
+    type Values = Vec<Option<Arc<T>>>;
+
+    fn bind(self, needs: &mut Needs) -> Reader<Vec<Option<Arc<T>>>> {
+        let readers: Vec<_> = self.into_iter().map(|optional| optional.bind(needs)).collect();
+        Box::new(move |cx| readers.iter().map(|read| read(cx)).collect())
     }
 }
 

@@ -17,6 +17,7 @@ mod panics;
 mod pipelines;
 mod planner;
 mod rerun;
+mod routers;
 #[cfg(feature = "http")]
 mod server;
 mod single_tasks;

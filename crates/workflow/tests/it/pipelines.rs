@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tidegate_workflow::pipeline::{Draft, Mode, NoAnswer, Pipeline, StageError};
 use tidegate_workflow::pools::{Kind, Priority};
-use tidegate_workflow::{Handle, Orchestrator, Outcome, StartError, TaskError};
+use tidegate_workflow::{Handle, Orchestrator, Outcome, Retry, StartError, TaskError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -233,16 +233,18 @@ async fn a_degraded_answer_and_other_errors_are_no_reason_to_run_anything_twice(
 }
 
 #[tokio::test(start_paused = true)]
-async fn load_elsewhere_is_no_reason_to_fall_back() {
+async fn load_elsewhere_or_that_has_passed_is_no_reason_to_fall_back() {
     let mut draft = Draft::<str>::new("aside");
-    let aside = draft
-        .stage("aside")
-        .run(async |_, ()| Err::<(), _>(TaskError::overloaded("too many", None)));
+    let overloaded = || TaskError::overloaded("too many", None);
+    let aside = draft.stage("aside").run(move |_, ()| async move { Err::<(), _>(overloaded()) });
     aside.expect("new");
-    let wrong = draft.stage("wrong").run(async |_, ()| Err::<(), _>("it is wrong".into()));
+    let wrong = draft.stage("wrong").retry(Retry::attempts(2));
+    let wrong = wrong.run_with(move |cx, _, ()| async move {
+        Err::<(), _>(if cx.attempt() == 1 { overloaded() } else { "it is wrong".into() })
+    });
     let pipeline = draft.answer(&wrong.expect("new")).expect("it is there");
     pipeline.ask(&orchestrator(), "").await.expect_err("it is wrong");
-    assert_eq!((pipeline.statistics().attempts, pipeline.statistics().fell_back), (2, 0));
+    assert_eq!((pipeline.statistics().attempts, pipeline.statistics().fell_back), (3, 0));
 }
 
 #[tokio::test]

@@ -65,8 +65,13 @@ async fn a_failed_input_skips_the_task_unless_it_is_optional() {
     let bad = fails(&mut graph, "bad");
     let good = gives(&mut graph, "good", 7_u8);
     let strict = graph.task("strict").after((&good, &bad)).run(async |_| Ok(()));
-    let lenient = graph.task("lenient").after((good.optional(), bad.optional()));
-    let lenient = lenient.run(async |(good, bad)| Ok((good.is_some(), bad.is_some())));
+    let also = gives(&mut graph, "also", "text".to_owned());
+    let both = vec![also.optional(), bad.optional()];
+    let lenient = graph.task("lenient").after((good.optional(), bad.optional(), both));
+    let lenient = lenient.run(async |(good, bad, both)| {
+        assert_eq!(both, [Some(Arc::new("text".to_owned())), bad.clone()]);
+        Ok((good.is_some(), bad.is_some()))
+    });
     let (strict, lenient) = (strict.expect("the id is new"), lenient.expect("the id is new"));
     let finished = orchestrator(2).run(graph).await.expect("every need is there");
     assert_eq!(*finished.get(&lenient).expect("it ran"), (true, false));
