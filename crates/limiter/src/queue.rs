@@ -1,20 +1,25 @@
 //! The requests that wait, in the order in which they came: a plain value without lock, clock or task.
 //!
-//! A request owns its place from [`Queue::push`] until it collects the decision with [`Queue::poll`] or leaves with
-//! [`Queue::cancel`]; in between, it moves through these states:
+//! A request owns its place from [`Queue::push`] until it is granted, collects another decision with [`Queue::poll`], or
+//! leaves with [`Queue::cancel`]; in between, it moves through these states:
 //!
 //! ```text
-//!            push             grant_head                poll → Granted
-//!    ────────────────▶ Waiting ───────────▶ Granted ─────────────────────▶ gone
-//!                        │                    └──────── cancel ──────────▶ gone   (its weight is handed on)
+//!            push             grant_head
+//!    ────────────────▶ Waiting ───────────────────────────────────────────▶ gone   (to be collected: by poll, by cancel,
+//!                        │                                                         or by a look at the frontier)
 //!                        ├── refuse_heavier ─▶ Refused ── poll, cancel ──▶ gone
 //!                        ├── close ──────────▶ Closed ─── poll, cancel ──▶ gone
 //!                        └── cancel ─────────────────────────────────────▶ gone   (if it was the head, the next may fit)
 //! ```
 //!
+//! A request that has neither collected nor left, and whose place nobody owns, was granted. So the grant leaves nothing
+//! behind to be looked up, and a single number tells it to most: everyone in front of the [frontier](Queue::frontier) was
+//! granted.
+//!
 //! Invariants: (1) if any wait, `head` is the first place that does; (2) a `Waiting` slot holds the waker of its last
-//! poll, any other slot holds none.
+//! poll, any other slot holds none; (3) no place is handed out twice.
 
+use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -50,7 +55,7 @@ pub(crate) enum Left {
     /// It waited and was the head: the next may fit.
     Head,
     /// Its weight was taken for it.
-    Granted { weight: u32 },
+    Granted,
     /// It had been refused, or closed upon.
     Nothing,
 }
@@ -59,7 +64,7 @@ pub(crate) enum Left {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Census {
     pub(crate) waiting: u32,
-    pub(crate) granted: u32,
+    pub(crate) granted: u64,
     pub(crate) oldest_wait: Option<Duration>,
     pub(crate) oldest_grant: Option<Duration>,
 }
@@ -70,8 +75,12 @@ pub(crate) struct Queue {
     /// The first that waits; of no meaning unless one does.
     head: Option<Place>,
     waiting: u32,
-    /// Granted and not collected yet.
-    granted: u32,
+    /// Refused or closed upon, and not collected yet.
+    declined: u32,
+    /// Granted, less those that were collected from here.
+    granted: u64,
+    /// Where times are wanted: when those were granted that have not collected.
+    grants: BTreeMap<Place, u64>,
     /// No waiting request is heavier than this.
     heaviest: u32,
     /// When the first time was noted: the others count from there.
@@ -80,7 +89,16 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self { blocks: Blocks::new(), head: None, waiting: 0, granted: 0, heaviest: 0, epoch: None }
+        Self {
+            blocks: Blocks::new(),
+            head: None,
+            waiting: 0,
+            declined: 0,
+            granted: 0,
+            grants: BTreeMap::new(),
+            heaviest: 0,
+            epoch: None,
+        }
     }
 
     /// How many wait undecided.
@@ -112,15 +130,26 @@ impl Queue {
     }
 
     /// Decides for the head; the caller has taken its weight.
+    #[inline]
     pub(crate) fn grant_head(&mut self, now: Option<Instant>) -> Waker {
         let head = self.head.expect("the caller has looked at it");
-        let since = self.stamp(now);
-        let (slot, next) = self.blocks.decided(head);
-        (slot.state, slot.since) = (State::Granted, since);
-        let waker = slot.waker.take().expect("invariant 2");
+        let (waker, next) = self.blocks.grant(head);
         self.granted += 1;
         self.waits_no_more(next);
-        waker
+        if now.is_some() {
+            let since = self.stamp(now);
+            self.grants.insert(head, since);
+        }
+        waker.expect("invariant 2")
+    }
+
+    /// The place in front of which everyone was granted who has not left: whoever looks at it need not
+    /// [poll](Self::poll). It never goes back. `None` where the times of grants are wanted, for then it has to be told who
+    /// collects, and as long as one that was decided against may be in front.
+    #[inline]
+    pub(crate) fn frontier(&self) -> Option<u64> {
+        let is_known = self.declined == 0 && self.epoch.is_none();
+        is_known.then(|| self.head.unwrap_or(self.blocks.next()).number())
     }
 
     /// Decides against every request that is heavier than `limit` and did not choose to wait for growth.
@@ -157,7 +186,10 @@ impl Queue {
         current: &Waker,
         spare: &mut Option<Waker>,
     ) -> Polled {
-        let slot = self.blocks.get_mut(place);
+        let Some(slot) = self.blocks.owned(place) else {
+            self.collected(place);
+            return Polled::Granted;
+        };
         if let Some(waker) = &mut slot.waker {
             if waker.will_wake(current) {
                 return Polled::Waiting;
@@ -167,14 +199,18 @@ impl Queue {
             return Polled::Waiting;
         }
         let polled = match slot.state {
-            State::Granted => Polled::Granted,
             State::Refused => Polled::Refused { limit: slot.weight },
             State::Closed => Polled::Closed,
             State::Waiting => unreachable!("invariant 2: it was decided"),
         };
-        self.granted -= u32::from(slot.state == State::Granted);
+        self.declined -= 1;
         self.blocks.remove(place);
         polled
+    }
+
+    fn collected(&mut self, place: Place) {
+        self.granted -= 1;
+        self.grants.remove(&place);
     }
 
     /// A request leaves from behind the head, while it waits: its waker, to be dropped outside the lock. `None` if it was the
@@ -192,34 +228,33 @@ impl Queue {
     /// A request that could not just [leave](Self::leave) leaves. Its waker is to be dropped outside the lock.
     pub(crate) fn cancel(&mut self, place: Place) -> (Left, Option<Waker>) {
         if self.head == Some(place) {
-            let waker = self.decline(place, State::Closed);
-            self.blocks.remove(place);
-            return (Left::Head, Some(waker));
+            let (waker, next) = self.blocks.grant(place);
+            self.waits_no_more(next);
+            return (Left::Head, waker);
         }
-        let &mut Slot { state, weight, .. } = self.blocks.get_mut(place);
+        if self.blocks.owned(place).is_none() {
+            self.collected(place);
+            return (Left::Granted, None);
+        }
+        self.declined -= 1;
         self.blocks.remove(place);
-        if state != State::Granted {
-            return (Left::Nothing, None);
-        }
-        self.granted -= 1;
-        (Left::Granted { weight }, None)
+        (Left::Nothing, None)
     }
 
-    /// The numbers; with times, where they are kept.
-    pub(crate) fn census(&mut self, now: Instant) -> Census {
+    /// The numbers; with times, where they are kept. So many of those granted have `collected` without a word here.
+    pub(crate) fn census(&mut self, now: Instant, collected: u64) -> Census {
         let (epoch, head) = (self.epoch, self.head);
         let age = |since: u64| {
             epoch.map(|epoch| now.saturating_duration_since(epoch + Duration::from_nanos(since)))
         };
         let head = head.map(|head| self.blocks.get_mut(head).since);
-        // Without times there is nothing to look for.
-        let slots = epoch.into_iter().flat_map(|_| self.blocks.iter());
-        let granted = slots.filter(|slot| slot.state == State::Granted).map(|slot| slot.since);
+        // Whoever came first was granted first.
+        let oldest_grant = self.grants.first_key_value().map(|(_, since)| *since);
         Census {
             waiting: self.waiting,
-            granted: self.granted,
+            granted: self.granted - collected,
             oldest_wait: head.and_then(age),
-            oldest_grant: granted.min().and_then(age),
+            oldest_grant: oldest_grant.and_then(age),
         }
     }
 
@@ -229,8 +264,9 @@ impl Queue {
     }
 
     fn decline(&mut self, place: Place, decision: State) -> Waker {
-        let (slot, next) = self.blocks.decided(place);
+        let (slot, next) = self.blocks.decline(place);
         slot.state = decision;
+        self.declined += 1;
         let waker = slot.waker.take().expect("invariant 2");
         let head = if self.head == Some(place) { next } else { self.head };
         self.waits_no_more(head);

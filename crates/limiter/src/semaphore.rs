@@ -112,6 +112,10 @@ use wakes::Wakes;
 /// ```
 pub struct Semaphore {
     word: AtomicU64,
+    /// Whoever waited in front of this was granted, and need not take the lock to learn it: [`Queue::frontier`].
+    frontier: AtomicU64,
+    /// How many have learnt it so.
+    collected: AtomicU64,
     shared: Mutex<Shared>,
     queue_bound: u32,
     times: bool,
@@ -136,6 +140,8 @@ impl Semaphore {
     pub const fn new(limit: usize) -> Self {
         Self {
             word: AtomicU64::new(Word::new(checked(limit)).0),
+            frontier: AtomicU64::new(0),
+            collected: AtomicU64::new(0),
             shared: Mutex::new(Shared { queue: Queue::new(), watchers: Watchers::new() }),
             queue_bound: u32::MAX,
             times: false,
@@ -147,6 +153,8 @@ impl Semaphore {
     pub fn new(limit: usize) -> Self {
         Self {
             word: AtomicU64::new(Word::new(checked(limit)).0),
+            frontier: AtomicU64::new(0),
+            collected: AtomicU64::new(0),
             shared: Mutex::new(Shared { queue: Queue::new(), watchers: Watchers::new() }),
             queue_bound: u32::MAX,
             times: false,
@@ -259,7 +267,10 @@ impl Semaphore {
     /// [`with_wait_times`](Self::with_wait_times) it looks at every slot of the queue.
     pub fn queue(&self) -> QueueView {
         let now = Instant::now();
-        QueueView::new(self.shared.lock().queue.census(now))
+        let mut shared = self.shared.lock();
+        // ORDERING: Relaxed; who has collected was granted under the lock, before we had it.
+        let collected = self.collected.load(Ordering::Relaxed);
+        QueueView::new(shared.queue.census(now, collected))
     }
 
     /// Completes when nothing is in use and nobody waits, even if that lasted but a moment.

@@ -40,6 +40,36 @@ fn add(shared: &(Semaphore, UnsafeCell<i32>)) {
     drop(permit);
 }
 
+/// Guards: the Release of the store in `grant` and the Acquire of the load in `collect`. Who waits polls on its own, for a
+/// wake-up would carry the writes as well.
+#[test]
+fn a_grant_found_without_a_wake_up_carries_what_was_written_before() {
+    explore(3, || {
+        let shared = Arc::new((Semaphore::new(1), UnsafeCell::new(0)));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let mut acquire = shared.0.acquire();
+                    let mut polls = (0..2).map(|_| poll(&mut acquire));
+                    if let Some(Poll::Ready(permit)) = polls.find(Poll::is_ready) {
+                        let permit = permit.expect("nobody closes it");
+                        #[expect(
+                            unsafe_code,
+                            reason = "loom's cell checks what the permit promises"
+                        )]
+                        // SAFETY: only the holder of the one permit gets here; loom would report two.
+                        shared.1.with_mut(|value| unsafe { *value += 1 });
+                        drop(permit);
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_at_rest(&shared.0);
+    });
+}
+
 /// Guards: the Release of `fetch_sub` in `give` and the Acquire of the CAS in `take` (with Relaxed, the cell is written by
 /// two at once), and setting QUEUED by a CAS in `join` that fails if someone gave back meanwhile (with a plain store, a
 /// wake-up is lost: deadlock).

@@ -1,7 +1,7 @@
 //! Where those who wait are kept: slots in the order of arrival, in blocks of 64.
 //!
 //! A place is a number that is handed out once, so the order needs no links: whoever leaves clears a bit and touches no
-//! neighbour, and the next in line is the next bit. A block whose last request has gone gives its memory back. Where a few
+//! neighbour, and the next in line is the next bit; and a place that nobody owns any more stays known as such. A block whose last request has gone gives its memory back. Where a few
 //! that stay long are left over in many blocks, the blocks are [condensed](Blocks::condense) to what is in use.
 //!
 //! Rejected: a linked list over a slab. Leaving it from the middle writes to two neighbours, each on a cache line of its
@@ -21,13 +21,20 @@ const SPARSE: usize = 16;
 /// Slots for which there is memory in any case once they were needed.
 const KEPT: usize = 256;
 
-/// A request's place in the order of arrival. It is the request's own until it is [removed](Blocks::remove).
+/// A request's place in the order of arrival. It is the request's own until it is [granted](Blocks::grant),
+/// [removed](Blocks::remove), or [left](Blocks::leave), and nobody else's ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(NonZeroU64);
 
 impl Place {
     fn at(place: u64) -> Self {
         Self(NonZeroU64::new(place).expect("places are counted from 64"))
+    }
+
+    /// For who comes before which place: the order of the numbers is that of arrival.
+    #[inline]
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
     }
 
     #[inline]
@@ -41,11 +48,10 @@ impl Place {
     }
 }
 
-/// What became of a request so far.
+/// What became of a request so far. One that was granted has no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Waiting,
-    Granted,
     Refused,
     Closed,
 }
@@ -55,7 +61,7 @@ pub(super) enum State {
 pub(super) struct Slot {
     /// Of whoever waits.
     pub(super) waker: Option<Waker>,
-    /// When it was pushed or granted, in nanoseconds from the queue's epoch; 0 unless times are wanted.
+    /// When it was pushed, in nanoseconds from the queue's epoch; 0 unless times are wanted.
     pub(super) since: u64,
     /// What is asked for; once refused, the limit that refused it.
     pub(super) weight: u32,
@@ -189,9 +195,35 @@ impl Blocks {
         self.block(place).slot(place.bit())
     }
 
-    /// It waits no more: the slot, for the decision, and who waits next in line.
+    /// The slot, unless nobody owns that place any more.
     #[inline]
-    pub(super) fn decided(&mut self, place: Place) -> (&mut Slot, Option<Place>) {
+    pub(super) fn owned(&mut self, place: Place) -> Option<&mut Slot> {
+        let (at, bit) = (self.locate(place.block())?, place.bit());
+        let block = &mut self.blocks[at];
+        (block.owned & bit != 0).then(|| block.slot(bit))
+    }
+
+    /// The next place to hand out: nobody owns that one or any after it.
+    #[inline]
+    pub(super) fn next(&self) -> Place {
+        Place::at(self.next)
+    }
+
+    /// It waits no more, and its owner needs its place no more: the waker, and who waits next in line.
+    #[inline]
+    pub(super) fn grant(&mut self, place: Place) -> (Option<Waker>, Option<Place>) {
+        let (at, bit) = (self.find(place.block()), place.bit());
+        let next = self.next_in_line(at, bit);
+        let block = &mut self.blocks[at];
+        block.waiting &= !bit;
+        let waker = block.slot(bit).waker.take();
+        self.disown(at, bit);
+        (waker, next)
+    }
+
+    /// It is decided against it: the slot, for the decision, and who waits next in line.
+    #[inline]
+    pub(super) fn decline(&mut self, place: Place) -> (&mut Slot, Option<Place>) {
         let (at, bit) = (self.find(place.block()), place.bit());
         self.blocks[at].waiting &= !bit;
         let next = self.next_in_line(at, bit);
@@ -220,7 +252,7 @@ impl Blocks {
     /// The owner leaves, if it waits still: its waker.
     #[inline]
     pub(super) fn leave(&mut self, place: Place) -> Option<Waker> {
-        let (at, bit) = (self.find(place.block()), place.bit());
+        let (at, bit) = (self.locate(place.block())?, place.bit());
         let block = &mut self.blocks[at];
         if block.waiting & bit == 0 {
             return None;
@@ -265,10 +297,11 @@ impl Blocks {
         let block = &mut self.blocks[at];
         block.slots.clear();
         if block.number == self.next / BLOCK {
-            // Not full yet, and nobody knows a place in it: it starts anew.
+            // Not full yet: the next request takes its first slot again, for that is in a cache, with another number.
             block.kept = 0;
+            block.number += 1;
             self.next = block.number * BLOCK;
-            return;
+            return self.indexed();
         }
         let slots = std::mem::take(&mut block.slots);
         self.room -= slots.capacity();
@@ -304,14 +337,6 @@ impl Blocks {
         self.fewest = (self.room + self.blocks.len()).saturating_sub(KEPT) / SPARSE;
     }
 
-    /// All that are owned, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.blocks.iter().flat_map(|block| {
-            let bits = (0..BLOCK).map(|at| 1_u64 << at).filter(|bit| block.owned & bit != 0);
-            bits.map(|bit| &block.slots[block.index(bit)])
-        })
-    }
-
     /// How many slots there is memory for.
     pub(super) fn capacity(&self) -> usize {
         self.room + self.spare.capacity()
@@ -323,20 +348,24 @@ impl Blocks {
         &mut self.blocks[at]
     }
 
-    /// The index of the block with this number.
+    /// The index of the block with this number; its owner knows that it is there.
     #[inline]
     fn find(&self, number: u64) -> usize {
+        self.locate(number).expect("a place in it is owned")
+    }
+
+    #[inline]
+    fn locate(&self, number: u64) -> Option<usize> {
         let guess = number.wrapping_sub(self.base) as usize;
         match self.blocks.get(guess) {
-            Some(block) if block.number == number => guess,
+            Some(block) if block.number == number => Some(guess),
             _ => self.search(number),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn search(&self, number: u64) -> usize {
-        let found = self.blocks.binary_search_by_key(&number, |block| block.number);
-        found.expect("whoever knows a place owns it")
+    fn search(&self, number: u64) -> Option<usize> {
+        self.blocks.binary_search_by_key(&number, |block| block.number).ok()
     }
 }

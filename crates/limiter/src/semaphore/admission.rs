@@ -82,7 +82,7 @@ impl Semaphore {
         let word = Word(self.word.load(Ordering::Relaxed));
         match shared.queue.head() {
             Some((head, false)) if head == weight && word.in_use() <= word.limit() => {
-                wakes.push(shared.queue.grant_head(self.now()));
+                wakes.push(self.grant(&mut shared, self.now()));
                 // What was too little for the old head may be enough for the new one. If there was nothing left, there is
                 // still: whoever changes that from now on finds QUEUED, and settles once we are done.
                 if word.in_use() < word.limit() {
@@ -121,7 +121,7 @@ impl Semaphore {
                 return;
             }
             now = now.or_else(|| self.now());
-            wakes.push(shared.queue.grant_head(now));
+            wakes.push(self.grant(shared, now));
         }
         // Nobody waits. ORDERING: Acquire, as above: the watchers see what the last holder wrote.
         let before = self.update(Ordering::Acquire, |word| {
@@ -132,6 +132,18 @@ impl Semaphore {
         if before.is_some_and(|word| word.has(WATCHED) && word.in_use() == 0) {
             shared.watchers.went_idle(wakes);
         }
+    }
+
+    /// Tells the head that its weight was taken for it: the waker is still to be woken.
+    #[inline]
+    fn grant(&self, shared: &mut Shared, now: Option<Instant>) -> Waker {
+        let waker = shared.queue.grant_head(now);
+        if let Some(frontier) = shared.queue.frontier() {
+            // ORDERING: Release; pairs with the Acquire of `collect`: what was written before the release that this grant
+            // comes from is known to whoever holds the lock, and is passed on. Stores do not race: the lock is held.
+            self.frontier.store(frontier, Ordering::Release);
+        }
+        waker
     }
 
     /// CAS until `change` is done or declines; the word as it was before.
@@ -197,7 +209,22 @@ impl Semaphore {
     }
 
     /// Asks what was decided about the one with this place.
+    #[inline]
     pub(super) fn collect(&self, place: Place, current: &Waker) -> Polled {
+        // ORDERING: Acquire; pairs with the Release of `grant`. With Relaxed this could fail, at limit 1:
+        //   A: data = 7; drop(permit)    B, who waited: let permit = acquire.await; assert_eq!(data, 7)
+        if place.number() < self.frontier.load(Ordering::Acquire) {
+            // ORDERING: Relaxed; it is counted, and nothing depends on it. Whoever counts under the lock knows of all the
+            // grants that can have been seen here.
+            self.collected.fetch_add(1, Ordering::Relaxed);
+            return Polled::Granted;
+        }
+        self.collect_slowly(place, current)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn collect_slowly(&self, place: Place, current: &Waker) -> Polled {
         let mut spare = None;
         loop {
             let polled = self.shared.lock().queue.poll(place, current, &mut spare);
@@ -210,25 +237,25 @@ impl Semaphore {
 
     /// Leaves the queue; what was granted, and the place at the head, is passed on.
     #[inline(never)]
-    pub(super) fn leave(&self, place: Place) {
+    pub(super) fn leave(&self, place: Place, weight: u32) {
         let mut shared = self.shared.lock();
         match shared.queue.leave(place) {
             Some(waker) => {
                 drop(shared);
                 drop(waker);
             }
-            None => self.leave_slowly(place, shared),
+            None => self.leave_slowly(place, weight, shared),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn leave_slowly(&self, place: Place, mut shared: MutexGuard<'_, Shared>) {
+    fn leave_slowly(&self, place: Place, weight: u32, mut shared: MutexGuard<'_, Shared>) {
         let (left, waker) = shared.queue.cancel(place);
         match left {
             Left::Nothing => drop(shared),
             Left::Head => self.settle_and_wake(shared),
-            Left::Granted { weight } => {
+            Left::Granted => {
                 // ORDERING: AcqRel, as in `give`.
                 self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
                 self.settle_and_wake(shared);

@@ -67,7 +67,7 @@ impl Request {
     #[inline]
     pub(super) fn leave(&mut self, semaphore: &Semaphore) {
         if let Some(place) = self.place.take() {
-            semaphore.leave(place);
+            semaphore.leave(place, self.weight);
         }
     }
 }
