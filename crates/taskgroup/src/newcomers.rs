@@ -28,8 +28,6 @@ pub struct Newcomers<C>(Mutex<Line<C>>);
 struct Line<C> {
     children: VecDeque<C>,
     spares: usize,
-    /// One was sent that only its own worker can run.
-    next_here: bool,
     closed: bool,
 }
 
@@ -55,7 +53,7 @@ impl<C> Newcomers<C> {
     /// Nobody in line.
     pub fn new() -> Self {
         let children = VecDeque::new();
-        Self(Mutex::new(Line { children, spares: 0, next_here: false, closed: false }))
+        Self(Mutex::new(Line { children, spares: 0, closed: false }))
     }
 
     /// Puts one at the end of the line.
@@ -68,8 +66,7 @@ impl<C> Newcomers<C> {
             return Err(child);
         }
         line.children.push_back(child);
-        if line.spares == 0 && !line.next_here && line.children.len() == 1 {
-            line.next_here = true;
+        if line.spares == 0 && line.children.len() == 1 {
             return Ok(Sent::Next);
         }
         Ok(line.spare(2))
@@ -77,11 +74,8 @@ impl<C> Newcomers<C> {
 
     /// A starter that was sent as this, or that rested, becomes active.
     pub fn begin(&self, sent: Sent) {
-        let mut line = self.0.lock();
-        match sent {
-            Sent::Nobody => {}
-            Sent::Next => line.next_here = false,
-            Sent::Spare => line.spares -= 1,
+        if sent == Sent::Spare {
+            self.0.lock().spares -= 1;
         }
     }
 

@@ -38,6 +38,19 @@ fn one_who_comes_while_all_starters_poll_gets_another() {
     assert_eq!(line.put(3), Ok(Sent::Spare));
 }
 
+/// The one sent first may stand behind a task that does not end: it is not counted on.
+#[test]
+fn one_alone_in_line_gets_a_starter_whoever_was_sent_before() {
+    let line = Newcomers::new();
+    assert_eq!(line.put(1), Ok(Sent::Next));
+    assert_eq!(line.put(2), Ok(Sent::Spare));
+    line.begin(Sent::Spare);
+    assert_eq!(taken(&line), (1, Sent::Spare));
+    line.begin(Sent::Spare);
+    assert_eq!(taken(&line), (2, Sent::Nobody));
+    assert_eq!(line.put(3), Ok(Sent::Next));
+}
+
 #[test]
 fn one_who_rests_is_a_spare() {
     let line = Newcomers::new();
