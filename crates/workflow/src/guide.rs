@@ -272,6 +272,31 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Settings
+//! Files, the environment and code, in this order; each value knows where it came from, and most change while it runs (feature
+//! `config`).
+//! ```
+//! # #[cfg(feature = "config")] {
+//! use tidegate_workflow::config::{Format, Layers};
+//! use tidegate_workflow::telemetry::Registry;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let toml = "[agents.coding]\nmax_concurrent_tasks = 5\n";
+//! let layers = Layers::new().file_if_there("tidegate.yaml").text("built in", Format::Toml, toml).environment();
+//! let mut configuration = layers.load()?;
+//! println!("{}", configuration.explain());
+//! let orchestrator = configuration.builder(&Registry::new()).build()?;
+//! configuration.update(&orchestrator, "agents.coding.max_requests_per_minute", 120)?;
+//! for change in configuration.reload(&orchestrator)? {
+//!     println!("{change}"); // what has changed in the file
+//! }
+//! let mistaken = Layers::new().set("max_concurrent", -1.5).set("agents.coding.memroy_mb", 5).load();
+//! let told = mistaken.err().map(|problems| problems.to_string()).unwrap_or_default();
+//! assert!(told.ends_with("did you mean `agents.coding.memory_mb`?"), "{told}");
+//! # Ok(()) }
+//! # }
+//! ```
+//!
 //! # Tenants and budgets
 //! ```
 //! use tidegate_workflow::{Graph, Orchestrator, Outcome, Task, TaskError};

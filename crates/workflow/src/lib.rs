@@ -19,6 +19,7 @@
 //! | answer requests by agents one after another or at once, and without those that fail | [`pipeline`] |
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
+//! | settings from files and the environment, changed while it runs | `Layers`, `Configuration`, module `config` (feature `config`) |
 //! | ask a model over HTTP (feature `http`) | `chat` |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
@@ -49,6 +50,8 @@ pub mod cache;
 #[cfg(feature = "http")]
 pub mod chat;
 mod chunks;
+#[cfg(feature = "config")]
+pub mod config;
 mod context;
 mod controller;
 mod durable;

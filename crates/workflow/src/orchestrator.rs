@@ -111,6 +111,7 @@ impl Orchestrator {
             steering: None,
             settings: Settings {
                 agent_default: 3,
+                agent_default_rate: None,
                 agents: HashMap::new(),
                 resources: HashMap::new(),
                 tenants: HashMap::new(),
@@ -384,6 +385,12 @@ impl Builder {
     /// the overall limit only.
     pub fn agent_default(mut self, limit: usize) -> Self {
         self.settings.agent_default = limit;
+        self
+    }
+
+    /// How many attempts of an agent without settings of its own may start in a minute; as many as come by default.
+    pub fn agent_default_requests_per_minute(mut self, requests: Option<usize>) -> Self {
+        self.settings.agent_default_rate = requests;
         self
     }
 

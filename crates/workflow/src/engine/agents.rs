@@ -17,6 +17,8 @@ use crate::task::{DEFAULT_AGENT, Task};
 /// What the builder was told.
 pub(crate) struct Settings {
     pub(crate) agent_default: usize,
+    /// How many attempts of an agent without settings of its own may start in a minute.
+    pub(crate) agent_default_rate: Option<usize>,
     pub(crate) agents: HashMap<Arc<str>, Agent>,
     pub(crate) resources: HashMap<Arc<str>, u64>,
     pub(crate) tenants: HashMap<Arc<str>, f64>,
@@ -93,6 +95,7 @@ struct State {
 /// Finds numbers for names, and makes new ones.
 pub(crate) struct Agents {
     default_limit: usize,
+    default_rate: Option<usize>,
     by_name: HashMap<Arc<str>, AgentId, foldhash::quality::RandomState>,
     states: Vec<State>,
     resources: HashMap<Arc<str>, ResourceId>,
@@ -118,6 +121,7 @@ impl Agents {
     pub(super) fn new(settings: Settings, machine: &mut Machine) -> Self {
         let mut agents = Self {
             default_limit: settings.agent_default,
+            default_rate: settings.agent_default_rate,
             by_name: HashMap::default(),
             states: Vec::new(),
             resources: HashMap::new(),
@@ -407,7 +411,11 @@ impl Agents {
     fn id(&mut self, name: &Arc<str>, machine: &mut Machine) -> AgentId {
         match self.by_name.get(name) {
             Some(id) => *id,
-            None => self.add(name, self.default_limit, machine),
+            None => {
+                let id = self.add(name, self.default_limit, machine);
+                machine.set_rate(id, self.default_rate);
+                id
+            }
         }
     }
 
@@ -444,6 +452,7 @@ mod tests {
     fn agents(machine: &mut Machine) -> Agents {
         let settings = Settings {
             agent_default: 3,
+            agent_default_rate: None,
             agents: HashMap::from([(Arc::from("set"), Agent::new(7))]),
             resources: HashMap::from([(Arc::from("disk"), 100)]),
             tenants: HashMap::from([(Arc::from("set"), 2.0)]),

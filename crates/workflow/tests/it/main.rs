@@ -6,6 +6,8 @@ mod alerts;
 #[cfg(feature = "http")]
 mod chat;
 mod conduct;
+#[cfg(feature = "config")]
+mod config;
 mod durable;
 mod durations;
 mod graphs;
