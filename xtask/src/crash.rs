@@ -1,5 +1,6 @@
 //! `cargo xtask crash`: runs killed by SIGKILL, at every point at which a journal touches its store and at random, and gone on
-//! with until they are done. A completion lost, or a finished task run again, is an error.
+//! with until they are done. A completion lost, or a finished task run again, is an error. So is a result of a cache on the
+//! disk that is wrong, damaged or stale after its processes were killed.
 
 use crate::shell::{self, cargo};
 
@@ -20,6 +21,6 @@ pub(crate) fn crash(args: &[&str]) -> Result<(), String> {
             _ => return Err("crash takes `--kills N` and `--wfinstances DIR`".to_owned()),
         }
     }
-    let test = ["test", "--quiet", "--locked", "-p", "tidegate-workflow", "--test", "crash", "--"];
-    shell::run(cargo(&test).args(given))
+    let test = ["test", "--quiet", "--locked", "-p", "tidegate-workflow", "--features", "cache"];
+    shell::run(cargo(&test).args(["--test", "crash", "--"]).args(given))
 }

@@ -102,14 +102,14 @@ async fn a_tag_takes_its_results_with_it_and_no_others() {
     };
     compute("a", "docs").await.expect("it succeeds");
     compute("b", "code").await.expect("it succeeds");
-    cache.invalidate_tag("docs");
+    cache.invalidate_tag("docs").await;
     assert!(cache.get_or_compute(key("b"), never()).await.is_ok());
     let again = async { Ok::<u32, TaskError>(2) };
     assert_eq!(*cache.get_or_compute(key("a"), again).await.expect("it succeeds"), 2);
     cache.invalidate(&key("b")).await;
     let again = async { Ok::<u32, TaskError>(3) };
     assert_eq!(*cache.get_or_compute(key("b"), again).await.expect("it succeeds"), 3);
-    cache.invalidate_all();
+    cache.invalidate_all().await;
     let again = async { Ok::<u32, TaskError>(4) };
     assert_eq!(*cache.get_or_compute(key("a"), again).await.expect("it succeeds"), 4);
 }
@@ -120,7 +120,7 @@ async fn what_was_being_computed_when_it_was_invalidated_is_not_kept() {
     let (gate, opened) = oneshot::channel();
     let mut first = Box::pin(cache.get_or_compute(key("a").tags(["docs"]), gated(opened)));
     assert!(poll!(&mut first).is_pending());
-    cache.invalidate_tag("docs");
+    cache.invalidate_tag("docs").await;
     gate.send(Ok(1)).expect("it is computed");
     assert_eq!(*first.await.expect("who asked before gets it"), 1);
     let anew = cache.get_or_compute(key("a"), async { Ok::<u32, TaskError>(2) }).await;
@@ -156,9 +156,9 @@ async fn a_result_goes_when_its_time_is_over() {
         computed.fetch_add(1, Ordering::Relaxed);
         Ok::<u32, TaskError>(1)
     };
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while computed.load(Ordering::Relaxed) < 2 {
-        assert!(std::time::Instant::now() < deadline, "it never goes");
+        assert!(Instant::now() < deadline, "it never goes");
         cache.get_or_compute(key("a"), compute()).await.expect("it succeeds");
     }
     assert!(cache.stats().reused > 0, "it was there for a while");
@@ -189,4 +189,130 @@ async fn a_computation_that_panics_leaves_nobody_waiting() {
         Poll::Pending => second.await,
     };
     assert_eq!(*second.expect("it computes itself"), 5);
+}
+
+mod on_disk {
+    use super::super::disk::tests::Folder;
+    use super::*;
+
+    fn open(folder: &Folder) -> ResultCache<Durable> {
+        ResultCache::builder().open(&folder.0).expect("it opens")
+    }
+
+    async fn value(of: u32) -> Result<u32, TaskError> {
+        Ok(of)
+    }
+
+    #[tokio::test]
+    async fn another_process_finds_what_one_has_kept() {
+        let folder = Folder::new();
+        let (one, other) = (open(&folder), open(&folder));
+        assert_eq!(*one.get_or_compute(key("a"), value(1)).await.expect("it succeeds"), 1);
+        assert_eq!(*other.get_or_compute(key("a"), never()).await.expect("it is kept"), 1);
+        assert_eq!(*other.get_or_compute(key("a"), never()).await.expect("it is kept"), 1);
+        let stats = other.stats();
+        assert_eq!((stats.computed, stats.reused, stats.from_disk), (0, 2, 1));
+        let third = open(&folder);
+        assert_eq!(*third.get_or_compute(key("a"), never()).await.expect("it is kept"), 1);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_what_is_being_computed_waits_and_failures_are_not_kept() {
+        let folder = Folder::new();
+        let cache = open(&folder);
+        let (gate, opened) = oneshot::channel();
+        let (begins, begun) = oneshot::channel();
+        let first = tokio::spawn({
+            let cache = cache.clone();
+            let compute = async {
+                begins.send(()).expect("the test waits");
+                gated(opened).await
+            };
+            async move { cache.get_or_compute(key("a"), compute).await }
+        });
+        begun.await.expect("it begins");
+        let mut second = Box::pin(cache.get_or_compute(key("a"), never()));
+        assert!(poll!(&mut second).is_pending());
+        gate.send(Err("no answer")).expect("it is computed");
+        first.await.expect("it ran").expect_err("it failed");
+        second.await.expect_err("it failed");
+        assert!(folder.results().is_empty());
+        assert_eq!(*cache.get_or_compute(key("a"), value(2)).await.expect("it succeeds"), 2);
+        assert_eq!(folder.results().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_one_process_invalidates_no_other_finds_in_memory_or_on_disk() {
+        let folder = Folder::new();
+        let (one, other) = (open(&folder), open(&folder));
+        for name in ["a", "b"] {
+            for cache in [&one, &other] {
+                let key = key(name).tags([format!("tag {name}")]);
+                cache.get_or_compute(key, value(1)).await.expect("it succeeds");
+            }
+        }
+        other.invalidate_tag("tag a").await.expect("it is written");
+        let tagged = |name: &str| key(name).tags([format!("tag {name}")]);
+        assert_eq!(*one.get_or_compute(tagged("a"), value(2)).await.expect("anew"), 2);
+        assert_eq!(*one.get_or_compute(tagged("b"), never()).await.expect("it is kept"), 1);
+        assert_eq!(*other.get_or_compute(tagged("a"), never()).await.expect("it is kept"), 2);
+        one.invalidate(&key("b")).await.expect("it is written");
+        assert_eq!(*other.get_or_compute(tagged("b"), value(3)).await.expect("anew"), 3);
+        one.invalidate_all().await.expect("it is written");
+        assert_eq!(*other.get_or_compute(tagged("a"), value(4)).await.expect("anew"), 4);
+        assert_eq!(*one.get_or_compute(tagged("b"), value(5)).await.expect("anew"), 5);
+    }
+
+    #[tokio::test]
+    async fn what_comes_from_the_disk_lives_no_longer_than_what_was_left_of_its_time() {
+        let folder = Folder::new();
+        let hour = ResultCache::builder().time_to_live(Duration::from_secs(3600));
+        let one = hour.open(&folder.0).expect("it opens");
+        one.get_or_compute(key("a"), value(1)).await.expect("it succeeds");
+        // For a process that keeps results for less than it is old, it is not there.
+        let short = ResultCache::builder().time_to_live(Duration::from_nanos(1));
+        let short = short.open(&folder.0).expect("it opens");
+        assert_eq!(short.stats().from_disk, 0);
+        assert_eq!(*short.get_or_compute(key("a"), value(2)).await.expect("anew"), 2);
+        let limited = ResultCache::builder().time_to_live(Duration::from_secs(3600));
+        let limited = limited.open(&folder.0).expect("it opens");
+        limited.get_or_compute(key("b"), value(1)).await.expect("it succeeds");
+        let again = open(&folder);
+        let files = again.0.files::<u32>(&key("b"), <Durable as Keeps<u32>>::codec());
+        let kept = files.expect("there is a disk").find().await.expect("it is kept");
+        assert_eq!(kept.lives, None);
+        let files = limited.0.files::<u32>(&key("b"), <Durable as Keeps<u32>>::codec());
+        let kept = files.expect("there is a disk").find().await.expect("it is kept");
+        assert!(kept.lives.expect("it is limited") < Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_back_is_handed_out_and_not_kept() {
+        #[derive(Debug, PartialEq, Clone, serde::Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum Untagged {
+            Number(u32),
+        }
+        let folder = Folder::new();
+        let cache = open(&folder);
+        let compute = async || Ok::<_, TaskError>(Untagged::Number(3));
+        let result = cache.get_or_compute(key("a"), compute()).await.expect("it succeeds");
+        assert_eq!(*result, Untagged::Number(3));
+        assert_eq!(cache.stats().not_kept, 1);
+        assert!(folder.results().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_type_of_another_shape_under_the_same_name_is_computed_again() {
+        let folder = Folder::new();
+        let cache = open(&folder);
+        let files = cache.0.files::<String>(&key("a"), <Durable as Keeps<String>>::codec());
+        let files = files.expect("there is a disk");
+        // No text: its length is missing.
+        files.disk.keep(&files.place, &[200]);
+        let text = async { Ok::<String, TaskError>("new".to_owned()) };
+        assert_eq!(*cache.get_or_compute(key("a"), text).await.expect("anew"), "new");
+        let stats = cache.stats();
+        assert_eq!((stats.computed, stats.from_disk, stats.damaged), (1, 0, 1));
+    }
 }

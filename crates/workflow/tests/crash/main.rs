@@ -9,7 +9,11 @@
 //! 3. An attempt has one effect, and one more for each death that met it under way; the key is the same each time.
 //! 4. A task that commits before it starts has one effect, since somebody looked before it was run again.
 //! 5. The outcome is that of a run that nobody killed.
+//!
+//! With the feature `cache` two processes that share a cache on the disk are killed as often; see [`cache`].
 
+#[cfg(feature = "cache")]
+mod cache;
 mod child;
 mod shape;
 mod store;
@@ -35,11 +39,13 @@ fn main() -> ExitCode {
                 if *shape == "-" { Ok(Shape::layered()) } else { Shape::read(Path::new(shape)) };
             shape.and_then(|shape| child::run(Path::new(folder), level, &shape, rest.first()))
         }
+        #[cfg(feature = "cache")]
+        ["cache-child", folder, seed] => cache::child(Path::new(folder), seed),
         ["--kills", kills, rest @ ..] => kills
             .parse()
             .map_err(|_| format!("`{kills}` is no number"))
-            .and_then(|kills| crash(kills, &shapes(rest)?)),
-        rest => shapes(rest).and_then(|shapes| crash(200, &shapes)),
+            .and_then(|kills| all(kills, rest)),
+        rest => all(200, rest),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +54,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn all(kills: u32, args: &[&str]) -> Result<(), String> {
+    crash(kills, &shapes(args)?)?;
+    #[cfg(feature = "cache")]
+    cache::crash(kills)?;
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "this is a program: its output is what it is for")]
