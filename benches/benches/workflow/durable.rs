@@ -1,7 +1,6 @@
-//! What it costs that a run survives: beside a plain file that is synced as often, and beside the same run in memory.
+//! What it costs that a run survives: beside a plain file, redb and fjall that are synced as often, and beside the same run in
+//! memory.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +11,14 @@ use tidegate_workflow::journal::{Durability, FileStore, History, Journal, Outcom
 use tidegate_workflow::{Durable, Graph, Orchestrator, Task, TaskError};
 use tokio::runtime::Runtime;
 
+use crate::stores::{self, STORES};
 use crate::within;
-
-/// What a task takes in the journal, about: what the plain file gets for it.
-const RECORD: [u8; 64] = [7; 64];
 
 pub(crate) fn report(suite: &mut Suite, runtime: &Runtime) {
     let place = Place::new();
     alone(suite, runtime, &place);
     in_flight(suite, runtime, &place);
+    waits(suite, runtime, &place);
     written(suite, runtime, &place);
     resumed(suite, runtime, &place);
 }
@@ -28,26 +26,73 @@ pub(crate) fn report(suite: &mut Suite, runtime: &Runtime) {
 /// One task after another: each end is synced before the next starts.
 fn alone(suite: &mut Suite, runtime: &Runtime, place: &Place) {
     let tasks: usize = if suite.is_quick() { 100 } else { 500 };
-    suite
+    let mut group = suite
         .group("workflow/durable/alone")
         .operations(tasks as u64)
-        .ours(|_| within(runtime, run(chain(tasks), 1, Some(Durability::PowerLoss), place.next())))
-        .peer("plain file", |_| synced(tasks, 1, &place.next()))
-        .at_most_of("plain file", 1.25)
-        .run();
+        .ours(|_| within(runtime, run(chain(tasks), 1, Some(Durability::PowerLoss), place.next())));
+    for (name, open) in STORES {
+        group = group.peer(name, move |_| stores::alone(tasks, open(&place.next())));
+    }
+    group.at_most_of("plain file", 1.25).run();
 }
 
-/// 256 at a time: those that end together share a sync.
+/// 256 at a time: those that end together share a sync. The peers' tasks do nothing but wait for their records.
 fn in_flight(suite: &mut Suite, runtime: &Runtime, place: &Place) {
     let tasks: usize = if suite.is_quick() { 20_480 } else { 102_400 };
-    suite
-        .group("workflow/durable/256-in-flight")
-        .operations(tasks as u64)
-        .ours(|_| within(runtime, run(wide(tasks), 256, Some(Durability::PowerLoss), place.next())))
-        .peer("plain file", |_| synced(tasks, 256, &place.next()))
-        .at_most_of("plain file", 1.0 / 0.6)
-        .at_most_ns(10_000.0)
-        .run();
+    let id = "workflow/durable/256-in-flight";
+    let mut group = suite.group(id).operations(tasks as u64).ours(|_| {
+        within(runtime, run(wide(tasks), 256, Some(Durability::PowerLoss), place.next()))
+    });
+    for (name, open) in STORES {
+        group = group.peer(name, move |_| {
+            let commit = open(&place.next());
+            within(runtime, stores::group_commit(tasks, 256, commit)).0
+        });
+    }
+    group.at_most_of("plain file", 1.0 / 0.6).at_most_ns(10_000.0).run();
+}
+
+/// How long the next task of a chain waits for the last one's end to be synced, while 256 chains do so.
+fn waits(suite: &mut Suite, runtime: &Runtime, place: &Place) {
+    let id = "workflow/durable/p99-wait";
+    if !suite.wants(id) {
+        return;
+    }
+    let (lanes, steps) = (256, 40);
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..if suite.is_quick() { 5 } else { 21 } {
+        ours.push(stores::p99(within(runtime, waited(lanes, steps, place.next()))));
+        let commit = stores::plain_file(&place.next());
+        let (_, waits) = within(runtime, stores::group_commit(lanes * steps, lanes, commit));
+        peer.push(stores::p99(waits));
+    }
+    suite.figure(id, "ms").ours(&ours).peer("plain file", &peer).report();
+}
+
+/// From the end of each task to the start of the one behind it, in nanoseconds.
+async fn waited(lanes: usize, steps: usize, path: PathBuf) -> Vec<u64> {
+    let began = Instant::now();
+    let now = move || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let ends: Arc<Vec<AtomicU64>> = Arc::new((0..lanes).map(|_| AtomicU64::new(0)).collect());
+    let waits: Arc<Vec<AtomicU64>> =
+        Arc::new((0..lanes * steps).map(|_| AtomicU64::new(0)).collect());
+    let mut graph = Graph::durable();
+    for step in 0..steps {
+        for lane in 0..lanes {
+            let (ends, waits) = (Arc::clone(&ends), Arc::clone(&waits));
+            let work = move |_| {
+                let since = ends[lane].load(Ordering::Relaxed);
+                waits[step * lanes + lane].store(now() - since, Ordering::Relaxed);
+                ends[lane].store(now(), Ordering::Relaxed);
+                std::future::ready(Ok::<(), TaskError>(()))
+            };
+            let needs = step.checked_sub(1).map(|before| format!("{lane}-{before}"));
+            let task = Task::durable(format!("{lane}-{step}"), work).needs(needs);
+            graph.add(task).expect("ids differ");
+        }
+    }
+    run(graph, lanes, Some(Durability::PowerLoss), path).await;
+    waits[lanes..].iter().map(|wait| wait.load(Ordering::Relaxed)).collect()
 }
 
 /// Written and not synced, beside the same run in memory.
@@ -170,18 +215,6 @@ fn chain(tasks: usize) -> Graph<Durable> {
     graph
 }
 
-/// A plain file that gets as many records, `together` of them by each sync.
-fn synced(tasks: usize, together: usize, path: &PathBuf) -> Duration {
-    let mut file = File::create(path).expect("a new file");
-    let batch = RECORD.repeat(together);
-    let began = Instant::now();
-    for _ in 0..tasks / together {
-        file.write_all(&batch).expect("written");
-        file.sync_data().expect("synced");
-    }
-    began.elapsed()
-}
-
 /// A folder for files that are used once.
 struct Place {
     folder: PathBuf,
@@ -197,9 +230,9 @@ impl Place {
 
     fn next(&self) -> PathBuf {
         let last = self.used.fetch_add(1, Ordering::Relaxed);
-        // What was used two files ago is of no use any more.
-        if let Some(old) = last.checked_sub(4) {
-            let _ = std::fs::remove_file(self.folder.join(old.to_string()));
+        // What was used a while ago is of no use any more.
+        if let Some(old) = last.checked_sub(8) {
+            stores::remove(&self.folder.join(old.to_string()));
         }
         self.folder.join(last.to_string())
     }

@@ -8,6 +8,7 @@ mod contenders;
 mod durable;
 mod memory;
 mod shapes;
+mod stores;
 
 use std::time::Duration;
 

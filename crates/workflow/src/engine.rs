@@ -385,6 +385,9 @@ impl Engine {
             for (agent, failures, ago) in std::mem::take(&mut keeper.ill) {
                 self.agents.restore(&agent, failures, ago, &mut self.machine, now);
             }
+            for (agent, ago) in std::mem::take(&mut keeper.starts) {
+                self.agents.restore_start(&agent, ago, &mut self.machine, now);
+            }
             self.kept.add(id);
             live.keeper = Some(keeper);
         }

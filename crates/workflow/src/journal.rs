@@ -8,7 +8,7 @@
 //! A header of 16 bytes (magic, version, checksum), then frames: length (`u32`, little endian), CRC-32, record in
 //! [postcard](https://postcard.jamesmunns.com). The checksum starts from the frame's own offset, so that a frame is
 //! valid only in its place: an old block that a file system brings back is not a record. A task's id is written once,
-//! numbers stand for it afterwards. New kinds of [`Record`] are added at the end of the enum; anything else is a new version.
+//! numbers stand for it afterwards. Zeros from some frame to the end are room for more. New kinds of [`Record`] are added at the end of the enum; anything else is a new version.
 //!
 //! # Invariants
 //! 1. A record is told by [`scan()`] only if each frame before it is intact.
@@ -117,7 +117,8 @@ impl<S: Store> Journal<S> {
             if let Some(newer) = tail.filter(|tail| tail.damage == Damage::Unknown) {
                 return Err(OpenError::Newer(newer));
             }
-            if tail.is_some() {
+            // Zeros too: what a dead process wrote between them must not come to stand behind a record of ours.
+            if len < bytes.len() as u64 {
                 store.truncate(len).map_err(OpenError::Store)?;
             }
             (records, len, tail)

@@ -322,6 +322,11 @@ impl Machine {
         self.admission.restore_breaker(agent, failures, ago, now);
     }
 
+    /// An attempt that began elsewhere so long ago, which counts against the agent's rate.
+    pub(crate) fn restore_start(&mut self, agent: AgentId, ago: Duration, now: Duration) {
+        self.admission.restore_start(agent, ago, now);
+    }
+
     /// Nothing of the agent starts before this time.
     pub(crate) fn pause_agent(&mut self, agent: AgentId, until: Duration) {
         self.admission.pause(agent, until);

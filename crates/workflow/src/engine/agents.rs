@@ -355,6 +355,18 @@ impl Agents {
         machine.restore_breaker(id, failures, ago, now);
     }
 
+    /// An attempt of an agent that another process has begun so long ago.
+    pub(super) fn restore_start(
+        &mut self,
+        name: &Arc<str>,
+        ago: Duration,
+        machine: &mut Machine,
+        now: Duration,
+    ) {
+        let id = self.id(name, machine);
+        machine.restore_start(id, ago, now);
+    }
+
     /// Takes what was measured since the last time.
     pub(super) fn observe(&mut self, name: &Arc<str>, machine: &Machine) -> Observed {
         let Some(id) = self.by_name.get(name).copied() else { return Observed::default() };

@@ -44,6 +44,8 @@ pub(crate) struct Keeper {
     pub(super) restored: Vec<(u32, Restored)>,
     /// Failures in a row by agent, and how long ago the last was.
     pub(super) ill: Vec<(Arc<str>, u32, Duration)>,
+    /// The agent of each attempt of the last minute, and how long ago it began.
+    pub(super) starts: Vec<(Arc<str>, Duration)>,
     pub(super) broken: Option<CommitError>,
     held: VecDeque<(u64, Held)>,
 }
@@ -126,6 +128,7 @@ impl Keeper {
             known: HashMap::new(),
             restored: Vec::new(),
             ill: Vec::new(),
+            starts: Vec::new(),
             broken: None,
             held: VecDeque::new(),
         };
@@ -145,7 +148,7 @@ impl Keeper {
             let extras = planned.task.extras.as_deref();
             if entry.attempt > 0 {
                 spent += extras.map_or(0, |extras| u64::from(extras.cost)) * u64::from(entry.lives);
-                agents.extend(planned.task.agent.clone().map(|agent| (task, agent)));
+                agents.insert(task, planned.task.agent_name().into());
             }
             let restored = restore(entry, &planned.task).map_err(|error| StartError::Output {
                 task: planned.task.id.to_string(),
@@ -154,6 +157,11 @@ impl Keeper {
             self.restored.push((node, restored));
         }
         graph.budget = graph.budget.map(|budget| budget.saturating_sub(spent));
+        let ago = |at_ms| now.saturating_sub(Duration::from_millis(at_ms));
+        let starts = ledger.starts.iter();
+        self.starts = starts
+            .filter_map(|(task, at_ms)| Some((Arc::clone(agents.get(task)?), ago(*at_ms))))
+            .collect();
         let mut ill: HashMap<&Arc<str>, (u32, u64)> = HashMap::new();
         for (task, is_well, at_ms) in &ledger.ends {
             let Some(agent) = agents.get(task) else { continue };
@@ -164,9 +172,7 @@ impl Keeper {
         self.ill = ill
             .into_iter()
             .filter(|(_, (failures, _))| *failures > 0)
-            .map(|(agent, (failures, last))| {
-                (Arc::clone(agent), failures, now.saturating_sub(Duration::from_millis(last)))
-            })
+            .map(|(agent, (failures, last))| (Arc::clone(agent), failures, ago(last)))
             .collect();
         let known =
             (0..).zip(ledger.tasks).filter(|(_, entry)| graph.place_of(&entry.id).is_none());

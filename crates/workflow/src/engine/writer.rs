@@ -3,6 +3,8 @@
 //! Records that are to survive this process are written by whoever takes the engine's turn: that is one call of the system
 //! for all ends of a turn. Records that are to survive the machine are synced by a thread of the run's own, because a sync
 //! takes as long as thousands of turns: the ends wait for it, the engine does not. What comes meanwhile forms the next batch.
+//! Waking a thread takes about half as long as a good disk's sync: the thread looks for a short while whether there is more
+//! before it sleeps, as long as that has been worth it.
 
 use std::sync::Arc;
 use std::thread;
@@ -167,15 +169,14 @@ impl Drop for Writer {
 /// The thread.
 fn write(shared: &Shared, mut end: StoreEnd<Box<dyn Store>>, run: RunId, link: &Arc<Link>) {
     let mut pace = Pace::default();
+    let mut look = Look::new();
     let mut bytes = Vec::new();
     let mut done = 0;
     loop {
+        let has_work = || shared.state.lock().has_work(done);
+        look.for_work(has_work);
         let mut state = shared.state.lock();
-        while state.bytes.is_empty()
-            && state.wanted == done
-            && state.then.is_none()
-            && !state.is_abandoned
-        {
+        while !state.has_work(done) {
             shared.wake.wait(&mut state);
         }
         pace.gather(&mut state, &shared.wake);
@@ -205,6 +206,50 @@ fn write(shared: &Shared, mut end: StoreEnd<Box<dyn Store>>, run: RunId, link: &
         if is_abandoned {
             return;
         }
+    }
+}
+
+impl State {
+    fn has_work(&self, done: u64) -> bool {
+        !self.bytes.is_empty() || self.wanted != done || self.then.is_some() || self.is_abandoned
+    }
+}
+
+/// Looks for work instead of sleeping.
+struct Look {
+    /// How long; nothing on a machine with one core, where it would hold up what it looks for.
+    time: Duration,
+    /// How many times more it sleeps at once, because it has looked in vain.
+    rest: u32,
+}
+
+impl Look {
+    /// Longer than it takes to wake a worker and to run a short task.
+    const TIME: Duration = Duration::from_micros(60);
+    const REST: u32 = 15;
+
+    fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { time: if cores == 1 { Duration::ZERO } else { Self::TIME }, rest: 0 }
+    }
+
+    fn for_work(&mut self, has_work: impl Fn() -> bool) {
+        if self.time.is_zero() {
+            return;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        let since = Instant::now();
+        while since.elapsed() < self.time {
+            if has_work() {
+                return;
+            }
+            // Each look takes the lock that whoever brings work needs.
+            (0..64).for_each(|_| std::hint::spin_loop());
+        }
+        self.rest = Self::REST;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a journal's records add up to: values in, values out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,12 @@ pub struct Ledger {
     pub last: Duration,
     /// Every end of an attempt in its order: the task, whether it went well, and when.
     pub(crate) ends: Vec<(u32, bool, u64)>,
+    /// The attempts that began in the minute before the last one did: the task, and when.
+    pub(crate) starts: VecDeque<(u32, u64)>,
 }
+
+/// For how long an attempt counts against its agent's rate, in milliseconds.
+const MINUTE: u64 = 60_000;
 
 /// A task as the journal tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,6 +141,10 @@ impl Ledger {
             }
             Record::AttemptStarted { task, attempt, once, at_ms } => {
                 let at = self.passed(at_ms);
+                self.starts.push_back((task, at_ms));
+                while self.starts.front().is_some_and(|(_, of)| *of + MINUTE < at_ms) {
+                    self.starts.pop_front();
+                }
                 self.change(task, |entry| {
                     entry.attempt = attempt;
                     entry.lives += u32::from(!entry.is_begun);

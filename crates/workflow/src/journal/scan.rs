@@ -12,7 +12,8 @@ pub struct Scan {
     pub records: Vec<Record>,
     /// Where the last of them ends, in bytes.
     pub len: u64,
-    /// What comes after them. In a journal that is being written, a torn tail is a record on its way.
+    /// What comes after them, other than zeros to the end: those are room for more. In a journal that is being written, a
+    /// torn tail is a record on its way.
     pub tail: Option<Tail>,
 }
 
@@ -60,7 +61,8 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, NotAJournal> {
     }
     let (mut records, mut at) = (Vec::new(), frame::HEADER.len());
     let mut tail = None;
-    while at < bytes.len() {
+    // No record begins with a zero, so that the first byte tells, except at the end.
+    while bytes[at..].iter().any(|byte| *byte != 0) {
         match frame::read(bytes, at) {
             Ok((record, next)) => {
                 records.push(record);

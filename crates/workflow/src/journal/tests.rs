@@ -208,8 +208,20 @@ fn a_frame_is_valid_only_in_its_place() {
 #[test]
 fn zeros_behind_the_records_are_no_records() {
     let mut bytes = written(&[added(1)]).bytes();
-    bytes.extend_from_slice(&[0; 4096]);
-    assert_eq!(scan(&bytes).expect("a journal").records, [added(1)]);
+    let len = bytes.len() as u64;
+    for zeros in [1, 7, 8, 4096] {
+        bytes.resize(bytes.len() + zeros, 0);
+        let found = scan(&bytes).expect("a journal");
+        assert_eq!((found.records, found.len, found.tail), (vec![added(1)], len, None));
+    }
+    let store = MemoryStore::default();
+    store.replace(bytes.clone());
+    let opened = Journal::open(store.clone()).expect("opens");
+    assert_eq!((opened.records, opened.cut), (vec![added(1)], None));
+    assert_eq!(store.bytes().len() as u64, len, "the next record comes right behind the last");
+    *bytes.last_mut().expect("it is not empty") = 1;
+    let tail = scan(&bytes).expect("a journal").tail.expect("something stands behind the zeros");
+    assert_eq!(tail.at, len);
 }
 
 #[test]

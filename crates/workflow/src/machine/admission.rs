@@ -326,6 +326,12 @@ impl Admission {
         }
     }
 
+    pub(super) fn restore_start(&mut self, agent: AgentId, ago: Duration, now: Duration) {
+        if let Some(rate) = &mut self.agents[agent.at()].rate {
+            rate.started_ago(ago, now);
+        }
+    }
+
     pub(super) fn set_capacity(&mut self, resource: ResourceId, capacity: u64) {
         self.resources[resource.at()].capacity = capacity;
         self.unblock_resource(resource);

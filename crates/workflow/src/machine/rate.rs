@@ -10,12 +10,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Rate {
     per_minute: usize,
-    starts: VecDeque<Duration>,
+    /// When each start of the last minute leaves it.
+    leave: VecDeque<Duration>,
 }
 
 impl Rate {
     pub(super) fn new(per_minute: usize) -> Self {
-        Self { per_minute, starts: VecDeque::new() }
+        Self { per_minute, leave: VecDeque::new() }
     }
 
     pub(super) fn set(&mut self, per_minute: usize) {
@@ -23,20 +24,27 @@ impl Rate {
     }
 
     pub(super) fn started(&mut self, now: Duration) {
-        self.starts.push_back(now);
+        self.leave.push_back(now + MINUTE);
+    }
+
+    /// A start of another process, so long ago.
+    pub(super) fn started_ago(&mut self, ago: Duration, now: Duration) {
+        let Some(left) = MINUTE.checked_sub(ago) else { return };
+        let at = self.leave.partition_point(|leave| *leave <= now + left);
+        self.leave.insert(at, now + left);
     }
 
     /// From when on another start is within the rate; `None` for now, `Duration::MAX` for never.
     pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
-        while self.starts.front().is_some_and(|start| *start + MINUTE <= now) {
-            self.starts.pop_front();
+        while self.leave.front().is_some_and(|leave| *leave <= now) {
+            self.leave.pop_front();
         }
-        if self.starts.len() < self.per_minute {
+        if self.leave.len() < self.per_minute {
             return None;
         }
         // After a cut of the rate, more than one has to leave the window.
-        let last = self.starts.len() - self.per_minute;
-        Some(self.starts.get(last).map_or(Duration::MAX, |start| *start + MINUTE))
+        let last = self.leave.len() - self.per_minute;
+        Some(self.leave.get(last).copied().unwrap_or(Duration::MAX))
     }
 }
 
@@ -66,5 +74,21 @@ mod tests {
         assert_eq!(rate.free_at(4 * SECOND), Some(63 * SECOND));
         rate.set(0);
         assert_eq!(rate.free_at(4 * SECOND), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn starts_of_another_process_count_until_their_minute_is_over() {
+        let mut rate = Rate::new(2);
+        rate.started(SECOND);
+        // In whatever order they come, and also if this process is younger than they are.
+        rate.started_ago(10 * SECOND, 2 * SECOND);
+        rate.started_ago(50 * SECOND, 2 * SECOND);
+        rate.started_ago(60 * SECOND, 2 * SECOND);
+        rate.started_ago(61 * SECOND, 2 * SECOND);
+        assert_eq!(rate.free_at(3 * SECOND), Some(52 * SECOND));
+        assert_eq!(rate.free_at(12 * SECOND), Some(52 * SECOND));
+        assert_eq!(rate.free_at(52 * SECOND), None);
+        rate.started(52 * SECOND);
+        assert_eq!(rate.free_at(53 * SECOND), Some(61 * SECOND));
     }
 }

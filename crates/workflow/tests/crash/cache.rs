@@ -39,7 +39,7 @@ pub(crate) fn crash(kills: u32) -> Result<(), String> {
             command.args(["cache-child", &path, &seed]).stdin(Stdio::null()).spawn()
         });
         let children = children.collect::<Result<Vec<_>, _>>().map_err(|why| why.to_string())?;
-        std::thread::sleep(Duration::from_micros(chance.below(40_000)));
+        std::thread::sleep(Duration::from_micros(chance.below(250_000)));
         for mut child in children {
             child.kill().map_err(|why| why.to_string())?;
             let status = child.wait().map_err(|why| why.to_string())?;
@@ -68,7 +68,7 @@ pub(crate) fn child(folder: &Path, seed: &str) -> Result<(), String> {
         let mut chance = Chance(seed);
         loop {
             // One of the two counts the invalidations.
-            if seed % 2 == 0 && chance.below(20) == 0 {
+            if seed % 2 == 0 && chance.below(300) == 0 {
                 let next = number(&folder.join("begun")) + 1;
                 write(folder, "begun", next)?;
                 cache.invalidate_all().await.map_err(|why| why.to_string())?;

@@ -469,6 +469,46 @@ async fn a_budget_and_a_breaker_remember_what_was_spent_and_what_failed() {
 }
 
 #[tokio::test]
+async fn the_starts_of_the_last_minute_count_against_the_rate_of_the_process_that_goes_on() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let orchestrator = |per_minute| {
+        let limited = || Agent::new(9).requests_per_minute(per_minute);
+        let builder = Orchestrator::builder().agent("slow", limited());
+        builder.agent("default", limited()).build().expect("sound")
+    };
+    let tasks = |last: &str| {
+        let slow = ["a", "b", last].map(|id| effects.task(id).agent("slow"));
+        graph(slow.into_iter().chain(["c", "d", "e"].map(|id| effects.task(id))))
+    };
+    let first = orchestrator(2);
+    let running = first.start(tasks("z").journal(history(&store), Durability::ProcessCrash));
+    let running = running.expect("it starts");
+    for id in ["a", "b", "c", "d"] {
+        settled(&store, id).await;
+    }
+    assert!(matches!(running.why("e").await, Some(Waiting::Rate { .. })));
+    drop((first, running));
+    // Another process may start one more of each agent in this minute.
+    let second = orchestrator(3);
+    let running = second.start(tasks("z").journal(history(&store), Durability::ProcessCrash));
+    let running = running.expect("it starts");
+    for id in ["z", "e"] {
+        settled(&store, id).await;
+    }
+    drop((second, running));
+    let third = orchestrator(3);
+    let mut more = tasks("z");
+    more.add(effects.task("y").agent("slow")).expect("a new one");
+    more.add(effects.task("f")).expect("a new one");
+    let running = third.start(more.journal(history(&store), Durability::ProcessCrash));
+    let running = running.expect("it starts");
+    for id in ["y", "f"] {
+        let why = running.why(id).await;
+        assert!(matches!(why, Some(Waiting::Rate { .. })), "{id}: {why:?}");
+    }
+}
+
+#[tokio::test]
 async fn durations_are_learned_again_from_the_journal() {
     let (store, effects) = (MemoryStore::default(), Effects::default());
     let task = || effects.task("task").kind("kind");

@@ -1,0 +1,101 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::journal::{Durability, Journal, Record, scan};
+
+struct Place(std::path::PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let file = format!("tidegate-file-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        let _ = std::fs::remove_file(&path);
+        Self(path)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.0).expect("it is there")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn fact(number: u8) -> Record {
+    Record::Fact { name: number.to_string(), value: vec![number; 100] }
+}
+
+#[test]
+fn a_store_that_is_synced_again_and_again_has_room_and_leaves_none() {
+    let place = Place::new("room");
+    let mut store = FileStore::open(&place.0).expect("it opens");
+    let (mut expected, mut lengths) = (Vec::new(), BTreeSet::new());
+    for round in 1..=100_u32 {
+        let bytes = round.to_le_bytes().repeat(1025);
+        store.append(&bytes).expect("it is written");
+        expected.extend(bytes);
+        store.sync().expect("it is synced");
+        let there = place.bytes();
+        assert!(there.starts_with(&expected));
+        assert!(there[expected.len()..].iter().all(|byte| *byte == 0));
+        if round <= SYNCS {
+            assert_eq!(there.len(), expected.len(), "round {round}");
+        } else {
+            lengths.insert(there.len());
+        }
+    }
+    assert!(lengths.len() < 6, "it seldom changes: {lengths:?}");
+    assert_eq!(store.read().expect("it is read"), expected);
+    store.append(b"behind").expect("it is written");
+    expected.extend(b"behind");
+    drop(store);
+    assert_eq!(place.bytes(), expected);
+}
+
+#[test]
+fn a_cut_takes_the_room_with_it() {
+    let place = Place::new("cut");
+    let mut store = FileStore::open(&place.0).expect("it opens");
+    for _ in 0..4 {
+        store.append(b"abcd").expect("it is written");
+        store.sync().expect("it is synced");
+    }
+    store.truncate(3).expect("it is cut");
+    assert_eq!(place.bytes(), b"abc");
+    store.append(b"!").expect("it is written");
+    assert!(place.bytes().starts_with(b"abc!"));
+    assert_eq!(store.read().expect("it is read"), b"abc!");
+}
+
+#[test]
+fn a_store_that_is_only_written_has_no_room() {
+    let place = Place::new("written");
+    let mut store = FileStore::open(&place.0).expect("it opens");
+    store.sync().expect("it is synced");
+    store.append(&[7; 1000]).expect("it is written");
+    assert_eq!(place.bytes().len(), 1000);
+}
+
+#[test]
+fn the_room_that_a_killed_process_leaves_is_no_record_and_goes() {
+    let place = Place::new("left");
+    let mut journal =
+        Journal::open(FileStore::open(&place.0).expect("it opens")).expect("it is new").journal;
+    for number in 0..5 {
+        journal.append(&fact(number)).expect("small");
+        journal.commit(Durability::PowerLoss).expect("it is synced");
+    }
+    let left = place.bytes();
+    drop(journal);
+    let whole = place.bytes();
+    assert!(whole.len() + 1_000 < left.len());
+    // Written by another kind of process: it never learned where the records end.
+    std::fs::write(&place.0, &left).expect("it is written");
+    assert_eq!(scan(&left).expect("a journal").records.len(), 5);
+    let opened = Journal::open(FileStore::open(&place.0).expect("it opens")).expect("a journal");
+    assert_eq!((opened.records.len(), opened.cut), (5, None));
+    assert_eq!(place.bytes(), whole);
+}
