@@ -58,6 +58,7 @@ pub(crate) enum Command {
     },
     Submit {
         run: RunId,
+        by: Option<u32>,
         task: Box<Task>,
         before: Vec<Arc<str>>,
         reply: oneshot::Sender<Result<(), SubmitError>>,
@@ -265,8 +266,8 @@ impl Engine {
             Command::Committed { run, commit, result } => {
                 self.committed(run, commit, result, now, actions);
             }
-            Command::Submit { run, task, before, reply } => {
-                let taken = self.submit(run, *task, &before, now, actions);
+            Command::Submit { run, by, task, before, reply } => {
+                let taken = self.submit(run, by, *task, &before, now, actions);
                 self.reply(run, taken, reply, now, actions);
             }
             Command::Spliced { run, splice } => {
@@ -351,7 +352,7 @@ impl Engine {
         let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
         let mut run = crate::machine::Run::new(fail_fast, budget);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
-        let handle = Run { id, link: Arc::clone(&self.link), name };
+        let handle = Run { id, link: Arc::clone(&self.link), name, by: None };
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
         let mut restored = restored.unwrap_or(past).into_iter().peekable();
         let mut live = Live::new(handle, tenant, places, done, work, now);
@@ -432,6 +433,7 @@ impl Engine {
     fn submit(
         &mut self,
         run: RunId,
+        by: Option<u32>,
         mut task: Task,
         before: &[Arc<str>],
         now: Duration,
@@ -463,7 +465,7 @@ impl Engine {
             }
         }
         let tenant = live.tenant;
-        let restored = live.submitted(&task, &needs)?;
+        let restored = live.submitted(by, &task, &needs)?;
         let node = live.next_place();
         self.forget_unused();
         let agent = self.agents.id_of(&task, &mut self.machine);

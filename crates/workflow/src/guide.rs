@@ -313,4 +313,23 @@
 //! ```
 //!
 //! # Going on after a crash
-//! [`Graph::durable`](crate::Graph::durable) with a [journal](crate::journal): what was over is not run again.
+//! [`Graph::durable`](crate::Graph::durable) with a [journal](crate::journal): what was over is not run again. A run that was begun by
+//! one process and goes on in another:
+//! ```
+//! use tidegate_workflow::journal::{Durability, FileStore, History};
+//! use tidegate_workflow::{Graph, Orchestrator, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let file = std::env::temp_dir().join(format!("tidegate-guide-{}", std::process::id()));
+//! for process in ["first", "second"] {
+//!     let mut graph = Graph::durable();
+//!     graph.add(Task::durable("pay", async move |_| Ok::<_, TaskError>(process.to_owned())))?;
+//!     let history = History::open(FileStore::open(&file)?)?;
+//!     let finished = Orchestrator::builder().build()?.run(graph.journal(history, Durability::PowerLoss)).await?;
+//!     assert_eq!(*finished.output::<String>("pay")?, "first");
+//! }
+//! # std::fs::remove_file(&file)?;
+//! # Ok(()) }
+//! ```
+//! Results that any run may use again, in memory or in a folder that processes share: `Task::cached`, module `cache`, feature
+//! `cache`.

@@ -328,7 +328,7 @@ impl Orchestrator {
             self.shared.live.send_modify(|live| *live -= 1);
             return Err(StartError::Closed);
         }
-        let run = Run { id, link: Arc::clone(&self.link), name };
+        let run = Run { id, link: Arc::clone(&self.link), name, by: None };
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
         if self.closed.load(Ordering::SeqCst) {
@@ -542,6 +542,14 @@ pub enum StartError {
         /// Their ids.
         tasks: Vec<String>,
     },
+    /// Tasks that were submitted into the live run by tasks that are over now, and that are not over themselves: nobody would
+    /// submit them again, and what waits for them would go on without. Let those that submitted them run
+    /// [again](crate::journal::History::again), add the tasks to the graph, or decide what they came to
+    /// ([`done`](crate::journal::History::done), [`failed`](crate::journal::History::failed)).
+    Orphans {
+        /// Their ids.
+        tasks: Vec<String>,
+    },
     /// What the journal has kept of a task's output is none of the type that the task returns.
     Output {
         /// The task.
@@ -568,6 +576,11 @@ impl fmt::Display for StartError {
             Self::Changed { tasks } => {
                 write!(f, "changed since the run began: `{}`", tasks.join("`, `"))
             }
+            Self::Orphans { tasks } => write!(
+                f,
+                "not over, and submitted by tasks that are: `{}`; let those run again, or add these to the graph",
+                tasks.join("`, `")
+            ),
             Self::Output { task, error } => {
                 write!(f, "the output that was kept of task `{task}` cannot be read: {error}")
             }

@@ -26,6 +26,8 @@ pub struct Run {
     pub(crate) link: Arc<Link>,
     /// Its id in its journal, if it has one.
     pub(crate) name: Option<Arc<str>>,
+    /// The task whose handle this is.
+    pub(crate) by: Option<u32>,
 }
 
 impl fmt::Debug for Run {
@@ -86,6 +88,11 @@ pub enum Waiting {
 }
 
 impl Run {
+    /// The handle of one of its tasks.
+    pub(crate) fn of(&self, task: u32) -> Self {
+        Self { by: Some(task), ..self.clone() }
+    }
+
     /// Its number, as events carry it.
     pub fn id(&self) -> u64 {
         self.id.0
@@ -93,6 +100,10 @@ impl Run {
 
     /// Adds a task to the run, placed before these tasks, which have to be waiting for others still. Whatever the task
     /// needs must be in the run.
+    ///
+    /// In a run with a journal the task is known to the process that goes on, its work is not: it comes back when whoever
+    /// submitted it does so again. So a task that submits others by its [`Context::run`](crate::Context::run) is best not over
+    /// before they are in a graph or over themselves: otherwise [`StartError::Orphans`](crate::StartError::Orphans) tells.
     ///
     /// # Errors
     /// When the run is over, the id is taken, a need or a follower is unknown, a follower is past waiting, a cycle would
@@ -103,7 +114,13 @@ impl Run {
     pub async fn submit<K>(&self, task: Task<K>, before: &[&str]) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
         let before = before.iter().map(|id| Arc::from(*id)).collect();
-        let command = Command::Submit { run: self.id, task: Box::new(task.erase()), before, reply };
+        let command = Command::Submit {
+            run: self.id,
+            by: self.by,
+            task: Box::new(task.erase()),
+            before,
+            reply,
+        };
         self.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }

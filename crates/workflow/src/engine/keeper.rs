@@ -112,6 +112,13 @@ impl Keeper {
         if !changed.is_empty() && !history.accepts_changes {
             return Err(StartError::Changed { tasks: changed });
         }
+        let is_missing = |entry: &&Entry| graph.place_of(&entry.id).is_none();
+        let missing = history.ledger().tasks.iter().filter(is_missing);
+        let orphans = missing.filter(|entry| history.ledger().is_orphan(entry));
+        let orphans: Vec<String> = orphans.map(|entry| entry.id.to_string()).collect();
+        if !orphans.is_empty() {
+            return Err(StartError::Orphans { tasks: orphans });
+        }
         // New tasks in the order of their numbers: each is one more than the one before.
         added.sort_unstable_by_key(|(task, ..)| *task);
         let since = history.go_on().map_err(StartError::TooLarge)?;
@@ -184,6 +191,7 @@ impl Keeper {
     pub(super) fn submitted<'a>(
         &mut self,
         node: u32,
+        by: Option<u32>,
         task: &Task,
         needs: impl Iterator<Item = (u32, &'a Arc<str>, On)> + Clone,
     ) -> Result<Restored, SubmitError> {
@@ -209,6 +217,10 @@ impl Keeper {
             live: true,
         };
         self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
+        if let Some(by) = by {
+            let by = self.numbers[by as usize];
+            self.append(&Record::Submitted { task: self.next_number, by });
+        }
         self.numbers.push(self.next_number);
         self.next_number += 1;
         Ok(restored)

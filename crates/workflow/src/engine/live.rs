@@ -227,6 +227,7 @@ impl Live {
     /// A task is about to be added; what the run's journal knows of it.
     pub(super) fn submitted(
         &mut self,
+        by: Option<u32>,
         task: &Task,
         needs: &[Need],
     ) -> Result<Option<Restored>, SubmitError> {
@@ -234,7 +235,7 @@ impl Live {
         let node = u32::try_from(self.tasks.len()).expect("a run has fewer than 2^32 tasks");
         let tasks = &self.tasks;
         let needs = needs.iter().map(|need| (need.task, &tasks[need.task].id, need.on));
-        keeper.submitted(node, task, needs).map(Some)
+        keeper.submitted(node, by, task, needs).map(Some)
     }
 
     /// Whether nothing can be kept any more that has to be.
@@ -267,7 +268,8 @@ impl Live {
         if entry.started == NEVER {
             entry.started = nanos(now);
         }
-        let context = Context::new(Arc::clone(&entry.id), attempt, inputs, self.handle.clone());
+        let context =
+            Context::new(Arc::clone(&entry.id), attempt, inputs, self.handle.of(task.node));
         entry.running = Some(context.clone());
         Job {
             task,

@@ -57,6 +57,8 @@ pub struct Entry {
     pub version: u64,
     /// Whether it was submitted into the live run.
     pub live: bool,
+    /// The task that submitted it, by its place, if a task did.
+    pub by: Option<u32>,
     /// The number of its last attempt; 0 if it never started.
     pub attempt: u32,
     /// How often it had succeeded when it was to run again.
@@ -184,11 +186,20 @@ impl Ledger {
                 entry.output = Vec::new();
             }),
             Record::Fact { name, value } => drop(self.facts.insert(name, value)),
+            Record::Submitted { task, by } => self.change(task, |entry| entry.by = Some(by)),
             Record::RunEnded { end, at_ms } => {
                 self.passed(at_ms);
                 self.end = Some(end);
             }
         }
+    }
+
+    /// Whether nobody would bring the task back: it was submitted by one that is over, and is not over itself. What was
+    /// skipped follows from others.
+    pub(crate) fn is_orphan(&self, entry: &Entry) -> bool {
+        let by = entry.by.and_then(|by| self.tasks.get(by as usize));
+        let is_open = matches!(entry.outcome, None | Some(Outcome::Cancelled));
+        entry.live && is_open && by.is_some_and(Entry::is_final)
     }
 
     fn passed(&mut self, at_ms: u64) -> Duration {

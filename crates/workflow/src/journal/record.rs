@@ -92,6 +92,13 @@ pub enum Record {
         /// When.
         at_ms: u64,
     },
+    /// Who has submitted a task into the live run: an attempt of another task.
+    Submitted {
+        /// The new task.
+        task: u32,
+        /// The other one.
+        by: u32,
+    },
 }
 
 /// How a task ended.

@@ -82,6 +82,7 @@ fn records() -> impl Strategy<Value = Record> {
             }
         ),
         task().prop_map(|task| Record::Reset { task }),
+        (task(), task()).prop_map(|(task, by)| Record::Submitted { task, by }),
         (text(), bytes()).prop_map(|(name, value)| Record::Fact { name, value }),
         (prop_oneof![Just(End::Complete), Just(End::Cancelled)], any::<u64>())
             .prop_map(|(end, at_ms)| Record::RunEnded { end, at_ms }),

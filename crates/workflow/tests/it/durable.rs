@@ -385,6 +385,64 @@ async fn submitted_tasks_are_kept_and_not_run_again_when_they_are_submitted_agai
 }
 
 #[tokio::test]
+async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_runs() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        // The parent is over before its children are.
+        let tasks = |hangs: bool| {
+            let children = effects.clone();
+            let parent = Task::durable("parent", move |cx: Context| {
+                let children = children.clone();
+                async move {
+                    let child = if hangs { endless("child") } else { children.task("child") };
+                    for child in [children.task("quick"), child] {
+                        cx.run().submit(child, &["end"]).await.map_err(TaskError::fatal)?;
+                    }
+                    Ok::<_, TaskError>(())
+                }
+            });
+            [parent, effects.task("end").needs(["parent"])]
+        };
+        let dying = orchestrator();
+        let running = dying.start(graph(tasks(true)).journal(history(&store), level));
+        let running = running.expect("it starts");
+        settled(&store, "parent").await;
+        settled(&store, "quick").await;
+        drop((dying, running));
+        assert_eq!(effects.take(), ["r/quick/1"]);
+        let start = |history: History| {
+            let orchestrator = orchestrator();
+            let graph = graph(tasks(false)).journal(history, level);
+            async move { orchestrator.run(graph).await.map(|finished| finished.report) }
+        };
+        let refused = start(history(&store)).await.expect_err("nobody would submit it");
+        let orphans = StartError::Orphans { tasks: vec!["child".into()] };
+        assert_eq!(refused, orphans, "{level:?}");
+        let bytes = store.bytes();
+        assert_eq!(effects.take(), [""; 0]);
+        // One way out: its end is decided.
+        let mut decided = history(&store);
+        decided.done("child", &5_usize).expect("it is there");
+        assert!(start(decided).await.expect("it runs").is_success());
+        assert_eq!(effects.take(), ["r/end/1"]);
+        // Another: it is in the graph.
+        store.replace(bytes.clone());
+        let mut whole = graph(tasks(false));
+        whole.add(effects.task("child")).expect("a new one");
+        let orchestrator = orchestrator();
+        let finished = orchestrator.run(whole.journal(history(&store), level)).await;
+        assert!(finished.expect("it runs").report.is_success());
+        assert!(effects.take().contains(&"r/child/1".to_owned()));
+        // A third: its parent runs again.
+        store.replace(bytes);
+        let mut again = history(&store);
+        again.again("parent").expect("it is there");
+        assert!(start(again).await.expect("it runs").is_success());
+        assert_eq!(effects.take(), ["r/child/1", "r/end/1"], "{level:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_cannot_be_kept_is_not_taken_into_a_run_with_a_journal() {
     let store = MemoryStore::default();
     let parent = Task::durable("parent", async |cx: Context| {
