@@ -39,6 +39,7 @@ mod support;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     support::forget_to_init_when_told();
+    support::end_soon_when_told();
     lives::hold_back_when_told();
     let host = tidegate_pools::process::init(functions::all());
     if let Ok(how) = std::env::var(lives::DELETE) {

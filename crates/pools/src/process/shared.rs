@@ -163,7 +163,7 @@ impl Shared {
     /// One more job for a slot that has some, if the next one may share a worker and the slot has not its share.
     pub(super) fn take_more(&self, slot: usize) -> Option<Ticket> {
         let mut ticket = self.with(|state| {
-            if state.running[slot].len() >= state.share() {
+            if state.running[slot].len() >= state.share(slot) {
                 return None;
             }
             let first = state.queue.first_entry().filter(|first| first.get().shares())?;

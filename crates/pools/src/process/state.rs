@@ -56,10 +56,9 @@ impl State {
         }
     }
 
-    /// How many jobs a slot may take so that as many are left for each of the others.
-    pub(super) fn share(&self) -> usize {
-        let open = self.queue.len() + self.running.iter().map(Vec::len).sum::<usize>();
-        open.div_ceil(self.running.len())
+    /// How many jobs a slot may hold so that as many of those that wait are left for each of the others.
+    pub(super) fn share(&self, slot: usize) -> usize {
+        (self.queue.len() + self.running[slot].len()).div_ceil(self.running.len())
     }
 
     pub(super) fn hand_over(&mut self, slot: usize, mut ticket: Ticket) -> Ticket {

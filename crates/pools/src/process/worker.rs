@@ -11,6 +11,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::fstat;
@@ -28,6 +29,8 @@ use super::hello::{Hello, PROTOCOL, Passport, VARIABLE, executable_identity};
 
 /// Answers are collected up to this many bytes while further jobs have already arrived.
 const COALESCE: usize = 32 * 1024;
+/// And for so long: what is done shall not wait for long jobs.
+const QUICK: Duration = Duration::from_micros(100);
 
 /// Proof that this program can be its own worker: what [`init`] returns and a pool needs.
 #[derive(Debug, Clone)]
@@ -116,6 +119,7 @@ fn converse(
     let mut inbox = Inbox::new(passport.max_frame);
     let mut answers = Vec::new();
     let mut cancellations = 0;
+    let mut fresh = Instant::now();
     loop {
         while let Some(frame) = inbox.next().map_err(|why| io::Error::other(why.to_string()))? {
             if frame.kind != Kind::Job {
@@ -126,8 +130,9 @@ fn converse(
             let context = Context::new(socket, frame.job, 0 < cancellations);
             functions.answer(frame.payload(), passport.max_frame, &context, &mut answers);
             inbox.reuse(frame.into_buffer());
-            if COALESCE <= answers.len() {
+            if COALESCE <= answers.len() || QUICK < fresh.elapsed() {
                 write_out(socket, &mut answers)?;
+                fresh = Instant::now();
             }
         }
         write_out(socket, &mut answers)?;
@@ -136,6 +141,7 @@ fn converse(
             Ok(_) | Err(Errno::INTR) => cancellations = inbox.cancellations(),
             Err(why) => return Err(why.into()),
         }
+        fresh = Instant::now();
     }
 }
 

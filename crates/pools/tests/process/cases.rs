@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("values_that_do_not_survive_encoding_are_told_as_such", unfit_values),
     ("a_panic_message_larger_than_a_frame_is_cut_and_costs_no_worker", loud_panic),
     ("a_worker_holds_several_jobs_of_an_idempotent_function_and_one_of_any_other", in_flight),
+    ("the_timeout_of_a_job_in_a_shared_worker_begins_when_the_one_before_it_ends", own_time),
     ("long_jobs_of_an_idempotent_batch_are_shared_out_among_the_workers", shared_out),
     ("the_counts_of_a_pool_add_up_whatever_becomes_of_its_jobs", counts_add_up),
     ("try_submit_refuses_when_the_queue_is_full", full),
@@ -241,21 +242,45 @@ fn in_flight(host: &Host) {
     }
 }
 
+fn own_time(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let nap = NAP.idempotent().timeout(Duration::from_secs(1));
+            let answers = pool.batch(nap, [150_000; 10]).await;
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+            assert_eq!((pool.stats().requeued, pool.stats().started), (0, 1));
+        },
+    );
+}
+
 fn shared_out(host: &Host) {
     with_pool(
         host,
         |pool| pool.workers(4),
         async |pool| {
-            assert_eq!(pool.ready().await, Ok(()));
+            // While all are busy the queue fills; whoever is free first could take all of it.
+            let polite = POLITE.grace(Duration::from_secs(20));
+            let mut busy = Vec::new();
+            for _ in 0..4 {
+                busy.push(pool.submit(polite, &60_000).await.expect("there is room"));
+            }
+            until(Duration::from_secs(10), "all are busy", || {
+                (pool.stats().running == 4).then_some(())
+            });
             let mut jobs = Vec::new();
             for _ in 0..8 {
                 let nap = NAP.idempotent();
                 jobs.push(pool.submit(nap, &60_000_000).await.expect("there is room"));
             }
-            until(Duration::from_secs(5), "each has its share", || {
+            drop(busy);
+            until(Duration::from_secs(10), "each has its share", || {
                 let stats = pool.stats();
-                (stats.running == 8 && stats.idle == 0).then_some(())
+                (stats.queued + stats.running == 8 && stats.running >= 4 && stats.idle == 0)
+                    .then_some(())
             });
+            drop(jobs);
         },
     );
 }

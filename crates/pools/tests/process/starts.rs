@@ -23,12 +23,18 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_worker_that_cannot_set_itself_up_is_told_with_its_reason", unfit),
     ("what_says_something_else_than_hello_is_refused", no_hello),
     ("a_worker_started_by_another_protocol_says_which_one_it_speaks", speaks_to_strangers),
+    ("a_pool_that_is_killed_does_not_wait_for_a_hello", killed_before_hello),
+    ("a_worker_that_ends_before_its_first_job_counts_as_a_failed_start", short_life),
     ("a_pool_whose_workers_did_not_start_serves_again_once_they_do", starts_again),
 ];
 
 fn first_error(pool: &ProcessPool) -> StartError {
+    let began = Instant::now();
     block_on(async {
         let error = pool.ready().await.expect_err("no worker starts");
+        // Three starts in a row, the second 15 ms after the first at the soonest and the third 30 ms after that; a few of
+        // them had gone by when the clock was read.
+        assert!(Duration::from_millis(35) < began.elapsed(), "it was tried again at once");
         // Queued or new, no job waits for ever.
         match pool.run(DOUBLE, &1).await {
             Err(JobError::Rejected(SubmitError::NoWorker(told))) => assert_eq!(told, error),
@@ -39,6 +45,7 @@ fn first_error(pool: &ProcessPool) -> StartError {
         assert!(start.elapsed() < Duration::from_secs(1));
         let stats = pool.stats();
         assert!(stats.started == 0 && stats.start_failures < 20, "they are not tried in a frenzy");
+        assert_eq!(stats.requeued, 0, "no job is taken where there is no worker");
         pool.kill().await;
         assert_eq!(children(), [], "none is left");
         error
@@ -176,6 +183,33 @@ fn starts_again(host: &Host) {
             });
             assert_eq!(pool.ready().await, Ok(()));
             assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+        },
+    );
+}
+
+fn killed_before_hello(host: &Host) {
+    let pool = ProcessPool::builder(host)
+        .workers(1)
+        .start_timeout(Duration::from_secs(60))
+        .env("TEST_FORGET", "stay")
+        .build()
+        .expect("a pool");
+    until(Duration::from_secs(5), "it is started", || (children().len() == 1).then_some(()));
+    let began = Instant::now();
+    block_on(pool.kill());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(children(), []);
+}
+
+fn short_life(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1).env("TEST_SHORT_LIFE", "1"),
+        async |pool| {
+            until(Duration::from_secs(20), "one said hello and ended", || {
+                let stats = pool.stats();
+                (0 < stats.started && 0 < stats.start_failures).then_some(())
+            });
         },
     );
 }

@@ -44,6 +44,17 @@ pub(crate) fn nightly() -> bool {
     std::env::var_os("TIDEGATE_NIGHTLY").is_some()
 }
 
+/// In the test of a worker that ends by itself without a job, such a one.
+pub(crate) fn end_soon_when_told() {
+    if std::env::var_os("TEST_SHORT_LIFE").is_some() {
+        std::thread::spawn(|| {
+            // Long enough for a hello, as a rule; the test waits for one that was.
+            std::thread::park_timeout(Duration::from_millis(100));
+            std::process::exit(3);
+        });
+    }
+}
+
 /// In the test of a program that forgot `init`, such a program.
 pub(crate) fn forget_to_init_when_told() {
     match std::env::var("TEST_FORGET").as_deref() {
