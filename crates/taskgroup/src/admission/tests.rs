@@ -90,3 +90,13 @@ fn one_who_was_let_in_is_not_counted_among_those_who_hold_a_place_and_wait() {
     assert_eq!(admission.leave(), Some(10));
     assert_eq!(admission.enter(11, true), Entry::Later(1), "another can go on");
 }
+
+#[test]
+fn a_closed_queue_counts_nobody_who_waited_in_it_or_gave_up() {
+    let mut admission = Admission::new(1);
+    assert!(ask(&mut admission, 0));
+    (1..4).for_each(|who| assert!(!ask(&mut admission, who)));
+    assert_eq!(admission.give_up(0), Some(1));
+    assert_eq!(admission.close(), [2, 3]);
+    assert_eq!(admission.waiting(), 0);
+}

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tidegate_taskgroup::{Cause, FailureKind, GroupError, Policy, TaskGroup};
 
@@ -41,10 +43,35 @@ async fn panic_in_the_drop_of_a_task_that_gave_a_value_is_a_panic_outcome() {
     group
         .spawn(std::future::poll_fn(move |_| {
             let _kept_until_the_drop = &captured;
-            std::task::Poll::Ready(Ok(1))
+            Poll::Ready(Ok(1))
         }))
         .unwrap();
     assert_eq!(message(group.wait().await.unwrap_err()), "in the drop");
+}
+
+/// A future whose drop panics and so does that of the value which it gave: the second panic goes no further than the first.
+#[tokio::test]
+async fn a_value_lost_to_a_panic_in_the_drop_of_its_task_may_panic_in_its_drop() {
+    struct Gives(PanicsOnDrop);
+
+    impl Future for Gives {
+        type Output = Result<PanicsOnDrop, ()>;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Ok(PanicsOnDrop))
+        }
+    }
+
+    let group = TaskGroup::<PanicsOnDrop, ()>::builder().policy(Policy::CollectAll).build();
+    for _ in 0..3 {
+        group.spawn(Gives(PanicsOnDrop)).unwrap();
+    }
+    let Err(error) = group.wait().await else { panic!("each value was lost") };
+    let Cause::Task(failure) = &error.cause else { panic!("a task is the cause") };
+    assert!(
+        matches!(&failure.kind, FailureKind::Panicked(panic) if panic.message() == "in the drop")
+    );
+    assert_eq!((error.aftermath.followers.len(), error.aftermath.cancelled), (2, 0));
 }
 
 #[tokio::test]
