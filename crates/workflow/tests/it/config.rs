@@ -39,7 +39,7 @@ async fn settings_are_in_force_from_the_start() {
     assert_eq!(peak(&orchestrator, "model").await, 4);
     assert_eq!(peak(&orchestrator, "unknown").await, 2);
 
-    let mut graph = Graph::new();
+    let mut graph = Graph::new().timeout(Duration::from_secs(3600));
     let flaky = async |cx: Context| if cx.attempt() < 3 { Err("busy") } else { Ok(()) };
     graph.add(Task::new("flaky", flaky)).expect("it is the first");
     let hangs = async |_| {
