@@ -13,10 +13,11 @@ mod link;
 mod live;
 mod rerun;
 mod runners;
+mod within;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -31,7 +32,7 @@ use crate::machine::{
 use crate::metrics::Metrics;
 use crate::planner::Splice;
 use crate::rerun::{Reach, RerunError};
-use crate::run::{Finished, Run, Status, Stopped, SubmitError, Waiting};
+use crate::run::{Finished, Run, Running, Status, Stopped, SubmitError, Waiting};
 use crate::source::Troubles;
 use crate::task::{Body, Extras, Output, Task, TaskError};
 use agents::Agents;
@@ -68,6 +69,17 @@ pub(crate) enum Command {
         run: RunId,
         splice: Arc<Splice>,
     },
+    /// A running task waits for others, and gives its slot back.
+    Park {
+        run: RunId,
+        task: Arc<str>,
+    },
+    /// The same, and what it waits for; without a parent a run like any other.
+    StartWithin {
+        parent: Option<(RunId, Arc<str>)>,
+        graph: Box<Graph>,
+        reply: oneshot::Sender<Option<Running>>,
+    },
     Rerun {
         run: RunId,
         task: Arc<str>,
@@ -103,6 +115,14 @@ pub(crate) enum Command {
     SetTenant {
         tenant: Arc<str>,
         weight: f64,
+    },
+    SetTenantBudget {
+        tenant: Arc<str>,
+        budget: Option<u64>,
+    },
+    TenantBudget {
+        tenant: Arc<str>,
+        reply: oneshot::Sender<Option<u64>>,
     },
     Durations(oneshot::Sender<Durations>),
     /// What was measured of an agent since it was last asked for.
@@ -158,6 +178,10 @@ pub(crate) struct FirstFailure {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) limit: AtomicUsize,
+    /// The number of the run that is started next.
+    pub(crate) next_run: AtomicU64,
+    /// Whether nothing is taken any more.
+    pub(crate) closed: AtomicBool,
     /// How many runs are live or on their way to the engine.
     pub(crate) live: watch::Sender<usize>,
     pub(crate) failure: parking_lot::Mutex<Option<FirstFailure>>,
@@ -186,6 +210,13 @@ pub(crate) struct Engine {
     actions: Vec<Action>,
     waste: Vec<Waste>,
     kept: Kept,
+}
+
+impl Shared {
+    pub(crate) fn new_id(&self) -> RunId {
+        // ORDERING: Relaxed; the ids need only differ.
+        RunId(self.next_run.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Engine {
@@ -261,7 +292,13 @@ impl Engine {
         match command {
             Command::Ended(ended) => self.ended(ended, now, actions),
             Command::Start { run, graph, keeper, done } => {
-                self.start(run, *graph, keeper, done, now, actions);
+                self.start(run, *graph, keeper, (done, None), now, actions);
+            }
+            Command::Park { run, task } => self.park(run, &task, now),
+            Command::StartWithin { parent, graph, reply } => {
+                let started = self.start_within(parent, *graph, now, actions);
+                // Whoever asked may have gone: what is dropped then is cancelled.
+                let _ = reply.send(started);
             }
             Command::Committed { run, commit, result } => {
                 self.committed(run, commit, result, now, actions);
@@ -329,6 +366,12 @@ impl Engine {
             Command::SetTenant { tenant, weight } => {
                 self.agents.set_tenant(&tenant, weight, &mut self.machine);
             }
+            Command::SetTenantBudget { tenant, budget } => {
+                self.agents.set_tenant_budget(&tenant, budget, &mut self.machine);
+            }
+            Command::TenantBudget { tenant, reply } => {
+                let _ = reply.send(self.agents.tenant_budget(&tenant, &self.machine));
+            }
             Command::Durations(reply) => drop(reply.send(self.durations.clone())),
             Command::Observe { agent, reply } => {
                 let _ = reply.send(self.agents.observe(&agent, &self.machine));
@@ -341,7 +384,7 @@ impl Engine {
         id: RunId,
         graph: Graph,
         mut keeper: Option<Box<Keeper>>,
-        done: Done,
+        (done, within): (Done, Option<RunId>),
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
@@ -349,8 +392,11 @@ impl Engine {
         let Graph { places, tasks, fail_fast, timeout, budget, tenant, cycles, work, past, .. } =
             graph;
         self.metrics.cycles.inc_by(cycles);
-        let tenant = self.agents.tenant(tenant.as_ref(), &mut self.machine);
+        let of_parent = within.and_then(|parent| self.runs.get(&parent)).map(|live| live.tenant);
+        let tenant =
+            of_parent.unwrap_or_else(|| self.agents.tenant(tenant.as_ref(), &mut self.machine));
         let mut run = crate::machine::Run::new(fail_fast, budget);
+        run.within(within);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
         let handle = Run { id, link: Arc::clone(&self.link), name, by: None };
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
@@ -683,7 +729,7 @@ impl Engine {
             self.kept.remove(run);
             return self.close(live, graph, now);
         }
-        let (finished, done) = live.finish(graph.into_needs(), &self.agents, now);
+        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
         match done {
             // The owner may have gone.
             Done::Owner(owner) => {
@@ -714,7 +760,7 @@ impl Engine {
         let Some(keeper) = live.keeper.take() else { return };
         let broken = keeper.broken.clone();
         let cancelled = graph.is_cancelled();
-        let (finished, done) = live.finish(graph.into_needs(), &self.agents, now);
+        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
         self.publish_load();
         let shared = Arc::clone(&self.shared);
         let waste = keeper.close(

@@ -125,6 +125,16 @@ pub enum EventKind {
         /// How long until the next may start.
         delay: Duration,
     },
+    /// A running task has begun a run that is part of its work, and holds no slot from here on; see
+    /// [`Context::sub_graph`](crate::Context::sub_graph).
+    RunWithin {
+        /// The task's run.
+        run: u64,
+        /// The task.
+        task: Arc<str>,
+        /// The run that it has begun.
+        started: u64,
+    },
     /// What a task came to no longer counts: it runs [again](crate::Run::rerun), and what follows is told once more.
     TaskAgain {
         /// Its run.

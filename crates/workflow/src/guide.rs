@@ -141,6 +141,39 @@
 //! ```
 //! With typed inputs: [`Task::typed`](crate::Task::typed).
 //!
+//! # Tasks within tasks
+//! A task can run a [graph](crate::Context::sub_graph), a task for each item of a [list](crate::Context::map) with a limit of
+//! the map's own, or [stages](crate::Flow) that work on items while these are still produced. It holds no slot meanwhile.
+//! ```
+//! use tidegate_workflow::{Context, Flow, Graph, Orchestrator, Task, TaskError};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let orchestrator = Orchestrator::builder().limit(1).build()?;
+//! let square = |n: u64| Task::new("square", move |_| async move { Ok::<_, TaskError>(n * n) });
+//! let mut graph = Graph::new();
+//! graph.add(Task::new("map", async move |cx: Context| {
+//!     let squares = cx.map::<u64>(3, (1..=10).map(square)).await?;
+//!     Ok::<u64, TaskError>(squares.iter().map(|square| **square).sum())
+//! }))?;
+//! graph.add(Task::new("flow", async move |cx: Context| {
+//!     let numbers = Flow::source(2, async |sink| {
+//!         for n in 1..=10 {
+//!             sink.send(n).await?; // waits for room
+//!         }
+//!         Ok(())
+//!     });
+//!     let mut sum = 0;
+//!     let add = |square: std::sync::Arc<u64>| { sum += *square; Ok(()) };
+//!     numbers.stage("square", 3, 2, square).run(&cx, add).await?;
+//!     Ok::<u64, TaskError>(sum)
+//! }))?;
+//! let finished = orchestrator.run(graph).await?;
+//! assert_eq!((*finished.output::<u64>("map")?, *finished.output::<u64>("flow")?), (385, 385));
+//! # Ok(()) }
+//! ```
+//! What many tasks want of one agent goes there together by [`Orchestrator::batch`](crate::Orchestrator::batch). What other
+//! limits would have made of a run: [`whatif`](crate::whatif).
+//!
 //! # Running again
 //! One task, or it with everything downstream, in a live run; and a finished run again but for what is to stay:
 //! [`Graph::rerun`](crate::Graph::rerun).
@@ -311,6 +344,9 @@
 //! assert_eq!(report.tasks[2].outcome, Outcome::Failed { error: "the run's budget is spent".into() });
 //! # Ok(()) }
 //! ```
+//!
+//! What all runs of a tenant may cost: [`Builder::tenant_budget`](crate::Builder::tenant_budget). A task is paid for once,
+//! whatever its attempts, and once more each time it runs again.
 //!
 //! # Going on after a crash
 //! [`Graph::durable`](crate::Graph::durable) with a [journal](crate::journal): what was over is not run again. A run that was begun by

@@ -14,6 +14,9 @@
 //! | survive failures | [`Task::retry`], [`Task::timeout`], [`Task::wants`] |
 //! | add tasks while a run is live | [`Run::submit`], through [`Context::run`]; [`Task::typed`] |
 //! | run a task again, alone or with all that needs it | [`Run::rerun`], [`Graph::rerun`] |
+//! | run a graph, or a task for each item of a list, as a part of a task | [`Context::sub_graph`], [`Context::map`] |
+//! | work on items while they are still produced, within bounds | [`Flow`] |
+//! | ask an agent for many things at once | [`Orchestrator::batch`] |
 //! | go on after a crash with what is not done | [`Graph::durable`], [`Graph::journal`], [`journal`] |
 //! | let a planner make the graph, and mend it while it runs | [`planner`] |
 //! | answer requests by agents one after another or at once, and without those that fail | [`pipeline`] |
@@ -21,6 +24,7 @@
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
 //! | settings from files and the environment, changed while it runs | `Layers`, `Configuration`, module `config` (feature `config`) |
 //! | ask a model over HTTP (feature `http`) | `chat` |
+//! | know what other limits would have made of a run | [`whatif`] |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
 //!
 //! ```
@@ -45,6 +49,7 @@
 
 mod agent;
 pub mod alert;
+mod batch;
 #[cfg(feature = "cache")]
 pub mod cache;
 #[cfg(feature = "http")]
@@ -59,6 +64,7 @@ mod durations;
 mod engine;
 mod event;
 pub mod executor;
+mod flow;
 mod graph;
 pub mod guide;
 pub mod journal;
@@ -76,15 +82,19 @@ mod run;
 #[cfg(feature = "schedule")]
 pub mod schedule;
 mod source;
+mod sub;
 mod sync;
 mod task;
 mod typed;
+pub mod whatif;
 
 pub use agent::{Agent, Breaker};
+pub use batch::Batch;
 pub use context::{Context, InputError, Missing};
 pub use durable::{Durable, Keeps, Volatile};
 pub use durations::{Durations, Estimate};
 pub use event::{Event, EventKind, Events, Next, Outcome};
+pub use flow::{Flow, FlowWatch, Sink, StageView};
 pub use graph::{AddError, Graph, Unresolved};
 pub use orchestrator::{BuildError, Builder, GoError, Orchestrator, StartError};
 pub use prioritizer::{Facts, Prioritizer, Weighted};
@@ -97,6 +107,7 @@ pub use source::{Both, MachineSource, MachineUse, Reading, RegistrySource, Sourc
 pub use source::{GpuError, GpuSource, GpuUse};
 #[cfg(feature = "http")]
 pub use source::{HttpSource, NotAnAddress, Series};
+pub use sub::SubError;
 pub use task::{DEFAULT_AGENT, Task, TaskError};
 pub use typed::{Handle, Inputs, Optional, TaskBuilder};
 

@@ -27,6 +27,7 @@
 mod action;
 mod admission;
 mod breaker;
+mod budget;
 mod by_id;
 mod ids;
 mod rate;
@@ -39,7 +40,7 @@ mod tests;
 mod timers;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 pub(crate) use action::{Action, Attempt, End, Stop, Verdict, Waiting};
@@ -89,6 +90,8 @@ pub(crate) struct Machine {
     timers_bound: usize,
     next_ready: u64,
     score: Option<Score>,
+    /// What tenants may still spend, of those for whom there is an end to it.
+    tenant_budgets: HashMap<TenantId, u64>,
     /// Runs that are over, until the driver takes them.
     over: Vec<(RunId, Run)>,
 }
@@ -113,6 +116,7 @@ impl Machine {
             timers_bound: STALE_TIMERS,
             next_ready: 0,
             score: None,
+            tenant_budgets: HashMap::new(),
             over: Vec::new(),
         }
     }
@@ -355,7 +359,7 @@ impl Machine {
         let Some(verdict) = self.verdict(task, ended) else { return };
         let Some(run) = self.runs.get_mut(&task.run) else { return };
         let node = &mut run.nodes[task.node];
-        let State::Running { attempt, stop } = node.state else { return };
+        let State::Running { attempt, stop, parked } = node.state else { return };
         let (class, estimate) = (node.class, node.estimate);
         let health = match ended {
             Attempt::Succeeded => Health::Well,
@@ -366,7 +370,9 @@ impl Machine {
             Attempt::Failed { .. } | Attempt::TimedOut => Health::Ill,
         };
         let policy = run.policy_of(task.node);
-        self.admission.give_back(class, health, (estimate, took), now);
+        if !parked {
+            self.admission.give_back(class, health, (estimate, took), now);
+        }
         match verdict {
             Verdict::Again { timed_out } => {
                 let seed = task.run.0 ^ u64::from(task.node) << 32;
@@ -386,10 +392,24 @@ impl Machine {
         }
     }
 
+    /// A running attempt gives back all that it took, and goes on: it waits for others that are to run within its work. Says
+    /// whether it had something to give back.
+    pub(crate) fn park(&mut self, task: TaskRef, now: Duration) -> bool {
+        let Some(run) = self.runs.get_mut(&task.run) else { return false };
+        let node = &mut run.nodes[task.node];
+        let (class, estimate) = (node.class, node.estimate);
+        let State::Running { parked, .. } = &mut node.state else { return false };
+        if std::mem::replace(parked, true) {
+            return false;
+        }
+        self.admission.give_back(class, Health::Unknown, (estimate, Duration::ZERO), now);
+        true
+    }
+
     /// What [`Self::ended`] would make of this end; `None` if no attempt of the task runs.
     pub(crate) fn verdict(&self, task: TaskRef, ended: Attempt) -> Option<Verdict> {
         let run = self.runs.get(&task.run)?;
-        let State::Running { attempt, stop } = run.nodes[task.node].state else { return None };
+        let State::Running { attempt, stop, .. } = run.nodes[task.node].state else { return None };
         let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
         let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
         let attempts = run.policy_of(task.node).retry.attempts;
@@ -414,6 +434,11 @@ impl Machine {
             Some(State::Running { stop, .. }) => stop,
             _ => None,
         }
+    }
+
+    /// Whether no attempt of the task runs, or the one that does is to stop.
+    pub(crate) fn is_stopping_or_over(&self, task: TaskRef) -> bool {
+        !matches!(self.state(task), Some(State::Running { stop: None, .. }))
     }
 
     /// Cancels a task: it does not start, or is asked to stop. Its dependents are skipped once it has ended.
@@ -534,20 +559,17 @@ impl Machine {
         let (class, estimate) = (node.class, node.estimate);
         let cost = u64::from(node.cost);
         let earlier = run.earlier(task.node);
-        if let Some(left) = &mut run.budget
-            && failed == earlier
-        {
-            match left.checked_sub(cost) {
-                Some(rest) => *left = rest,
-                None => {
-                    self.finish(task, End::OverBudget, out);
-                    self.admission.look_again(class, &self.runs);
-                    return;
-                }
+        if cost > 0 && failed == earlier {
+            let tenant = self.admission.owners(class).1;
+            if let Err(end) = self.pay(task, tenant, cost) {
+                self.finish(task, end, out);
+                self.admission.look_again(class, &self.runs);
+                return;
             }
         }
+        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
         let attempt = failed + 1;
-        run.nodes[task.node].state = State::Running { attempt, stop: None };
+        run.nodes[task.node].state = State::Running { attempt, stop: None, parked: false };
         if let Some(timeout) = run.policy_of(task.node).timeout {
             self.set_timer(now.saturating_add(timeout), Due::Timeout { task, attempt });
         }

@@ -69,10 +69,8 @@ type Steering = Box<dyn FnOnce(Arc<Shared>, Arc<Link>) -> Controller + Send>;
 /// ```
 #[derive(Debug)]
 pub struct Orchestrator {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     shared: Arc<Shared>,
-    next_run: AtomicU64,
-    closed: AtomicBool,
     #[expect(
         dead_code,
         reason = "its drop is its use: it cancels and aborts the engine and every attempt"
@@ -115,6 +113,7 @@ impl Orchestrator {
                 agents: HashMap::new(),
                 resources: HashMap::new(),
                 tenants: HashMap::new(),
+                tenant_budgets: HashMap::new(),
                 score: None,
                 durations: Durations::default(),
             },
@@ -132,15 +131,9 @@ impl Orchestrator {
     /// or after [`shutdown`](Self::shutdown).
     pub fn start<K>(&self, graph: Graph<K>) -> Result<Running, StartError> {
         let mut graph = graph.erase();
-        let missing = graph.unresolved();
-        if !missing.is_empty() {
-            return Err(StartError::Unresolved(missing));
-        }
-        for planned in graph.tasks.iter().filter_map(Slot::as_planned) {
-            self.link.check(&planned.task).map_err(StartError::TooMuch)?;
-        }
+        check(&graph, &self.link)?;
         let (owner, done) = oneshot::channel();
-        let id = self.new_id();
+        let id = self.shared.new_id();
         let keeper = match graph.kept.take() {
             Some((history, durability)) => {
                 Some(Keeper::prepare(&mut graph, history, durability, id, &self.link)?)
@@ -202,7 +195,7 @@ impl Orchestrator {
                 }
             }
         });
-        self.submit(self.new_id(), Graph::of(once.kind(kind)), None, Done::Service).map(drop)
+        self.submit(self.shared.new_id(), Graph::of(once.kind(kind)), None, Done::Service).map(drop)
     }
 
     /// Returns once nothing is live: no run, no task of [`go`](Self::go). More may be started afterwards.
@@ -230,7 +223,7 @@ impl Orchestrator {
     pub async fn shutdown(&self) {
         // ORDERING: SeqCst with the load in `submit`, as the count of live runs is: a run that was not refused has been
         //   counted before this looks at the count.
-        self.closed.store(true, Ordering::SeqCst);
+        self.shared.closed.store(true, Ordering::SeqCst);
         let _ = self.link.send(Command::CancelAll);
         let mut live = self.shared.live.subscribe();
         let _ = live.wait_for(|live| *live == 0).await;
@@ -271,6 +264,21 @@ impl Orchestrator {
         let _ = self.link.send(Command::SetTenant { tenant, weight });
     }
 
+    /// Says what a tenant's tasks may [`cost`](Task::cost) from now on, over all its runs; `None` for as much as they like.
+    pub fn set_tenant_budget(&self, tenant: &str, budget: Option<u64>) {
+        let _ = self.link.send(Command::SetTenantBudget { tenant: Arc::from(tenant), budget });
+    }
+
+    /// What a tenant's tasks may still cost, if there is an end to it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn tenant_budget(&self, tenant: &str) -> Option<u64> {
+        let (reply, answer) = oneshot::channel();
+        self.link.send(Command::TenantBudget { tenant: Arc::from(tenant), reply }).ok()?;
+        answer.await.ok()?
+    }
+
     fn change_agent(&self, agent: &str, change: AgentChange) {
         let _ = self.link.send(Command::ChangeAgent { agent: Arc::from(agent), change });
     }
@@ -303,11 +311,6 @@ impl Orchestrator {
         Events(self.shared.events.subscribe())
     }
 
-    fn new_id(&self) -> RunId {
-        // ORDERING: Relaxed; the ids need only differ.
-        RunId(self.next_run.fetch_add(1, Ordering::Relaxed))
-    }
-
     fn submit(
         &self,
         id: RunId,
@@ -318,7 +321,7 @@ impl Orchestrator {
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst; see `shutdown`.
-        let closed = self.closed.load(Ordering::SeqCst);
+        let closed = self.shared.closed.load(Ordering::SeqCst);
         if closed
             || self
                 .link
@@ -331,7 +334,7 @@ impl Orchestrator {
         let run = Run { id, link: Arc::clone(&self.link), name, by: None };
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
-        if self.closed.load(Ordering::SeqCst) {
+        if self.shared.closed.load(Ordering::SeqCst) {
             run.cancel();
         }
         Ok(run)
@@ -408,6 +411,13 @@ impl Builder {
         self
     }
 
+    /// What a tenant's tasks may [`cost`](Task::cost) together, over all its runs, as [`Graph::budget`] does for one. It can be
+    /// [renewed](Orchestrator::set_tenant_budget).
+    pub fn tenant_budget(mut self, name: impl Into<Arc<str>>, budget: u64) -> Self {
+        self.settings.tenant_budgets.insert(name.into(), budget);
+        self
+    }
+
     /// What earlier runs have taught of how long tasks of a kind take; see [`Orchestrator::durations`].
     pub fn durations(mut self, durations: Durations) -> Self {
         self.settings.durations = durations;
@@ -468,6 +478,8 @@ impl Builder {
         let link = Arc::new(Link::new(capacities, self.executor));
         let shared = Arc::new(Shared {
             limit: AtomicUsize::new(self.limit),
+            next_run: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             live: watch::Sender::new(0),
             failure: Mutex::new(None),
             events: Log::new(self.event_capacity),
@@ -494,14 +506,20 @@ impl Builder {
             let steering = controller::steer_agent(agent, adaptive, Arc::clone(&link));
             group.named("controller").spawn(steering).expect(open);
         }
-        Ok(Orchestrator {
-            link,
-            shared,
-            next_run: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-            group,
-        })
+        Ok(Orchestrator { link, shared, group })
     }
+}
+
+/// Whether the graph can be run.
+pub(crate) fn check(graph: &Graph, link: &Link) -> Result<(), StartError> {
+    let missing = graph.unresolved();
+    if !missing.is_empty() {
+        return Err(StartError::Unresolved(missing));
+    }
+    for planned in graph.tasks.iter().filter_map(Slot::as_planned) {
+        link.check(&planned.task).map_err(StartError::TooMuch)?;
+    }
+    Ok(())
 }
 
 /// A weight by which can be divided.

@@ -20,6 +20,9 @@ pub struct TaskReport {
     pub agent: Arc<str>,
     /// The tasks that it needed or wanted.
     pub needs: Vec<Arc<str>>,
+    /// Its priority.
+    #[serde(default)]
+    pub priority: i32,
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,

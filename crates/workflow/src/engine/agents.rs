@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) agents: HashMap<Arc<str>, Agent>,
     pub(crate) resources: HashMap<Arc<str>, u64>,
     pub(crate) tenants: HashMap<Arc<str>, f64>,
+    pub(crate) tenant_budgets: HashMap<Arc<str>, u64>,
     pub(crate) score: Option<Score>,
     pub(crate) durations: Durations,
 }
@@ -150,6 +151,9 @@ impl Agents {
         }
         for (name, weight) in settings.tenants {
             agents.set_tenant(&name, weight, machine);
+        }
+        for (name, budget) in settings.tenant_budgets {
+            agents.set_tenant_budget(&name, Some(budget), machine);
         }
         if let Some(score) = settings.score {
             machine.set_score(score);
@@ -306,6 +310,21 @@ impl Agents {
         let id = self.tenant(Some(name), machine);
         self.set_tenants.insert(id);
         machine.set_weight(id, weight);
+    }
+
+    pub(super) fn set_tenant_budget(
+        &mut self,
+        name: &Arc<str>,
+        budget: Option<u64>,
+        machine: &mut Machine,
+    ) {
+        let id = self.tenant(Some(name), machine);
+        self.set_tenants.insert(id);
+        machine.set_tenant_budget(id, budget);
+    }
+
+    pub(super) fn tenant_budget(&self, name: &str, machine: &Machine) -> Option<u64> {
+        machine.tenant_budget(*self.tenants.get(name)?)
     }
 
     pub(super) fn set_resource(
@@ -468,6 +487,7 @@ mod tests {
             agents: HashMap::from([(Arc::from("set"), Agent::new(7))]),
             resources: HashMap::from([(Arc::from("disk"), 100)]),
             tenants: HashMap::from([(Arc::from("set"), 2.0)]),
+            tenant_budgets: HashMap::new(),
             score: None,
             durations: Durations::default(),
         };

@@ -170,6 +170,7 @@ impl Engine {
         let why = match end {
             End::Skipped { because } => format!("`{}` did not succeed", live.tasks[because].id),
             End::OverBudget => "the run's budget is spent".to_owned(),
+            End::TenantOverBudget => "its tenant's budget is spent".to_owned(),
             _ => return,
         };
         let attempt = live.tasks[task.node].attempts;

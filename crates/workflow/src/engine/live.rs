@@ -33,6 +33,8 @@ pub(super) struct Live {
     began: Duration,
     running: usize,
     peak: usize,
+    /// The tasks that have given their slots back, and when.
+    parked: HashMap<u32, Duration>,
     parallel: Duration,
     parallel_since: Option<Duration>,
     unsuccessful: usize,
@@ -150,6 +152,7 @@ impl Live {
             began: now,
             running: 0,
             peak: 0,
+            parked: HashMap::new(),
             parallel: Duration::ZERO,
             parallel_since: None,
             unsuccessful: 0,
@@ -317,16 +320,31 @@ impl Live {
     }
 
     /// Takes the time of an attempt that ended.
-    pub(super) fn attempt_ended(&mut self, node: u32, took: Duration, now: Duration) {
+    pub(super) fn attempt_ended(&mut self, node: u32, mut took: Duration, now: Duration) {
+        let parked = if self.parked.is_empty() { None } else { self.parked.remove(&node) };
+        match parked {
+            // What it has waited for is the work of others.
+            Some(since) => took = took.saturating_sub(now.saturating_sub(since)),
+            None => self.runs_no_more(now),
+        }
+        let entry = &mut self.tasks[node];
+        entry.busy = entry.busy.saturating_add(nanos(took));
+        entry.running = None;
+    }
+
+    /// A running attempt has given its slot back.
+    pub(super) fn parked(&mut self, node: u32, now: Duration) {
+        self.runs_no_more(now);
+        self.parked.insert(node, now);
+    }
+
+    fn runs_no_more(&mut self, now: Duration) {
         if self.running == 2
             && let Some(since) = self.parallel_since.take()
         {
             self.parallel += now.saturating_sub(since);
         }
         self.running = self.running.saturating_sub(1);
-        let entry = &mut self.tasks[node];
-        entry.busy = entry.busy.saturating_add(nanos(took));
-        entry.running = None;
     }
 
     /// The task is over; what it needed to run goes to `waste`.
@@ -350,6 +368,9 @@ impl Live {
             (End::Unknown, _) => Outcome::Unknown,
             (End::OverBudget, _) => {
                 Outcome::Failed { error: "the run's budget is spent".to_owned() }
+            }
+            (End::TenantOverBudget, _) => {
+                Outcome::Failed { error: "its tenant's budget is spent".to_owned() }
             }
             (End::Failed, _) => Outcome::Failed { error: entry.take_error().unwrap_or_default() },
             (End::Cancelled | End::Skipped { .. }, _) => Outcome::Cancelled,
@@ -417,7 +438,7 @@ impl Live {
     /// not there at once.
     pub(super) fn finish(
         self,
-        needs: Chunks<Box<[Need]>>,
+        (needs, priorities): (Chunks<Box<[Need]>>, Chunks<i32>),
         agents: &Agents,
         now: Duration,
     ) -> (Finished, Done) {
@@ -436,6 +457,7 @@ impl Live {
                 id: entry.id,
                 agent: Arc::clone(agents.name(entry.agent)),
                 needs: Vec::new(),
+                priority: 0,
                 outcome,
                 attempts: entry.attempts,
                 ready: Some(entry.ready).filter(|at| *at != NEVER).map(since_nanos),
@@ -443,6 +465,9 @@ impl Live {
                 ended: since_nanos(entry.ended),
                 busy: Duration::from_nanos(entry.busy),
             });
+        }
+        for (task, priority) in tasks.iter_mut().zip(priorities) {
+            task.priority = priority;
         }
         for (node, needs) in needs.iter().enumerate() {
             tasks[node].needs =

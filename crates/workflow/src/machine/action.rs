@@ -15,6 +15,8 @@ pub(crate) enum End {
     Declined,
     /// The run's budget cannot pay it any more.
     OverBudget,
+    /// Its tenant's cannot.
+    TenantOverBudget,
     /// Another process began it and did not tell its end.
     Unknown,
     /// It never started, because this task of its run ended otherwise than it wants.
@@ -25,7 +27,7 @@ pub(crate) enum End {
 
 impl End {
     pub(super) fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::TimedOut | Self::OverBudget)
+        matches!(self, Self::Failed | Self::TimedOut | Self::OverBudget | Self::TenantOverBudget)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{ClassId, End, TaskRef};
+use super::{ClassId, End, RunId, TaskRef};
 use crate::chunks::Chunks;
 use crate::retry::Retry;
 
@@ -88,6 +88,8 @@ pub(super) enum State {
     Running {
         attempt: u32,
         stop: Option<super::Stop>,
+        /// Whether it has given back what it took.
+        parked: bool,
     },
     Backoff {
         failed: u32,
@@ -133,6 +135,8 @@ pub(crate) struct Run {
     pub(super) left: usize,
     pub(super) fail_fast: bool,
     pub(super) cancelled: bool,
+    /// The run of the task within whose work this one is.
+    pub(super) parent: Option<RunId>,
     /// What is left to spend.
     pub(super) budget: Option<u64>,
     /// Tasks whose last need was met by the settlement under way.
@@ -188,6 +192,7 @@ impl Run {
             left: 0,
             fail_fast,
             cancelled: false,
+            parent: None,
             budget,
             now_ready: Vec::new(),
             over_before: Vec::new(),
@@ -195,6 +200,11 @@ impl Run {
             earlier: HashMap::new(),
             choices: HashMap::new(),
         }
+    }
+
+    /// It is within the work of a task of this run.
+    pub(crate) fn within(&mut self, parent: Option<RunId>) {
+        self.parent = parent;
     }
 
     /// A task whose class is chosen among these whenever it becomes ready.
@@ -537,11 +547,14 @@ impl Run {
         order
     }
 
-    /// What each task needed, and nothing else.
-    pub(crate) fn into_needs(self) -> Chunks<Box<[Need]>> {
-        let mut needs = Chunks::default();
-        self.nodes.into_iter().for_each(|node| needs.push(node.needs));
-        needs
+    /// What each task needed, and its priority.
+    pub(crate) fn into_parts(self) -> (Chunks<Box<[Need]>>, Chunks<i32>) {
+        let (mut needs, mut priorities) = (Chunks::default(), Chunks::default());
+        for node in self.nodes {
+            needs.push(node.needs);
+            priorities.push(node.priority);
+        }
+        (needs, priorities)
     }
 }
 

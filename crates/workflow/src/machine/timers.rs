@@ -53,7 +53,7 @@ impl Machine {
         match due {
             Due::Timeout { task, attempt: of } => matches!(
                 self.state(task),
-                Some(State::Running { attempt, stop: None }) if attempt == of
+                Some(State::Running { attempt, stop: None, .. }) if attempt == of
             ),
             Due::Retry { task, attempt: of } => {
                 matches!(self.state(task), Some(State::Backoff { failed, .. }) if failed == of)

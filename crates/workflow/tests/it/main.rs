@@ -25,6 +25,7 @@ mod server;
 mod single_tasks;
 mod sources;
 mod spans;
+mod sub;
 mod typed;
 
 use tidegate_workflow::{Task, TaskError};

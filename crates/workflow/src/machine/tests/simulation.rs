@@ -43,6 +43,8 @@ struct Simulation {
     open_runs: BTreeSet<RunId>,
     /// What runs and is to begin afresh.
     discarded: BTreeSet<TaskRef>,
+    /// What runs and has given back what it took.
+    parked: BTreeSet<TaskRef>,
 }
 
 impl Simulation {
@@ -88,6 +90,7 @@ impl Simulation {
             attempts: BTreeMap::new(),
             open_runs: BTreeSet::new(),
             discarded: BTreeSet::new(),
+            parked: BTreeSet::new(),
         }
     }
 
@@ -173,8 +176,9 @@ impl Simulation {
     /// Limits only shrink between steps, so that a start is never over the limits in force.
     fn check_limits(&mut self, started: ClassId) {
         let (agent, takes) = self.classes[started.at()];
-        let classes = || self.running.values().map(|class| self.classes[class.at()]);
-        assert!(self.running.len() <= self.limit, "the overall limit is exceeded");
+        let holders = self.running.iter().filter(|(task, _)| !self.parked.contains(task));
+        let classes = || holders.clone().map(|(_, class)| self.classes[class.at()]);
+        assert!(classes().count() <= self.limit, "the overall limit is exceeded");
         let of_agent = classes().filter(|(of, _)| *of == agent).count();
         assert!(of_agent <= self.agents[agent.at()], "the limit of {agent:?} is exceeded");
         let used: u64 = classes().map(|(_, amount)| amount).sum();
@@ -265,11 +269,22 @@ impl Simulation {
                 }
             }
             7 => self.rerun(),
+            8 if self.numbers.chance(50) => self.park(),
             8 | 9 => {
                 self.now += SECOND * self.numbers.below(4) as u32;
                 self.act(|machine, now, out| machine.tick(now, out));
             }
             _ => self.end_one(60),
+        }
+    }
+
+    fn park(&mut self) {
+        let count = self.running.len() as u64;
+        if count > 0 {
+            let at = self.numbers.below(count) as usize;
+            let task = *self.running.keys().nth(at).expect("it is below the count");
+            let is_new = self.parked.insert(task);
+            self.act(|machine, now, _| assert_eq!(machine.park(task, now), is_new));
         }
     }
 
@@ -319,6 +334,7 @@ impl Simulation {
         let at = self.numbers.below(running) as usize;
         let task = *self.running.keys().nth(at).expect("it is below the count");
         self.running.remove(&task);
+        self.parked.remove(&task);
         let ended = if self.numbers.chance(success_percent) {
             Attempt::Succeeded
         } else {

@@ -1,0 +1,73 @@
+//! Runs that are part of a task's work.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{Done, Engine};
+use crate::event::EventKind;
+use crate::graph::Graph;
+use crate::machine::{Action, RunId, TaskRef};
+use crate::run::{Run, Running};
+
+impl Engine {
+    /// A running task waits for others, and gives its slot back.
+    pub(super) fn park(&mut self, run: RunId, task: &Arc<str>, now: Duration) {
+        if let Some(task) = self.find(run, task) {
+            self.park_task(task, now);
+        }
+    }
+
+    fn park_task(&mut self, task: TaskRef, now: Duration) {
+        if self.machine.park(task, now)
+            && let Some(live) = self.runs.get_mut(&task.run)
+        {
+            live.parked(task.node, now);
+            let agent = live.tasks[task.node].agent;
+            self.agents.touch(agent);
+        }
+    }
+
+    /// Starts a run within the work of a task, which gives its slot back; `None` if the task is no more to run, or nothing is
+    /// taken any more.
+    pub(super) fn start_within(
+        &mut self,
+        parent: Option<(RunId, Arc<str>)>,
+        graph: Graph,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Option<Running> {
+        // ORDERING: SeqCst with the store in `Orchestrator::shutdown`: what starts after that is refused, and what started
+        //   before is there when the engine is told to cancel everything.
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return None;
+        }
+        let within = match parent {
+            Some((run, id)) => {
+                let task = self.find(run, &id)?;
+                if self.machine.is_stopping_or_over(task) {
+                    return None;
+                }
+                self.park_task(task, now);
+                Some((run, id))
+            }
+            None => None,
+        };
+        let (owner, done) = oneshot::channel();
+        let id = self.shared.new_id();
+        self.shared.live.send_modify(|live| *live += 1);
+        if let Some((run, task)) = &within {
+            self.tell(now, || EventKind::RunWithin {
+                run: run.0,
+                task: Arc::clone(task),
+                started: id.0,
+            });
+        }
+        let within = within.map(|(run, _)| run);
+        self.start(id, graph, None, (Done::Owner(owner), within), now, actions);
+        let run = Run { id, link: Arc::clone(&self.link), name: None, by: None };
+        Some(Running { run, done })
+    }
+}

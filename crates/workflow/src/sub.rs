@@ -1,0 +1,257 @@
+//! Tasks as a part of a task's work: sub-graphs, and maps over what is known only at run time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::engine::Command;
+use crate::event::Outcome;
+use crate::graph::Graph;
+use crate::orchestrator::{StartError, check};
+use crate::run::{Finished, Running};
+use crate::task::{Output, Task};
+
+impl Context {
+    /// Runs a graph as a part of this task, and returns when it is over. It is a run of its own, under all limits; what its
+    /// tasks cost is paid from the budgets of this task's run, too, and it is of the same tenant.
+    ///
+    /// With the first call this attempt gives back its slot and all else that it holds, so that tasks within tasks never wait
+    /// for each other's slots; whatever it does afterwards is under no limit. When the attempt is to stop, the graph is
+    /// cancelled and what of it runs is asked to stop. A retry or a rerun of this task starts from nothing; in a run with a
+    /// journal only this task as a whole is kept.
+    ///
+    /// # Errors
+    /// When a need names no task of the graph or a task could never start, or when the attempt is to stop. That a task failed
+    /// is no error here: the report says so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the graph's run.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Graph, Orchestrator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// let text = graph.task("text").run(async |()| Ok("to be or not to be".to_owned()))?;
+    /// let mean = graph.task("mean").after(&text).run_with(async |cx, text| {
+    ///     let mut inner = Graph::new();
+    ///     let text = inner.task("text").run(move |()| { let text = text.clone(); async move { Ok(text) } })?;
+    ///     let words = inner.task("words").after(&text).run(async |text| Ok(text.split(' ').count()))?;
+    ///     let letters = inner.task("letters").after(&text).run(async |text| Ok(text.len()))?;
+    ///     let finished = cx.sub_graph(inner).await?;
+    ///     Ok(*finished.get(&letters)? / *finished.get(&words)?)
+    /// })?;
+    /// // One slot is enough: who waits for others holds none.
+    /// let finished = Orchestrator::builder().limit(1).build()?.run(graph).await?;
+    /// assert_eq!(*finished.get(&mean)?, 3);
+    /// # Ok(()) }
+    /// ```
+    pub async fn sub_graph(&self, graph: Graph) -> Result<Finished, SubError> {
+        self.run_within(graph, &CancellationToken::new()).await
+    }
+
+    /// Runs a task as a part of this one, as [`sub_graph`](Self::sub_graph) does, and gives what it returned. It needs
+    /// nobody.
+    ///
+    /// # Errors
+    /// When it did not succeed, or returned another type; and those of `sub_graph`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the task.
+    pub async fn sub_task<T: Send + Sync + 'static>(&self, task: Task) -> Result<Arc<T>, SubError> {
+        self.task_within(task, &CancellationToken::new()).await
+    }
+
+    /// Runs a task for each item as a part of this one, at most `at_once` of them at a time besides all other limits, and
+    /// gives what they returned in the order of the items. It ends with the first failure: what has not started never will,
+    /// and what runs is asked to stop, and has ended when this returns.
+    ///
+    /// The items are taken one by one as there is room. Ids need not differ.
+    ///
+    /// # Errors
+    /// The first failure; otherwise as [`sub_graph`](Self::sub_graph).
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels what runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Graph, Orchestrator, Task, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// let pages = graph.task("pages").run(async |()| Ok(vec!["one", "two", "three"]))?;
+    /// let lengths = graph.task("lengths").after(&pages).run_with(async |cx, pages| {
+    ///     let length = |page: &&str| {
+    ///         let page = *page;
+    ///         Task::new(page, move |_| async move { Ok::<_, TaskError>(page.len()) }).agent("reader")
+    ///     };
+    ///     Ok(cx.map::<usize>(2, pages.iter().map(length)).await?)
+    /// })?;
+    /// let finished = Orchestrator::builder().build()?.run(graph).await?;
+    /// let lengths: Vec<usize> = finished.get(&lengths)?.iter().map(|length| **length).collect();
+    /// assert_eq!(lengths, [3, 3, 5]);
+    /// # Ok(()) }
+    /// ```
+    pub async fn map<T: Send + Sync + 'static>(
+        &self,
+        at_once: usize,
+        tasks: impl IntoIterator<Item = Task>,
+    ) -> Result<Vec<Arc<T>>, SubError> {
+        let results = self.each(at_once, tasks, true).await;
+        let mut first = None;
+        let mut values = Vec::with_capacity(results.len());
+        for result in results {
+            match result {
+                Ok(value) => values.push(value),
+                // What the failure has stopped says less than the failure.
+                Err(error) if first.is_none() || error.is_failure() => {
+                    first = first.filter(SubError::is_failure).or(Some(error));
+                }
+                Err(_) => {}
+            }
+        }
+        first.map_or(Ok(values), Err)
+    }
+
+    /// As [`map`](Self::map), but goes on after failures, and says of each item what became of it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels what runs.
+    pub async fn map_all<T: Send + Sync + 'static>(
+        &self,
+        at_once: usize,
+        tasks: impl IntoIterator<Item = Task>,
+    ) -> Vec<Result<Arc<T>, SubError>> {
+        self.each(at_once, tasks, false).await
+    }
+
+    async fn each<T: Send + Sync + 'static>(
+        &self,
+        at_once: usize,
+        tasks: impl IntoIterator<Item = Task>,
+        stops: bool,
+    ) -> Vec<Result<Arc<T>, SubError>> {
+        let stop = CancellationToken::new();
+        let mut tasks = tasks.into_iter();
+        let mut running = FuturesUnordered::new();
+        let mut results = Vec::new();
+        loop {
+            while running.len() < at_once.max(1) && !stop.is_cancelled() {
+                let Some(task) = tasks.next() else { break };
+                let at = results.len();
+                results.push(Err(SubError::Stopped));
+                let stop = &stop;
+                running.push(async move { (at, self.task_within(task, stop).await) });
+            }
+            let Some((at, result)) = running.next().await else { return results };
+            if stops && result.is_err() {
+                stop.cancel();
+            }
+            results[at] = result;
+        }
+    }
+
+    pub(crate) async fn task_within<T: Send + Sync + 'static>(
+        &self,
+        task: Task,
+        stop: &CancellationToken,
+    ) -> Result<Arc<T>, SubError> {
+        let finished = self.run_within(Graph::of(task), stop).await?;
+        output(finished)?
+            .downcast()
+            .map_err(|_| SubError::OtherType { wanted: std::any::type_name::<T>() })
+    }
+
+    /// Runs a graph, and cancels it when it is told to stop or this attempt is.
+    pub(crate) async fn run_within(
+        &self,
+        graph: Graph,
+        stop: &CancellationToken,
+    ) -> Result<Finished, SubError> {
+        let link = &self.run().link;
+        check(&graph, link).map_err(SubError::Start)?;
+        let (reply, answer) = oneshot::channel();
+        let parent = Some((self.run().id, self.shared_id()));
+        let command = Command::StartWithin { parent, graph: Box::new(graph), reply };
+        link.send(command).map_err(|_| SubError::Stopped)?;
+        let mut running: Running = answer.await.ok().flatten().ok_or(SubError::Stopped)?;
+        tokio::select! {
+            biased;
+            finished = &mut running.done => return finished.ok().and_then(Result::ok).ok_or(SubError::Stopped),
+            () = self.token().cancelled() => {}
+            () = stop.cancelled() => {}
+        }
+        running.cancel();
+        running.wait().await.map_err(|_| SubError::Stopped)
+    }
+
+    /// Gives back the slot of this attempt and all else that it holds.
+    pub(crate) fn park(&self) {
+        let command = Command::Park { run: self.run().id, task: self.shared_id() };
+        let _ = self.run().link.send(command);
+    }
+}
+
+/// What the only task of a run returned.
+pub(crate) fn output(finished: Finished) -> Result<Output, SubError> {
+    let Finished { report, outputs, .. } = finished;
+    let task = report.tasks.into_iter().next().ok_or(SubError::Stopped)?;
+    match task.outcome {
+        Outcome::Succeeded => outputs.into_iter().next().flatten().ok_or(SubError::Stopped),
+        Outcome::Cancelled => Err(SubError::Stopped),
+        outcome => Err(SubError::Failed { task: task.id, outcome }),
+    }
+}
+
+/// Why a task within a task has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubError {
+    /// It cannot be run.
+    Start(StartError),
+    /// It did not succeed.
+    Failed {
+        /// Its id.
+        task: Arc<str>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// It returned a value of another type.
+    OtherType {
+        /// The type that was asked for.
+        wanted: &'static str,
+    },
+    /// The attempt that asks for it is to stop, or another item has failed.
+    Stopped,
+}
+
+impl SubError {
+    fn is_failure(&self) -> bool {
+        *self != Self::Stopped
+    }
+}
+
+impl fmt::Display for SubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(why) => why.fmt(f),
+            Self::Failed { task, outcome: Outcome::Failed { error } } => {
+                write!(f, "task `{task}` failed: {error}")
+            }
+            Self::Failed { task, outcome: Outcome::TimedOut } => {
+                write!(f, "task `{task}` timed out")
+            }
+            Self::Failed { task, .. } => write!(f, "task `{task}` did not succeed"),
+            Self::OtherType { wanted } => write!(f, "the task returned no `{wanted}`"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl std::error::Error for SubError {}
