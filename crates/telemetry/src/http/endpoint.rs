@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -151,10 +150,9 @@ impl Endpoint {
         let mut text = String::new();
         for check in &self.inner.checks {
             let run = Arc::clone(&check.run);
-            let outcome = spawn_blocking(move || catch_unwind(AssertUnwindSafe(|| run())));
-            let outcome = match timeout(self.inner.patience, outcome).await {
-                Ok(Ok(Ok(outcome))) => outcome,
-                Ok(Ok(Err(_)) | Err(_)) => Err("the check panicked".to_owned()),
+            let outcome = match timeout(self.inner.patience, spawn_blocking(move || run())).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err("the check panicked".to_owned()),
                 Err(_) => Err("the check takes too long".to_owned()),
             };
             match outcome {

@@ -155,6 +155,32 @@ fn ready_means_that_every_check_passes() {
 }
 
 #[test]
+fn a_check_that_hangs_is_a_failure_after_the_patience() {
+    let gate = Arc::new(Gate::default());
+    let held = Arc::clone(&gate);
+    let check = move || {
+        held.pass();
+        Ok(())
+    };
+    let endpoint = Endpoint::new(sample()).ready_when("disk", check);
+    let running = start(Server::new(endpoint.patience(Duration::from_millis(50))));
+    let (head, body) = request(running.addr(), "GET /readyz");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert_eq!(body, b"disk: the check takes too long\n");
+    gate.open();
+}
+
+#[test]
+fn without_a_server_an_answer_to_head_has_no_body_either() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (endpoint, headers) = (Endpoint::new(sample()), hyper::HeaderMap::new());
+    let [get, head] = [hyper::Method::GET, hyper::Method::HEAD]
+        .map(|method| runtime.block_on(endpoint.respond(&method, "/metrics", &headers)));
+    assert!(head.body().bytes().is_empty() && !get.body().bytes().is_empty());
+    assert_eq!(head.headers()["content-length"], get.body().bytes().len().to_string().as_str());
+}
+
+#[test]
 fn half_sent_requests_and_clients_that_never_read_starve_nobody() {
     let limit = Duration::from_millis(1_500);
     let running =
