@@ -87,3 +87,53 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes what is written when the test says so.
+    struct Client {
+        takes: bool,
+    }
+
+    impl AsyncWrite for Client {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.takes { Poll::Ready(Ok(buf.len())) } else { Poll::Pending }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.takes { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_clock_runs_from_the_first_wait_to_the_flush() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut stream = pin!(Patience::new(Client { takes: false }, Duration::from_secs(60)));
+        assert!(stream.as_mut().poll_write(&mut cx, b"ab").is_pending());
+        let began = stream.waiting.as_ref().map(|waiting| waiting.deadline());
+        stream.stream.takes = true;
+        assert!(stream.as_mut().poll_write(&mut cx, b"a").is_ready());
+        stream.stream.takes = false;
+        assert!(stream.as_mut().poll_flush(&mut cx).is_pending());
+        let waits = stream.waiting.as_ref().map(|waiting| waiting.deadline());
+        assert!(waits.is_some() && waits == began, "one byte gains no time");
+        stream.stream.takes = true;
+        assert!(stream.as_mut().poll_flush(&mut cx).is_ready());
+        assert!(stream.waiting.is_none(), "the next response has its own time");
+    }
+}

@@ -87,7 +87,13 @@ fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
     let (head, body) = request(running.addr(), "GET /metrics");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{head}");
-    assert!(head.contains("vary: accept, accept-encoding\r\n"), "{head}");
+    for header in [
+        "vary: accept, accept-encoding",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+    ] {
+        assert!(head.contains(&format!("{header}\r\n")), "{header}: {head}");
+    }
     assert_eq!(body, b"# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total 3\n");
 
     let open = "accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
@@ -107,8 +113,15 @@ fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
     GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
     assert!(text.ends_with("jobs_total 3\n"));
 
-    let (head, _) = request_with(running.addr(), "GET /metrics", "accept-encoding: gzip;q=0");
-    assert!(!head.contains("content-encoding"), "{head}");
+    for (accepted, is_packed) in [
+        ("accept-encoding: gzip;q=0", false),
+        ("accept-encoding: gzip;Q=0", false),
+        // Two headers are one list.
+        ("accept-encoding: br\r\naccept-encoding: gzip", true),
+    ] {
+        let (head, _) = request_with(running.addr(), "GET /metrics", accepted);
+        assert_eq!(head.contains("content-encoding: gzip"), is_packed, "{accepted}: {head}");
+    }
     running.stop();
 }
 
