@@ -110,3 +110,6 @@ fn render(registry: &Registry, format: Format, gzip: bool) -> Bytes {
     let packed = packed.write_all(&text).and_then(|()| packed.finish());
     packed.expect("a vector takes every write").into()
 }
+
+#[cfg(test)]
+mod tests;
