@@ -195,6 +195,43 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Pipelines of agents
+//! Stages are agents at work on a request. A [pipeline](crate::pipeline) is built once and asked any number of times, a router
+//! chooses among several. An answer says who was missing.
+//! ```
+//! use std::time::Duration;
+//! use tidegate_workflow::pipeline::{Draft, Router};
+//! use tidegate_workflow::{Agent, Orchestrator};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut draft = Draft::<str>::new("research").about("questions that need looking up");
+//! let terms = draft.stage("reader").run(async |question, ()| Ok(question.to_lowercase()))?;
+//! let books = draft.stage("books").after(&terms).run(async |_, terms| Ok(format!("a book on {terms}")))?;
+//! // One agent may work at several stages; this one is too slow for it.
+//! let web = draft.stage("web").agent("browser").timeout(Duration::from_secs(5)).after(&terms);
+//! let web = web.run(async |_, _| Ok(std::future::pending::<String>().await))?;
+//! let writer = draft.stage("writer").after((&books, web.optional()));
+//! let answer = writer.run(async |question, (books, _web)| Ok(format!("{question}? Read {books}.")))?;
+//! let research = draft.answer(&answer)?;
+//!
+//! let mut draft = Draft::<str>::new("greeting").about("greetings");
+//! let hello = draft.stage("host").run(async |_, ()| Ok("Hello!".to_owned()))?;
+//! let greeting = draft.answer(&hello)?;
+//!
+//! let router = Router::new(&research).when(|question| question.starts_with("hello"), &greeting);
+//! let orchestrator = Orchestrator::builder().agent("browser", Agent::new(2).requests_per_minute(60)).build()?;
+//! let (route, answer) = router.ask(&orchestrator, "Spiders").await;
+//! let answer = answer?;
+//! assert_eq!((&*route.pipeline, answer.value.as_str()), ("research", "Spiders? Read a book on spiders."));
+//! assert_eq!(answer.missing[0].to_string(), "agent `browser` at stage `web` timed out");
+//! let (_, hello) = router.ask(&orchestrator, "hello there").await;
+//! assert_eq!(*hello?.value, "Hello!");
+//! let statistics = router.statistics();
+//! assert_eq!((statistics.degraded, statistics.complete), (1, 1));
+//! # Ok(()) }
+//! ```
+//! `Router::model` (feature `http`) lets a model choose. The example `answers` is such a system over this repository.
+//!
 //! # What is going on
 //! ```
 //! use std::time::Duration;

@@ -76,7 +76,9 @@ impl Statistics {
         if self.working.is_zero() { 0.0 } else { self.parallel.div_duration_f64(self.working) }
     }
 
-    /// How many times as fast as one attempt after another.
+    /// How many times as fast as one attempt after another, each of which takes as long as it did here: the mean number of
+    /// attempts at once. Where they wait for each other's processor they would take less time alone: what is gained then, the
+    /// [`elapsed`](Self::elapsed) time of a [sequential](super::Mode::Sequential) run tells.
     pub fn speed_up(&self) -> f64 {
         if self.elapsed.is_zero() { 1.0 } else { self.busy.div_duration_f64(self.elapsed) }
     }
@@ -101,8 +103,7 @@ impl fmt::Display for Statistics {
         )?;
         writeln!(
             f,
-            "{} pieces of work by agents took {:.3?}: {:.2} times as fast as one after another, at most {} at once, {:.0} % of the \
-             time in parallel",
+            "{} pieces of work by agents took {:.3?}: {:.2} at once on average, at most {}, {:.0} % of the time in parallel",
             self.attempts,
             self.busy,
             self.speed_up(),
