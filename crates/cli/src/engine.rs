@@ -12,13 +12,13 @@ use minijinja::value::{Serde, Value};
 use tidegate_workflow::journal::{Durability, History};
 use tidegate_workflow::{
     Builder, Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry,
-    StartError, Stopped, Task, TaskError,
+    StartError, Stopped, Task, TaskError, TraceParent,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::{Event, Status, label};
 use crate::exit;
-use crate::job::{Failure, Item, Job};
+use crate::job::{Failure, Item, Job, Named, TRACE_PARENT};
 use crate::outputs::Files;
 use crate::past::{self, Past, Product};
 use crate::process::GRACE;
@@ -49,6 +49,9 @@ pub(crate) async fn execute(
     let orchestrator = limits(&run.job).build().map_err(Broken::ours)?;
     let mut seen = orchestrator.events();
     let mut graph = Graph::durable();
+    if let Some(parent) = trace_parent() {
+        graph = graph.trace_parent(parent);
+    }
     for index in 0..run.job.workflow.tasks.len() {
         for node in run.nodes(index) {
             graph.add(node).map_err(Broken::ours)?;
@@ -81,6 +84,11 @@ pub(crate) async fn execute(
         }
     }
     Ok(run.summary(&finished))
+}
+
+/// Where in which trace we are, if whoever runs us has said so.
+fn trace_parent() -> Option<TraceParent> {
+    std::env::var(TRACE_PARENT).ok()?.parse().ok()
 }
 
 /// An orchestrator with the limits of the file.
@@ -356,8 +364,12 @@ impl Run {
     ) -> Result<Product, TaskError> {
         let task = &self.job.workflow.tasks[index];
         let started = tokio::time::Instant::now();
-        let named = (context.attempt(), &*context.idempotency_key());
-        let outcome = self.job.attempt(task, item, named).await;
+        let named = Named {
+            attempt: context.attempt(),
+            key: context.idempotency_key(),
+            trace_parent: context.trace_parent(),
+        };
+        let outcome = self.job.attempt(task, item, &named).await;
         let taken = started.elapsed();
         let change = |record: &mut Record| {
             record.attempts = context.attempt();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use minijinja::context;
 use minijinja::value::{Serde, Value, ValueKind};
+use tidegate_workflow::TraceParent;
 
 use crate::event::Status;
 use crate::file::{Foreach, Run, Task, Text, Workflow};
@@ -133,6 +134,18 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// An attempt, as others know it.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// Its number, from 1.
+    pub(crate) attempt: u32,
+    pub(crate) key: String,
+    pub(crate) trace_parent: TraceParent,
+}
+
+/// The variable that says where in which trace a command is, to us as to those that we run.
+pub(crate) const TRACE_PARENT: &str = "TRACEPARENT";
 
 impl Job {
     /// Prepares a run of `workflow`, read from `file`, in the folder `cwd`.
@@ -262,8 +275,7 @@ impl Job {
         Secrets::of(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
-    /// Runs one attempt, the `attempt`th from 1 and known to others by `key`, of a task or of one item of it; gives where it
-    /// wrote.
+    /// Runs one attempt of a task or of one item of it; gives where it wrote.
     ///
     /// # Errors
     ///
@@ -276,11 +288,11 @@ impl Job {
         &self,
         task: &Task,
         item: Option<&Item>,
-        (attempt, key): (u32, &str),
+        named: &Named,
     ) -> Result<Files, Failure> {
         let folder = absolute(&self.dir.task(&task.id, item.map(|item| item.index)));
-        let files = self.files(task, item.map(|item| item.index), attempt);
-        let spec = self.spec(task, item, (attempt, key), &folder, &files)?;
+        let files = self.files(task, item.map(|item| item.index), named.attempt);
+        let spec = self.spec(task, item, named, &folder, &files)?;
         let program = spec.program.clone();
         let ended = process::run(spec, &self.stop).await.map_err(|error| {
             let message = match error.kind() {
@@ -314,7 +326,7 @@ impl Job {
         &self,
         task: &Task,
         item: Option<&Item>,
-        (attempt, key): (u32, &str),
+        named: &Named,
         folder: &Path,
         files: &Files,
     ) -> Result<Spec, Failure> {
@@ -322,6 +334,7 @@ impl Job {
             Failure::broken(format!("cannot write {}: {error}", folder.display()))
         };
         run_dir::make(folder).map_err(unwritable)?;
+        let attempt = named.attempt;
         let context = self.context(Some(task), item);
         let (program, args): (OsString, Vec<OsString>) = match &task.run {
             Run::Script { text, shell } => {
@@ -353,7 +366,8 @@ impl Job {
         env.push(("TIDEGATE_RUN_ID".to_owned(), self.dir.id.clone()));
         env.push(("TIDEGATE_TASK".to_owned(), task.id.clone()));
         env.push(("TIDEGATE_ATTEMPT".to_owned(), attempt.to_string()));
-        env.push(("TIDEGATE_IDEMPOTENCY_KEY".to_owned(), key.to_owned()));
+        env.push(("TIDEGATE_IDEMPOTENCY_KEY".to_owned(), named.key.clone()));
+        env.push((TRACE_PARENT.to_owned(), named.trace_parent.to_string()));
         for (name, text) in &task.env {
             env.push((name.clone(), self.render(text, &context)?));
         }

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::trace::TraceParent;
+
 pub use client::{ChatBuilder, ChatClient, ChatTotals};
 pub use error::{ChatConfigError, ChatError, Phase};
 
@@ -58,13 +60,25 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     /// A JSON Schema, with its name, that the answer has to follow, for servers that can hold the model to one.
     pub schema: Option<(String, serde_json::Value)>,
+    /// For the header `traceparent`; of a [task](ChatClient::task) that of its attempt, if it is `None`.
+    pub trace_parent: Option<TraceParent>,
+    /// For the header `Idempotency-Key`, by which servers that know it answer a repeated request once; of a task that of the
+    /// task, if it is `None`.
+    pub idempotency_key: Option<String>,
 }
 
 impl ChatRequest {
     /// A question.
     pub fn new(question: impl Into<String>) -> Self {
         let message = Message { role: Role::User, content: question.into() };
-        Self { messages: vec![message], temperature: None, max_tokens: None, schema: None }
+        Self {
+            messages: vec![message],
+            temperature: None,
+            max_tokens: None,
+            schema: None,
+            trace_parent: None,
+            idempotency_key: None,
+        }
     }
 
     /// Instructions, put before everything else.
@@ -88,6 +102,18 @@ impl ChatRequest {
     /// The most tokens to answer with.
     pub fn max_tokens(mut self, tokens: u32) -> Self {
         self.max_tokens = Some(tokens);
+        self
+    }
+
+    /// Makes it part of a distributed trace.
+    pub fn trace_parent(mut self, parent: TraceParent) -> Self {
+        self.trace_parent = Some(parent);
+        self
+    }
+
+    /// Names it, so that a server that knows such keys answers it once, however often it comes.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
         self
     }
 

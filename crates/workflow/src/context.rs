@@ -10,10 +10,12 @@ use std::time::Duration;
 use futures::task::AtomicWaker;
 use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::executor::Executor;
 use crate::run::Run;
 use crate::task::Output;
+use crate::trace::TraceParent;
 
 /// What an attempt gets: its inputs, its number, the token that tells it to stop, and its run. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +40,9 @@ pub(crate) struct Shared {
     progress: AtomicU64,
     /// Whether it was stopped for want of progress.
     idle: AtomicBool,
+    /// Where OpenTelemetry has put the attempt, if it is there.
+    #[cfg(feature = "otel")]
+    trace_parent: Option<Box<TraceParent>>,
 }
 
 impl Shared {
@@ -125,7 +130,10 @@ impl Context {
         (attempt, generation): (u32, u32),
         inputs: Box<[(Arc<str>, Option<Output>)]>,
         run: Run,
+        span: &Span,
     ) -> Self {
+        #[cfg(not(feature = "otel"))]
+        let _ = span;
         Self(Arc::new(Shared {
             id,
             attempt,
@@ -138,6 +146,8 @@ impl Context {
             waker: AtomicWaker::new(),
             progress: AtomicU64::new(0),
             idle: AtomicBool::new(false),
+            #[cfg(feature = "otel")]
+            trace_parent: TraceParent::of(span).map(Box::new),
         }))
     }
 
@@ -167,6 +177,23 @@ impl Context {
             key.push_str(&format!("/{generation}"));
         }
         key
+    }
+
+    /// Where the attempt is in a distributed trace, for the `traceparent` of what it calls.
+    ///
+    /// With the feature `otel` and OpenTelemetry's layer it is the attempt's own span. Otherwise nobody records that span, and
+    /// it is what [`Graph::trace_parent`](crate::Graph::trace_parent) was told, so that the caller's trace goes on
+    /// beyond us; or else it is made up: one trace for the run, in which each attempt has its place.
+    pub fn trace_parent(&self) -> TraceParent {
+        let Shared { id, attempt, run, .. } = &*self.0;
+        #[cfg(feature = "otel")]
+        if let Some(parent) = &self.0.trace_parent {
+            return **parent;
+        }
+        match &run.trace_parent {
+            Some(parent) => **parent,
+            None => TraceParent::made_up(run.link.instance, run.id.0, id, *attempt),
+        }
     }
 
     /// Cancelled when the attempt is to stop: by its time-out, by a cancellation, or because the run failed. An attempt that

@@ -13,6 +13,7 @@ mod link;
 mod live;
 mod rerun;
 mod runners;
+mod spans;
 mod within;
 mod writer;
 
@@ -45,6 +46,7 @@ pub(crate) use keeper::Restored;
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
+use spans::Spans;
 
 /// How many events are told at once at most, and for how many actions memory is kept between turns.
 const PIECE: usize = 512;
@@ -389,8 +391,20 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         self.forget_unused();
-        let Graph { places, tasks, fail_fast, timeout, budget, tenant, cycles, work, past, .. } =
-            graph;
+        let Graph {
+            places,
+            tasks,
+            fail_fast,
+            timeout,
+            budget,
+            tenant,
+            cycles,
+            work,
+            past,
+            trace_parent,
+            span,
+            ..
+        } = graph;
         self.metrics.cycles.inc_by(cycles);
         let of_parent = within.and_then(|parent| self.runs.get(&parent)).map(|live| live.tenant);
         let tenant =
@@ -398,10 +412,11 @@ impl Engine {
         let mut run = crate::machine::Run::new(fail_fast, budget);
         run.within(within);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
-        let handle = Run { id, link: Arc::clone(&self.link), name, by: None };
+        let handle = Run { id, link: Arc::clone(&self.link), name, by: None, trace_parent };
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
         let mut restored = restored.unwrap_or(past).into_iter().peekable();
         let mut live = Live::new(handle, tenant, places, done, work, now);
+        live.spans = Spans::of(span);
         let count = tasks.len();
         let mut over = Vec::new();
         for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {
@@ -701,7 +716,9 @@ impl Engine {
         let Some(live) = self.runs.get_mut(&task.run) else { return };
         let agent = live.tasks[task.node].agent;
         let waits = self.agents.waits(agent);
-        let job = live.attempt_started(task, attempt, self.machine.needs(task), waits, now);
+        let name = self.agents.name(agent);
+        let needs = self.machine.needs(task);
+        let job = live.attempt_started(task, attempt, name, needs, waits, now);
         self.agents.started(agent, self.machine.use_of(agent).0);
         self.agents.touch(agent);
         if self.is_read {

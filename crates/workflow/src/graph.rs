@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashTable;
+use tracing::Span;
 
 use crate::chunks::Chunks;
 use crate::durable::{Durable, Volatile};
@@ -15,6 +16,7 @@ use crate::engine::Restored;
 use crate::journal::{Durability, History};
 use crate::machine::Need;
 use crate::task::Task;
+use crate::trace::TraceParent;
 
 /// Tasks and who needs whom. Tasks come in any order: a need may name a task that is added later.
 ///
@@ -48,6 +50,10 @@ pub struct Graph<K = Volatile> {
     pub(crate) kept: Option<(History, Durability)>,
     /// How many tasks were refused because they would have closed a cycle.
     pub(crate) cycles: u64,
+    /// Where in which trace its run is.
+    pub(crate) trace_parent: Option<Arc<TraceParent>>,
+    /// Of its run.
+    pub(crate) span: Span,
     added: usize,
     mark: PhantomData<fn() -> K>,
 }
@@ -183,6 +189,8 @@ impl<K> Graph<K> {
             past: Vec::new(),
             kept: None,
             cycles: 0,
+            trace_parent: None,
+            span: Span::none(),
             added: 0,
             mark: PhantomData,
         }
@@ -201,6 +209,8 @@ impl<K> Graph<K> {
             past,
             kept,
             cycles,
+            trace_parent,
+            span,
             added,
             mark: _,
         } = self;
@@ -216,6 +226,8 @@ impl<K> Graph<K> {
             past,
             kept,
             cycles,
+            trace_parent,
+            span,
             added,
             mark,
         }
@@ -242,6 +254,13 @@ impl<K> Graph<K> {
     /// Whose run it is. Tenants share the slots by their weights: see [`Builder::tenant`](crate::Builder::tenant).
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(name.into());
+        self
+    }
+
+    /// Makes the run part of a trace that has begun elsewhere: by the request that the run answers, or by whoever called the
+    /// command that it is in. See [`Context::trace_parent`](crate::Context::trace_parent).
+    pub fn trace_parent(mut self, parent: TraceParent) -> Self {
+        self.trace_parent = Some(Arc::new(parent));
         self
     }
 

@@ -85,6 +85,7 @@ mod source;
 mod sub;
 mod sync;
 mod task;
+mod trace;
 mod typed;
 pub mod whatif;
 
@@ -109,6 +110,7 @@ pub use source::{GpuError, GpuSource, GpuUse};
 pub use source::{HttpSource, NotAnAddress, Series};
 pub use sub::SubError;
 pub use task::{DEFAULT_AGENT, Task, TaskError};
+pub use trace::{TraceParent, TraceParentError};
 pub use typed::{Handle, Inputs, Optional, TaskBuilder};
 
 #[doc(no_inline)]

@@ -314,11 +314,18 @@ impl Orchestrator {
     fn submit(
         &self,
         id: RunId,
-        graph: Graph,
+        mut graph: Graph,
         keeper: Option<Box<Keeper>>,
         done: Done,
     ) -> Result<Run, StartError> {
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
+        // Here, so that it is a child of the span that the caller is in.
+        graph.span = tracing::info_span!("run", run = id.0, tasks = graph.len());
+        #[cfg(feature = "otel")]
+        if let Some(parent) = graph.trace_parent.as_deref() {
+            parent.adopt(&graph.span);
+        }
+        let trace_parent = graph.trace_parent.clone();
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst; see `shutdown`.
         let closed = self.shared.closed.load(Ordering::SeqCst);
@@ -331,7 +338,7 @@ impl Orchestrator {
             self.shared.live.send_modify(|live| *live -= 1);
             return Err(StartError::Closed);
         }
-        let run = Run { id, link: Arc::clone(&self.link), name, by: None };
+        let run = Run { id, link: Arc::clone(&self.link), name, by: None, trace_parent };
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
         if self.shared.closed.load(Ordering::SeqCst) {

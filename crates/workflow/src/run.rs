@@ -18,6 +18,7 @@ use crate::machine::RunId;
 use crate::planner::Splice;
 use crate::report::Report;
 use crate::task::{Output, Task};
+use crate::trace::TraceParent;
 
 /// A live run. Cheap to clone; it keeps nothing alive.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Run {
     pub(crate) name: Option<Arc<str>>,
     /// The task whose handle this is.
     pub(crate) by: Option<u32>,
+    /// Where in which trace it is, if somebody has said so.
+    pub(crate) trace_parent: Option<Arc<TraceParent>>,
 }
 
 impl fmt::Debug for Run {

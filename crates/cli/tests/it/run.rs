@@ -55,6 +55,43 @@ tasks:
 }
 
 #[test]
+fn commands_know_their_run_and_their_place_in_the_trace() {
+    let flow = r#"
+tasks:
+  a: {run: "echo $TRACEPARENT $TIDEGATE_RUN_ID >> a; [ $TIDEGATE_ATTEMPT = 2 ]", retry: {attempts: 2, backoff: 1ms}}
+  b: {run: "echo $TRACEPARENT $TIDEGATE_RUN_ID >> b"}
+"#;
+    let place = Place::with("trace", flow);
+    let run = |parent: Option<&str>| {
+        for file in ["a", "b"] {
+            let _ = std::fs::remove_file(place.path.join(file));
+        }
+        let mut command = place.command(&["run", "flow.yaml"]);
+        match parent {
+            Some(parent) => command.env("TRACEPARENT", parent),
+            None => command.env_remove("TRACEPARENT"),
+        };
+        assert!(command.status().expect("the command runs").success());
+        let lines = [place.read("a"), place.read("b")].concat();
+        let lines: Vec<Vec<String>> =
+            lines.lines().map(|line| line.split([' ', '-']).map(str::to_owned).collect()).collect();
+        assert_eq!(lines.len(), 3, "two attempts and one: {lines:?}");
+        assert!(lines.iter().all(|line| line[4..] == lines[0][4..] && line.len() > 4));
+        lines
+    };
+    // Made up: one trace for the run, each attempt a place of its own.
+    for parent in [None, Some("not a trace parent")] {
+        let lines = run(parent);
+        assert!(lines.iter().all(|line| line[0] == "00" && line[1] == lines[0][1]), "{lines:?}");
+        assert_eq!((lines[0][1].len(), lines[0][2].len()), (32, 16));
+        assert!(lines[0][2] != lines[1][2] && lines[1][2] != lines[2][2], "{lines:?}");
+    }
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let lines = run(Some(parent));
+    assert!(lines.iter().all(|line| line[..4].join("-") == parent), "{lines:?}");
+}
+
+#[test]
 fn a_task_is_tried_as_often_as_it_says() {
     let place = Place::with(
         "retry",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::HeaderValue;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tidegate_telemetry::{CounterVec, FloatCounter, Histogram, Registry};
 use tokio::time::{Instant, timeout};
@@ -18,6 +18,8 @@ use super::{ChatAnswer, ChatRequest, Price, Usage};
 use crate::context::Context;
 use crate::retry::Retry;
 use crate::task::{Task, TaskError};
+#[cfg(feature = "otel")]
+use crate::trace::TraceParent;
 
 /// A model behind an OpenAI-compatible endpoint. Cheap to clone; clones share connections and totals.
 ///
@@ -162,7 +164,7 @@ impl ChatClient {
     pub async fn complete(&self, request: &ChatRequest) -> Result<ChatAnswer, ChatError> {
         let body = wire::body(request, &self.0.model, false);
         self.counted(async {
-            let mut answer = self.post(body).await?;
+            let mut answer = self.post(request, body).await?;
             Ok((wire::whole(&answer.rest().await?)?, None))
         })
         .await
@@ -184,7 +186,7 @@ impl ChatClient {
         let body = wire::body(request, &self.0.model, true);
         let began = Instant::now();
         self.counted(async {
-            let mut answer = self.post(body).await?;
+            let mut answer = self.post(request, body).await?;
             let (mut events, mut said, mut first) = (Events::default(), Said::default(), None);
             while let Some(bytes) = answer.next().await? {
                 for data in events.push(&bytes) {
@@ -208,7 +210,8 @@ impl ChatClient {
     /// streamed, so that each piece counts as [progress](Context::progress).
     ///
     /// It belongs to the client's [`agent`](Self::agent) and is tried three times; both can be set otherwise on the task.
-    /// After 429 and 503 the whole agent waits for as long as the server said.
+    /// After 429 and 503 the whole agent waits for as long as the server said. Each request carries the task's
+    /// [`idempotency_key`](Context::idempotency_key) and the attempt's [`trace_parent`](Context::trace_parent) in its headers.
     pub fn task(
         &self,
         id: impl Into<Arc<str>>,
@@ -218,7 +221,9 @@ impl ChatClient {
         Task::new(id, move |cx: Context| {
             let (client, request) = (client.clone(), request(&cx));
             async move {
-                let request = request?;
+                let mut request = request?;
+                request.trace_parent.get_or_insert_with(|| cx.trace_parent());
+                request.idempotency_key.get_or_insert_with(|| cx.idempotency_key());
                 let stopped = cx.token().clone();
                 tokio::select! {
                     biased;
@@ -234,8 +239,26 @@ impl ChatClient {
         .retry(Retry::default())
     }
 
-    async fn post(&self, body: Vec<u8>) -> Result<super::transport::Body, ChatError> {
-        self.0.transport.post(&self.0.uri, self.0.key.as_ref(), body).await
+    async fn post(
+        &self,
+        request: &ChatRequest,
+        body: Vec<u8>,
+    ) -> Result<super::transport::Body, ChatError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(self.0.key.clone().map(|key| (AUTHORIZATION, key)));
+        let trace_parent = request.trace_parent;
+        // Of what is asked from inside an attempt without its context, as planners do.
+        #[cfg(feature = "otel")]
+        let trace_parent = trace_parent.or_else(|| TraceParent::of(&tracing::Span::current()));
+        let trace_parent = trace_parent.map(|parent| parent.to_string());
+        for (name, value) in
+            [("traceparent", trace_parent), ("idempotency-key", request.idempotency_key.clone())]
+        {
+            // A key that cannot stand in a header is none.
+            let value = value.and_then(|value| HeaderValue::try_from(value).ok());
+            headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        }
+        self.0.transport.post(&self.0.uri, headers, body).await
     }
 
     /// Runs an exchange within its time, and counts it.

@@ -1,11 +1,11 @@
 //! One HTTP exchange: bounded in size, every wait in time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -50,11 +50,11 @@ impl Transport {
         Self { client, bounds }
     }
 
-    /// Sends a request; gives the answer's body, whose bytes have yet to come.
+    /// Sends a request with these further headers; gives the answer's body, whose bytes have yet to come.
     pub(super) async fn post(
         &self,
         uri: &Uri,
-        key: Option<&HeaderValue>,
+        more: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Body, ChatError> {
         let mut request = Request::new(Full::new(Bytes::from(body)));
@@ -64,9 +64,7 @@ impl Transport {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         headers.insert(USER_AGENT, HeaderValue::from_static("tidegate"));
-        if let Some(key) = key {
-            headers.insert(AUTHORIZATION, key.clone());
-        }
+        headers.extend(more);
         self.exchange(request).await
     }
 
@@ -90,8 +88,9 @@ impl Transport {
             return Ok(Body::new(response, self.bounds.bytes, self.bounds.piece));
         }
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| wire::retry_after(value.to_str().ok()?));
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        let retry_after = header(RETRY_AFTER)
+            .and_then(|value| wire::retry_after(value, header(DATE), SystemTime::now()));
         // The status says enough: what goes wrong with the text changes nothing.
         let mut body = Body::new(response, LONGEST_REFUSAL, self.bounds.piece);
         let message = wire::message(&body.rest().await.unwrap_or_default());

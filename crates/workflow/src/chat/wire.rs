@@ -1,6 +1,6 @@
 //! What goes over the wire, as plain values: the request's JSON, and the answers as servers write them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -148,12 +148,20 @@ pub(super) fn message(body: &[u8]) -> String {
     short
 }
 
-/// Reads `Retry-After` in seconds (RFC 9110, 10.2.3). A date is not understood: it would need the server's clock.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+/// Reads `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3). A date is of the server's clock: if the answer tells its
+/// `date`, it counts from there, else from `now`.
+pub(super) fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     /// No server is believed that wants nothing for longer.
-    const LONGEST: u64 = 3600;
-    let seconds: u64 = value.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.min(LONGEST)))
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number has are long enough.
+        return Some(value.parse().map_or(LONGEST, Duration::from_secs).min(LONGEST));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    let since = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    // What is over already asks for no wait.
+    Some(until.duration_since(since).unwrap_or_default().min(LONGEST))
 }
 
 #[cfg(test)]
@@ -179,11 +187,24 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_and_at_most_an_hour() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("999999999"), Some(Duration::from_secs(3600)));
-        assert_eq!(retry_after("-1"), None);
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        let hour = Duration::from_secs(3600);
+        let of = |value: &str| retry_after(value, None, SystemTime::UNIX_EPOCH + hour);
+        assert_eq!(of(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(of("999999999"), Some(hour));
+        assert_eq!(of(&"9".repeat(99)), Some(hour));
+        for wrong in ["-1", "", "soon", "Thu, 32 Jan 1970 01:00:00 GMT"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+        assert_eq!(of("Thu, 01 Jan 1970 01:00:09 GMT"), Some(Duration::from_secs(9)));
+        assert_eq!(of("Thursday, 01-Jan-70 01:00:09 GMT"), Some(Duration::from_secs(9)));
+        assert_eq!(of("Thu Jan  1 01:00:09 1970"), Some(Duration::from_secs(9)));
+        assert_eq!(of("Wed, 21 Oct 2065 07:28:00 GMT"), Some(hour));
+        assert_eq!(of("Thu, 01 Jan 1970 00:59:59 GMT"), Some(Duration::ZERO), "it is over");
+        // The server's clock is a year ahead; it counts, not ours.
+        let server = Some("Fri, 01 Jan 1971 00:00:00 GMT");
+        let until = retry_after("Fri, 01 Jan 1971 00:00:05 GMT", server, SystemTime::UNIX_EPOCH);
+        assert_eq!(until, Some(Duration::from_secs(5)));
     }
 
     #[test]

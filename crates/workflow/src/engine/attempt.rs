@@ -17,6 +17,8 @@ use crate::task::{Body, Extras, Output, TaskError, Work, panicked};
 pub(crate) struct Job {
     pub(super) task: TaskRef,
     pub(super) context: Context,
+    /// Everything of the user's runs inside.
+    pub(super) span: Span,
     pub(super) body: Body,
     pub(super) grace: Duration,
     pub(super) extras: Option<Arc<Extras>>,
@@ -79,6 +81,17 @@ impl Failure {
         super::drop_contained(error);
         Self::Error { message: message.into(), retryable, overload }
     }
+
+    /// Writes it into the attempt's span.
+    fn mark(&self, span: &Span) {
+        let error = match self {
+            Self::Error { message, .. } => message,
+            Self::Idle => "made no progress for too long",
+            Self::Declined => return,
+        };
+        span.record("error", error);
+        super::spans::failed(span, error);
+    }
 }
 
 /// An attempt that is being tried. It can be polled from one task and then go on in another.
@@ -87,16 +100,14 @@ pub(super) struct Trying {
     began: Duration,
     work: Option<Work>,
     waited: bool,
-    /// Everything of the user's runs inside.
     span: Span,
     /// Ends when the attempt is not waited for any longer.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Trying {
-    pub(super) fn new(job: Job) -> Self {
-        let (run, task) = (job.task.run.0, &*job.context.0.id);
-        let span = tracing::info_span!("attempt", run, task, attempt = job.context.0.attempt);
+    pub(super) fn new(mut job: Job) -> Self {
+        let span = std::mem::replace(&mut job.span, Span::none());
         Self {
             job: Some(job),
             began: Duration::ZERO,
@@ -135,6 +146,9 @@ impl Trying {
             Err(Failure::Error { .. }) if context.0.was_idle() => (Err(Failure::Idle), Vec::new()),
             result => encoded(result, &context, extras.as_deref()),
         };
+        if let Err(failure) = &result {
+            failure.mark(&self.span);
+        }
         self.patience = None;
         let ended = context.0.run.link.now();
         // Before the report, which may free the engine's share: the last one to go drops it.

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::agents::Agents;
 use super::attempt::Job;
 use super::keeper::{Keeper, Restored};
+use super::spans::Spans;
 use super::{Done, Waste};
 use crate::chunks::Chunks;
 use crate::context::Context;
@@ -30,6 +33,8 @@ pub(super) struct Live {
     pub(super) keeps_work: bool,
     /// By how much an attempt's number is above the machine's, and how often the task had succeeded and was to run again.
     bases: HashMap<u32, (u32, u32)>,
+    /// Its spans, if anybody watches them.
+    pub(super) spans: Option<Box<Spans>>,
     began: Duration,
     running: usize,
     peak: usize,
@@ -149,6 +154,7 @@ impl Live {
             keeper: None,
             keeps_work,
             bases: HashMap::new(),
+            spans: None,
             began: now,
             running: 0,
             peak: 0,
@@ -250,6 +256,7 @@ impl Live {
         &mut self,
         task: TaskRef,
         attempt: u32,
+        agent: &str,
         needs: &[Need],
         waits: bool,
         now: Duration,
@@ -271,12 +278,16 @@ impl Live {
         if entry.started == NEVER {
             entry.started = nanos(now);
         }
-        let context =
-            Context::new(Arc::clone(&entry.id), attempt, inputs, self.handle.of(task.node));
+        let span = self.spans.as_mut().map_or_else(Span::none, |spans| {
+            spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt.0)
+        });
+        let handle = self.handle.of(task.node);
+        let context = Context::new(Arc::clone(&entry.id), attempt, inputs, handle, &span);
         entry.running = Some(context.clone());
         Job {
             task,
             context,
+            span,
             body: entry.body.take().expect("an attempt gives the body back when it fails"),
             grace: Duration::from_millis(u64::from(entry.grace_ms)),
             extras: entry.extras.clone(),
@@ -385,6 +396,9 @@ impl Live {
         }
         entry.over(outcome);
         let entry = &*entry;
+        if let Some(spans) = &mut self.spans {
+            spans.over(node, entry.outcome());
+        }
         (entry, entry.outcome())
     }
 

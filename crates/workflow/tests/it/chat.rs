@@ -1,10 +1,16 @@
 //! Chat tasks against a server that answers well, badly, slowly, half and not at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidegate_workflow::chat::{ChatClient, ChatError, ChatRequest, Phase, Price, Usage};
+use tidegate_workflow::laws::Aimd;
 use tidegate_workflow::telemetry::Registry;
-use tidegate_workflow::{Context, Graph, Orchestrator, Outcome, Retry, TaskError};
+use tidegate_workflow::{
+    Agent, Context, EventKind, Graph, Next, Orchestrator, Outcome, Retry, Task, TaskError,
+    TraceParent,
+};
 use tokio::time::Instant;
 
 use crate::server::{Server, chunked, json, refusal, stream};
@@ -52,6 +58,12 @@ async fn an_answer_comes_with_its_tokens_and_its_cost() {
     let totals = client.totals();
     assert_eq!((totals.requests, totals.failures, totals.cost), (2, 0, 22.0));
     assert_eq!(registry.value("chat_cost_total"), Some(22.0));
+    let model = ("model", "test-model");
+    let of = |name, label, value| registry.value_of(name, &[model, (label, value)]);
+    assert_eq!(of("chat_requests_total", "outcome", "answered"), Some(2.0));
+    assert_eq!(of("chat_tokens_total", "kind", "prompt"), Some(14.0));
+    assert_eq!(of("chat_tokens_total", "kind", "completion"), Some(4.0));
+    assert_eq!(registry.value("chat_latency_seconds_count"), Some(2.0));
 
     let requests = server.requests();
     assert!(requests[0].starts_with("POST /v1/chat/completions HTTP/1.1\r\n"));
@@ -160,6 +172,58 @@ async fn after_429_the_agent_waits_as_long_as_the_server_said_and_then_succeeds(
 }
 
 #[tokio::test]
+async fn the_requests_of_a_task_carry_its_key_and_the_place_of_each_attempt_in_the_trace() {
+    let refused = refusal("500 Internal Server Error", "");
+    let server = Server::start([refused, stream(&["ok"]), json("plain"), json("named")]).await;
+    let client = client(&server);
+    let placed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&placed);
+    let ask = client.task("ask", move |cx: &Context| {
+        seen.lock().push((cx.trace_parent().to_string(), cx.idempotency_key()));
+        Ok(ChatRequest::new("?"))
+    });
+    let quick = Retry { first_delay: Duration::from_millis(1), ..Retry::attempts(2) };
+    let mut graph = Graph::new();
+    graph.add(ask.retry(quick)).expect("no cycle");
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    assert!(orchestrator.run(graph).await.expect("it runs").report.is_success());
+    client.complete(&ChatRequest::new("?")).await.expect("it answers well");
+    let parent: TraceParent =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().expect("it is one");
+    let named = ChatRequest::new("?").trace_parent(parent).idempotency_key("mine");
+    client.complete(&named).await.expect("it answers well");
+
+    let header = |at: usize, name: &str| {
+        let requests = server.requests();
+        let mut lines = requests[at].lines().skip(1).map_while(|line| line.split_once(": "));
+        lines.find(|(of, _)| *of == name).map(|(_, value)| value.to_owned())
+    };
+    let placed = placed.lock();
+    for (at, (trace, key)) in placed.iter().enumerate() {
+        assert_eq!(header(at, "traceparent").as_ref(), Some(trace), "attempt {at}");
+        assert_eq!(header(at, "idempotency-key").as_ref(), Some(key), "attempt {at}");
+    }
+    assert_eq!(placed.len(), 2);
+    assert_ne!(placed[0].0, placed[1].0, "each attempt is a place of its own");
+    assert_eq!(placed[0].1, placed[1].1, "whatever the attempt, it is done once");
+    assert_eq!((header(2, "traceparent"), header(2, "idempotency-key")), (None, None));
+    assert_eq!(header(3, "traceparent"), Some(parent.to_string()));
+    assert_eq!(header(3, "idempotency-key").as_deref(), Some("mine"));
+}
+
+#[tokio::test]
+async fn a_run_goes_on_with_the_trace_of_whoever_asked_for_it() {
+    let parent: TraceParent =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().expect("it is one");
+    let mut graph = Graph::new().trace_parent(parent);
+    let work = async |cx: Context| Ok::<_, TaskError>(cx.trace_parent());
+    graph.add(Task::new("task", work)).expect("no cycle");
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let finished = orchestrator.run(graph).await.expect("it runs");
+    assert_eq!(*finished.output::<TraceParent>("task").expect("it succeeded"), parent);
+}
+
+#[tokio::test]
 async fn what_cannot_get_better_is_asked_once_and_what_can_until_the_attempts_are_used_up() {
     let run = async |answer: Vec<u8>| {
         let server = Server::start([answer]).await;
@@ -180,6 +244,82 @@ async fn what_cannot_get_better_is_asked_once_and_what_can_until_the_attempts_ar
     assert_eq!((attempts, error.contains("500")), (3, true), "{error}");
     let (attempts, error) = run(chunked("text/event-stream", "data: nonsense\n\n")).await;
     assert_eq!((attempts, error.contains("nonsense")), (3, true), "{error}");
+    let wrong_type = "data: {\"choices\": {\"delta\": 1}}\n\n";
+    let (attempts, error) = run(chunked("text/event-stream", wrong_type)).await;
+    assert_eq!((attempts, error.contains("expected a sequence")), (3, true), "{error}");
+    let (attempts, error) = run(stream(&["y".repeat(10 << 20).as_str()])).await;
+    assert_eq!((attempts, error.contains("longer than 1048576 bytes")), (1, true), "{error}");
+    let half = stream(&["half an ", "answer"]);
+    let (attempts, error) = run(half[..half.len() / 2].to_vec()).await;
+    assert_eq!((attempts, error.contains("connection")), (3, true), "{error}");
+    let (attempts, error) = run(refusal("408 Request Timeout", "")).await;
+    assert_eq!((attempts, error.contains("408")), (3, true), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_ends_with_the_reason_when_the_server_says_nothing_or_never_ends() {
+    for (server, why) in [
+        (Server::silent(Vec::new()).await, "no answer began within 300ms"),
+        (Server::dripping().await, "the answer was not complete within 900ms"),
+    ] {
+        let client = ChatClient::builder(server.url(), "m").idle_timeout(SHORT).timeout(3 * SHORT);
+        let client = client.build().expect("the address is one");
+        let mut graph = Graph::new();
+        let ask = client.task("ask", |_| Ok(ChatRequest::new("?"))).retry(Retry::NEVER);
+        graph.add(ask).expect("no cycle");
+        let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+        let finished = orchestrator.run(graph).await.expect("it ends");
+        let outcome = &finished.report.tasks[0].outcome;
+        assert_eq!(*outcome, Outcome::Failed { error: why.to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn each_piece_of_an_answer_is_a_sign_of_life() {
+    // 60 pieces 20 ms apart: longer than the task may be without a sign of life, each shorter.
+    let server = Server::slow(&["piece"; 60]).await;
+    let client = client(&server);
+    let mut graph = Graph::new();
+    let ask = client.task("ask", |_| Ok(ChatRequest::new("?"))).retry(Retry::NEVER);
+    graph.add(ask.idle_timeout(Duration::from_millis(800))).expect("no cycle");
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let finished = orchestrator.run(graph).await.expect("it ends");
+    let answer = finished.output::<tidegate_workflow::chat::ChatAnswer>("ask");
+    assert_eq!(answer.expect("it took its time").text, "piece".repeat(60));
+}
+
+#[tokio::test]
+async fn after_429_nothing_else_of_the_agent_is_asked_before_its_time_and_its_limit_falls() {
+    let wait =
+        "Retry-After: Fri, 01 Jan 2027 00:00:01 GMT\r\nDate: Fri, 01 Jan 2027 00:00:00 GMT\r\n";
+    let server = Server::start([refusal("429 Too Many Requests", wait), stream(&["ok"])]).await;
+    let client = client(&server);
+    let law = Aimd { min: 1, ratio: 0.5, ..Aimd::default() };
+    let agent = Agent::new(8).adaptive(law, Duration::from_millis(100));
+    let orchestrator = Orchestrator::builder().limit(1).agent("test-model", agent).build();
+    let orchestrator = orchestrator.expect("the settings are sound");
+    let mut events = orchestrator.events();
+    let mut graph = Graph::new();
+    for (id, priority) in [("first", 1), ("next", 0)] {
+        let ask = client.task(id, |_| Ok(ChatRequest::new("?"))).retry(Retry::attempts(1));
+        graph.add(ask.priority(priority)).expect("no cycle");
+    }
+    let began = Instant::now();
+    let finished = orchestrator.run(graph).await.expect("it ends");
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    let Outcome::Failed { error } = &finished.report.tasks[0].outcome else { panic!("refused") };
+    assert_eq!(
+        error,
+        "the server answered with status 429 and wants nothing for 1s: not like this"
+    );
+    assert!(finished.report.tasks[1].outcome.is_success());
+    let mut limits = Vec::new();
+    while let Some(Next::Event(event)) = events.try_next() {
+        if let EventKind::AgentLimitChanged { from, to, .. } = event.kind {
+            limits.push((from, to));
+        }
+    }
+    assert_eq!(limits.first(), Some(&(8, 4)), "it heard of the overload");
 }
 
 #[tokio::test]

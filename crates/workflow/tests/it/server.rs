@@ -17,6 +17,8 @@ enum Then {
     Silence,
     /// A comment of the stream every 20 ms.
     Drip,
+    /// The next of the answers every 20 ms.
+    Slow,
 }
 
 /// It answers one request a connection: the first request with the first answer, and so on; the last answer stays.
@@ -44,6 +46,18 @@ impl Server {
         Self::serve(vec![head], Then::Drip).await
     }
 
+    /// It streams these pieces, one every 20 ms.
+    pub(crate) async fn slow(pieces: &[&str]) -> Self {
+        let mut answers =
+            vec![b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n".to_vec()];
+        answers.extend(pieces.iter().map(|piece| {
+            let chunk = serde_json::json!({ "choices": [{ "delta": { "content": piece } }] });
+            format!("data: {chunk}\n\n").into_bytes()
+        }));
+        answers.push(b"data: [DONE]\n\n".to_vec());
+        Self::serve(answers, Then::Slow).await
+    }
+
     async fn serve(answers: Vec<Vec<u8>>, then: Then) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
         let address = listener.local_addr().expect("it is bound");
@@ -64,6 +78,12 @@ impl Server {
                     let _ = stream.write_all(&answers[at]).await;
                     match then {
                         Then::Close => drop(stream.shutdown().await),
+                        Then::Slow => {
+                            for answer in &answers[1..] {
+                                tokio::time::sleep(Duration::from_millis(20)).await;
+                                let _ = stream.write_all(answer).await;
+                            }
+                        }
                         Then::Silence => std::future::pending().await,
                         Then::Drip => {
                             while stream.write_all(b": still here\n").await.is_ok() {

@@ -15,6 +15,11 @@ struct Log(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     spans: Vec<String>,
+    /// The number of each span's parent; 0 if it has none.
+    parents: Vec<u64>,
+    /// Of the fields that came later.
+    records: Vec<String>,
+    open: Vec<u64>,
     inside: Vec<u64>,
     events: Vec<String>,
 }
@@ -36,11 +41,32 @@ impl Subscriber for Log {
         let mut fields = Fields(span.metadata().name().to_owned());
         span.record(&mut fields);
         let mut state = self.0.lock().expect("nobody panics under it");
+        let inside = state.inside.last().copied().filter(|_| span.is_contextual());
+        state.parents.push(span.parent().map(Id::into_u64).or(inside).unwrap_or(0));
         state.spans.push(fields.0);
-        Id::from_u64(state.spans.len() as u64)
+        let id = state.spans.len() as u64;
+        state.open.push(id);
+        Id::from_u64(id)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, _: &Id, record: &Record<'_>) {
+        let mut fields = Fields(String::new());
+        record.record(&mut fields);
+        let mut state = self.0.lock().expect("nobody panics under it");
+        state.records.push(fields.0);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        self.0.lock().expect("nobody panics under it").open.push(id.into_u64());
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let mut state = self.0.lock().expect("nobody panics under it");
+        let at = state.open.iter().position(|open| *open == id.into_u64());
+        state.open.swap_remove(at.expect("it is open"));
+        false
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
@@ -60,7 +86,7 @@ impl Subscriber for Log {
 }
 
 #[test]
-fn each_attempt_runs_in_a_span_of_its_run_task_and_number() {
+fn each_attempt_runs_in_a_span_of_its_task_in_one_of_its_run() {
     let log = Log::default();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime starts");
@@ -76,10 +102,23 @@ fn each_attempt_runs_in_a_span_of_its_run_task_and_number() {
                 if cx.attempt() == 1 { Err(TaskError::from("again")) } else { Ok(()) }
             };
             graph.add(Task::new("fetch", work).retry(Retry::attempts(2))).expect("no cycle");
-            assert!(orchestrator.run(graph).await.expect("it runs").report.is_success());
+            let request = tracing::info_span!("request");
+            let running = request.in_scope(|| orchestrator.start(graph)).expect("it starts");
+            assert!(running.wait().await.expect("it ends").report.is_success());
         });
     });
     let state = log.0.lock().expect("nobody panics under it");
     let span = |attempt| format!("attempt run=0 task=\"fetch\" attempt={attempt}");
     assert_eq!(state.events, [span(1), span(2)]);
+    // The layer of OpenTelemetry has names of its own for some of it.
+    let plain = |text: &String| !text.contains("otel.");
+    let spans: Vec<String> =
+        state.spans.iter().map(|span| span.replace(" otel.name=\"task fetch\"", "")).collect();
+    let task = "task run=0 task=\"fetch\" agent=\"default\"".to_owned();
+    let run = "run run=0 tasks=1".to_owned();
+    assert_eq!(spans, ["request".to_owned(), run, task, span(1), span(2)]);
+    assert_eq!(state.parents, [0, 1, 2, 3, 3]);
+    let records: Vec<&String> = state.records.iter().filter(|text| plain(text)).collect();
+    assert_eq!(records, [" error=\"again\"", " outcome=\"succeeded\""]);
+    assert!(state.open.is_empty(), "each is closed: {:?}", state.open);
 }
