@@ -258,7 +258,11 @@
 //! assert_eq!(ends, 2);
 //! # Ok(()) }
 //! ```
-//! For machines there are metrics, named at [`Orchestrator`](crate::Orchestrator), and a `tracing` span for each attempt.
+//! For machines there are metrics, named at [`Orchestrator`](crate::Orchestrator), and `tracing` spans:
+//! one for the run, in it one for each task, in that one for each attempt. What an attempt calls can go on with the trace by
+//! [`Context::trace_parent`](crate::Context::trace_parent), as chat tasks do by themselves, and a run with the trace of whoever
+//! asked for it by [`Graph::trace_parent`](crate::Graph::trace_parent). With the feature `otel`, and the layer of
+//! `tracing-opentelemetry` on the subscriber, that place is the very span that the exporter gets.
 //!
 //! # A limit that follows
 //! ```

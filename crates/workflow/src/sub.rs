@@ -172,11 +172,14 @@ impl Context {
     /// Runs a graph, and cancels it when it is told to stop or this attempt is.
     pub(crate) async fn run_within(
         &self,
-        graph: Graph,
+        mut graph: Graph,
         stop: &CancellationToken,
     ) -> Result<Finished, SubError> {
         let link = &self.run().link;
         check(&graph, link).map_err(SubError::Start)?;
+        // Its run is in the trace where the attempt is, and its span in the attempt's.
+        graph.trace_parent.get_or_insert_with(|| Arc::new(self.trace_parent()));
+        graph.span = tracing::info_span!("run", tasks = graph.len());
         let (reply, answer) = oneshot::channel();
         let parent = Some((self.run().id, self.shared_id()));
         let command = Command::StartWithin { parent, graph: Box::new(graph), reply };

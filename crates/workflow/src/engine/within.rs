@@ -66,8 +66,9 @@ impl Engine {
             });
         }
         let within = within.map(|(run, _)| run);
+        let trace_parent = graph.trace_parent.clone();
         self.start(id, graph, None, (Done::Owner(owner), within), now, actions);
-        let run = Run { id, link: Arc::clone(&self.link), name: None, by: None };
+        let run = Run { id, link: Arc::clone(&self.link), name: None, by: None, trace_parent };
         Some(Running { run, done })
     }
 }
