@@ -37,12 +37,12 @@ impl Orchestrator {
     /// use std::sync::Arc;
     /// use std::time::Duration;
     /// use tidegate_workflow::pools::Batcher;
-    /// use tidegate_workflow::{Graph, Orchestrator, Task, TaskError};
+    /// use tidegate_workflow::{Batch, Graph, Orchestrator, Task, TaskError};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let orchestrator = Orchestrator::builder().limit(4).agent("embedder", 1).build()?;
     /// let settings = Batcher::builder().max_items(32).max_delay(Duration::from_millis(5));
-    /// let embed = Arc::new(orchestrator.batch(settings, |texts: Vec<String>| {
+    /// let embed: Arc<Batch<String, usize>> = Arc::new(orchestrator.batch(settings, |texts: Vec<String>| {
     ///     let lengths: Vec<usize> = texts.iter().map(String::len).collect();
     ///     Task::new("embed", move |_| std::future::ready(Ok::<_, TaskError>(lengths.clone()))).agent("embedder")
     /// }));

@@ -50,7 +50,7 @@ struct Scope {
 ///         }
 ///         Ok(())
 ///     });
-///     let flow = flow.stage("double", 2, 4, |page| {
+///     let flow = flow.stage::<u64, _>("double", 2, 4, |page| {
 ///         Task::new("double", move |_| async move { Ok::<_, TaskError>(2 * page) }).agent("reader")
 ///     });
 ///     let mut total = 0;

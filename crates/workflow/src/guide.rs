@@ -149,13 +149,15 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let orchestrator = Orchestrator::builder().limit(1).build()?;
-//! let square = |n: u64| Task::new("square", move |_| async move { Ok::<_, TaskError>(n * n) });
+//! fn square(n: u64) -> Task {
+//!     Task::new("square", move |_| async move { Ok::<_, TaskError>(n * n) })
+//! }
 //! let mut graph = Graph::new();
-//! graph.add(Task::new("map", async move |cx: Context| {
+//! graph.add(Task::new("map", async |cx: Context| {
 //!     let squares = cx.map::<u64>(3, (1..=10).map(square)).await?;
 //!     Ok::<u64, TaskError>(squares.iter().map(|square| **square).sum())
 //! }))?;
-//! graph.add(Task::new("flow", async move |cx: Context| {
+//! graph.add(Task::new("flow", async |cx: Context| {
 //!     let numbers = Flow::source(2, async |sink| {
 //!         for n in 1..=10 {
 //!             sink.send(n).await?; // waits for room

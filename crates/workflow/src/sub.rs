@@ -88,11 +88,12 @@ impl Context {
     /// let mut graph = Graph::new();
     /// let pages = graph.task("pages").run(async |()| Ok(vec!["one", "two", "three"]))?;
     /// let lengths = graph.task("lengths").after(&pages).run_with(async |cx, pages| {
-    ///     let length = |page: &&str| {
-    ///         let page = *page;
-    ///         Task::new(page, move |_| async move { Ok::<_, TaskError>(page.len()) }).agent("reader")
-    ///     };
-    ///     Ok(cx.map::<usize>(2, pages.iter().map(length)).await?)
+    ///     let mut tasks = Vec::new();
+    ///     for page in pages.iter().copied() {
+    ///         let length = move |_| async move { Ok::<_, TaskError>(page.len()) };
+    ///         tasks.push(Task::new(page, length).agent("reader"));
+    ///     }
+    ///     Ok(cx.map::<usize>(2, tasks).await?)
     /// })?;
     /// let finished = Orchestrator::builder().build()?.run(graph).await?;
     /// let lengths: Vec<usize> = finished.get(&lengths)?.iter().map(|length| **length).collect();

@@ -23,7 +23,8 @@
 //!
 //! let recording = Recording::of(&report);
 //! let json = serde_json::to_string(&recording)?; // to be kept, and read another day
-//! let mut comparison = Comparison::new(&serde_json::from_str(&json)?);
+//! let recording: Recording = serde_json::from_str(&json)?;
+//! let mut comparison = Comparison::new(&recording);
 //! comparison.add("4 at once", Settings::limit(4).agent("reader", 4));
 //! comparison.add("8 at once, 2 readers", Settings::limit(8).agent("reader", 2));
 //! println!("{comparison}");
