@@ -68,7 +68,7 @@ pub(crate) fn child(folder: &Path, seed: &str) -> Result<(), String> {
         let mut chance = Chance(seed);
         loop {
             // One of the two counts the invalidations.
-            if seed % 2 == 0 && chance.below(300) == 0 {
+            if seed.is_multiple_of(2) && chance.below(300) == 0 {
                 let next = number(&folder.join("begun")) + 1;
                 write(folder, "begun", next)?;
                 cache.invalidate_all().await.map_err(|why| why.to_string())?;
