@@ -65,6 +65,16 @@ mod tests {
     }
 
     #[test]
+    fn deaths_of_long_ago_do_not_count() {
+        let mut quarantine = Quarantine::new(2, Duration::from_secs(10));
+        let now = Instant::now();
+        quarantine.record(b"bad", now);
+        let later = now + Duration::from_secs(10);
+        quarantine.record(b"bad", later);
+        assert_eq!(quarantine.keeps_out(b"bad", later), None);
+    }
+
+    #[test]
     fn it_remembers_a_bounded_number_of_inputs() {
         let mut quarantine = Quarantine::new(1, Duration::from_secs(10));
         let now = Instant::now();

@@ -95,6 +95,12 @@ mod tests {
             starts.failed(now, 0.0, StartError::NoHello);
         }
         assert_eq!(starts.failures(), 1);
+        let mut patient = Starts::default();
+        for n in 1..=PATIENCE {
+            assert!(patient.broken().is_none(), "after {} failures", n - 1);
+            patient.failed(now + LONGEST * 2 * n, 0.0, StartError::NoHello);
+        }
+        assert_eq!(patient.broken(), Some(&StartError::NoHello));
         assert!(starts.broken().is_none());
         let later = now + Duration::from_secs(1);
         assert_eq!(starts.may_start(later), Ok(()));

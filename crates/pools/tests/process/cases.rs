@@ -371,9 +371,17 @@ fn unregistered(host: &Host) {
 fn closed(host: &Host) {
     with_pool(
         host,
-        |pool| pool,
+        |pool| pool.workers(1).queue(1),
         async |pool| {
-            pool.shutdown().await;
+            // Who waits for room learns it, too.
+            let busy = POLITE.grace(Duration::from_secs(20));
+            let running = pool.submit(busy, &60_000).await;
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            let queued = pool.submit(DOUBLE, &1).await;
+            let close = async { drop(running) };
+            let (refused, _, ()) = tokio::join!(pool.submit(DOUBLE, &2), pool.shutdown(), close);
+            assert!(matches!(refused, Err(SubmitError::Closed)), "{refused:?}");
+            assert_eq!(queued.expect("there is room").await, Ok(2));
             let error = pool.run(DOUBLE, &1).await;
             assert_eq!(error, Err(JobError::Rejected(SubmitError::Closed)));
             pool.shutdown().await;
