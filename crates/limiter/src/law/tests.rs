@@ -99,7 +99,12 @@ fn gradient2_follows_its_formula() {
 
 #[test]
 fn gradient2_holds_when_less_than_half_is_used_and_stays_within_its_bounds() {
-    assert_eq!(Gradient2::default().next(100, &seen(49, 100)), 100);
+    let exact = |in_flight| {
+        let mut law = Gradient2::default();
+        law.next(100, &seen(in_flight, 100));
+        law.exact
+    };
+    assert_eq!((exact(49), exact(50)), (100.0, 100.8), "half is enough");
     assert_eq!(Gradient2::default().next(100, &Sample::default()), 100);
     let mut law = Gradient2::default();
     assert_eq!((law.next(200, &seen(200, 100)), law.next(200, &seen(200, 100))), (200, 200));

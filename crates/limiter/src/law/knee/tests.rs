@@ -221,3 +221,127 @@ fn latencies_of_zero_are_no_division_by_zero() {
         assert!(law.window().count <= 40);
     }
 }
+
+#[test]
+fn an_estimate_weighs_what_it_knows_against_what_it_sees() {
+    let mut estimate = Estimate::new(10.0, 3.0);
+    // Variance 3 + 1 against 4 of the measurement: half of the way, and half of the variance is left.
+    estimate.update(14.0, 4.0, 1.0, 4.0);
+    assert_eq!(estimate, Estimate::new(12.0, 2.0));
+    // Off by √(16·(2 + 2)) = 8 is still noise, more is a change.
+    let mut noisy = estimate;
+    noisy.update(20.0, 2.0, 0.0, 4.0);
+    assert_eq!(noisy, Estimate::new(16.0, 1.0));
+    estimate.update(20.1, 2.0, 0.0, 4.0);
+    assert_eq!(estimate, Estimate::new(20.1, 2.0));
+}
+
+#[test]
+fn what_chance_explains_is_admitted_and_not_taken_for_less() {
+    let estimate = Estimate::new(10.0, 3.0);
+    assert!(estimate.admits(15.9, 1.0) && !estimate.admits(16.1, 1.0), "three times √(3 + 1)");
+    let less = Estimate::new(4.0, 1.0);
+    assert!(less.is_below(&estimate, 2.9) && !less.is_below(&estimate, 3.1));
+}
+
+fn shape(p10: f64, spread: f64) -> Shape {
+    Shape { p10: Estimate::new(p10, 0.01), spread: Estimate::new(spread, 0.01) }
+}
+
+#[test]
+fn a_spread_of_more_than_a_fifth_of_the_shortest_tenth_is_wide() {
+    assert!(!shape(10.0, 2.0).is_wide() && shape(10.0, 2.1).is_wide());
+}
+
+#[test]
+fn what_a_probe_saw_above_chance_is_not_learned() {
+    let mut narrow = shape(10.0, 1.0);
+    narrow.learn(&shape(20.0, 5.0));
+    assert_eq!((narrow.p10.value, narrow.spread.value), (10.0, 1.0));
+    // A wider spread, by chance at most, takes the tenth percentile along by as much and no more.
+    let mut wide = shape(10.0, 10.0);
+    wide.learn(&shape(20.0, 10.2));
+    let wider = wide.spread.value / 10.0;
+    assert!(1.005 < wider && wider < 1.02, "{wide:?}");
+    assert!((wide.p10.value - 10.0 * wider).abs() < 1e-9, "{wide:?}");
+}
+
+#[test]
+fn the_latency_without_waiting_goes_down_with_what_is_clearly_less() {
+    let mut base = shape(10.0, 10.0);
+    base.lower(&shape(9.6, 9.6));
+    assert_eq!((base.p10.value, base.spread.value), (10.0, 10.0), "perhaps by chance");
+    base.lower(&shape(9.0, 9.0));
+    assert_eq!((base.p10.value, base.spread.value), (9.0, 9.0));
+}
+
+#[test]
+fn the_wait_is_read_off_the_tenth_percentile_and_the_spread_by_how_noisy_they_are() {
+    // Equally noisy: half of what the spread shows is believed.
+    assert!((shape(10.0, 10.0).wait(&shape(14.0, 12.0)) - 5.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_noise_of_a_window_is_smoothed_but_never_less_than_what_is_in_it() {
+    let mut lens = Lens::new();
+    let mut noise = |deviation| {
+        let latency = Latency { count: 40, deviation: ms(deviation), ..Latency::of(ms(20)) };
+        lens.shape(&latency, &mut 0.0).spread.variance * 40.0
+    };
+    assert!((noise(10) - 0.0004).abs() < 1e-12, "as an exponential distribution has it");
+    assert!((noise(0) - 0.00036).abs() < 1e-12, "a tenth less");
+    assert!((noise(100) - 0.01).abs() < 1e-12, "what is seen is at least there");
+}
+
+#[test]
+fn growth_is_fast_where_it_is_expected() {
+    let grown = |expected| {
+        let mut capacity = Capacity::unknown();
+        if expected {
+            capacity.expect_growth();
+        }
+        capacity.aim(100.0, 0.0, HEADROOM_TOLD, true);
+        capacity.aim(100.0, 0.0, HEADROOM_TOLD, true)
+    };
+    assert!((grown(false) - 112.0).abs() < 1e-9 && (grown(true) - 150.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_limit_that_is_not_used_falls_only_if_what_is_in_flight_is_clearly_too_much() {
+    let aim = |waiting| Capacity::unknown().aim_unused(100.0, 60, waiting, HEADROOM_TOLD);
+    assert_eq!(aim(0.05), 100.0, "57 are served, three headrooms above are more than 60");
+    assert!((aim(0.5) - 31.4).abs() < 1e-9, "30 are served");
+}
+
+#[test]
+fn jitter_is_half_the_squared_difference_of_neighbours_and_a_jump_counts_little() {
+    let mut capacity = Capacity::unknown();
+    let mut jitter = |waiting| {
+        capacity.aim_unused(100.0, 100, waiting, HEADROOM_TOLD);
+        capacity.jitter
+    };
+    jitter(0.0);
+    assert!((jitter(0.1) - 0.0025).abs() < 1e-9, "0.1²/2, the mean of it and of nothing");
+    // 0.5²/2 is cut to nine times what is known.
+    assert!((jitter(0.6) - (0.0025 + (9.0 - 1.0) * 0.0025 / 3.0)).abs() < 1e-9);
+}
+
+#[test]
+fn a_window_follows_the_limit_and_the_latency() {
+    let base = Some(Shape { p10: Estimate::new(0.03, 0.0), spread: Estimate::new(0.01, 0.0) });
+    let law = |exact, phase| Knee { exact, rtt: ms(100), base, phase, ..Knee::default() };
+    let window = law(15.0, Phase::Steady).window();
+    assert_eq!((window.count, window.settle), (30, ms(50)), "twice 15; 1.25 · 40 ms");
+    assert_eq!(
+        (window.at_least, window.at_most),
+        (ms(50), ms(400)),
+        "twice as long as 30 of 15 take"
+    );
+    let checking = Phase::Emptying { before: 20.0, wait: 0.1, again: false };
+    assert_eq!(law(15.0, checking).window().count, 15, "a cut is judged by half as many");
+    assert_eq!(
+        law(100.0, Phase::Steady).window().at_most,
+        ms(150),
+        "one and a half latencies at least"
+    );
+}
