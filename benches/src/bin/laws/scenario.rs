@@ -9,6 +9,7 @@
 //! service   exponential               # or: fixed | lognormal CV | pareto TAIL (above 1) | bimodal FAST SLOW (parts of the mean) SHARE_OF_SLOW
 //! start     20                        # the limit to begin with; 20 if left out
 //! limiters  1                         # how many limiters share the backend; 1 if left out
+//! clients   40                        # a closed loop: so many who ask again as soon as they are answered, in place of arrivals
 //! bursts    1                         # how many arrive together, on average (geometric); 1 if left out
 //! at 0      servers 40  mean_ms 20  load 1.5
 //! at 20     servers 10
@@ -17,7 +18,8 @@
 //!
 //! `fcfs` serves `servers` at a time, first come, first served. `usl` serves all at once, each slowed down by
 //! `1 + a(n−1) + b·n(n−1)`, with `a` the contention and `b = (1−a)/servers²`, so that it does most at `servers` in flight. In both,
-//! `servers` is the best limit. `load` is the rate of arrivals (Poisson) as a multiple of what the backend could do at time 0.
+//! `servers` is the best limit. `load` is the rate of arrivals (Poisson) as a multiple of what the backend could do at time 0; it
+//! has no meaning where there are `clients`, who wait at their limiter, in equal numbers at each.
 
 use std::fmt;
 
@@ -29,6 +31,7 @@ pub(crate) struct Scenario {
     pub(crate) service: Service,
     pub(crate) start: usize,
     pub(crate) limiters: usize,
+    pub(crate) clients: Option<usize>,
     pub(crate) burst: f64,
     changes: Vec<Change>,
 }
@@ -95,6 +98,7 @@ impl Scenario {
             service: Service::Exponential,
             start: 20,
             limiters: 1,
+            clients: None,
             burst: 1.0,
             changes: Vec::new(),
         };
@@ -129,6 +133,7 @@ impl Scenario {
             }
             ["start", value] => self.start = positive(value)? as usize,
             ["limiters", value] => self.limiters = positive(value)?.max(1.0) as usize,
+            ["clients", value] => self.clients = Some(positive(value)?.max(1.0) as usize),
             ["bursts", value] => self.burst = positive(value)?.max(1.0),
             ["at", at, pairs @ ..] => {
                 let at = number(at)?;
@@ -138,7 +143,7 @@ impl Scenario {
             [word, ..] => {
                 return Err(format!(
                     "`{word}` with {} words after it is no statement; there are: name, duration, backend, service, \
-                     start, limiters, bursts, at, ramp",
+                     start, limiters, clients, bursts, at, ramp",
                     words.len() - 1
                 ));
             }
@@ -170,10 +175,12 @@ impl Scenario {
             return Err("`duration` is missing".to_owned());
         }
         let first = |key| self.changes.iter().any(|c| c.key == key && c.to == 0.0);
-        if [Key::Servers, Key::Mean, Key::Load].into_iter().all(first) {
-            Ok(())
+        if ![Key::Servers, Key::Mean].into_iter().all(first) {
+            Err("`at 0` must set servers and mean_ms".to_owned())
+        } else if self.clients.is_none() && !first(Key::Load) {
+            Err("`at 0` must set load, or `clients` must".to_owned())
         } else {
-            Err("`at 0` must set servers, mean_ms and load".to_owned())
+            Ok(())
         }
     }
 
@@ -200,6 +207,18 @@ impl Scenario {
     /// Arrivals per second.
     pub(crate) fn arrivals(&self, at: f64) -> f64 {
         self.now(at).load * self.capacity(0.0)
+    }
+
+    /// What could be done per second: by the backend, with what it is offered.
+    pub(crate) fn possible(&self, at: f64) -> f64 {
+        let offered = match self.clients {
+            // None of them waits, and each has its answer as soon as the work takes.
+            Some(clients) => {
+                clients as f64 / (self.now(at).mean * self.slowdown(at, clients as f64))
+            }
+            None => self.arrivals(at),
+        };
+        self.capacity(at).min(offered)
     }
 
     /// How many times longer the work takes with `n` in flight, apart from waiting in line.

@@ -44,7 +44,7 @@ impl Score {
                 sum += latency;
                 relative.push(latency / best);
             }
-            let could = scenario.capacity(middle).min(scenario.arrivals(middle));
+            let could = scenario.possible(middle);
             let utilisation = f64::from(count) / WINDOW / could;
             score.utilisation += utilisation / windows as f64;
             if 0 < count {

@@ -1,10 +1,11 @@
-//! Discrete events in virtual time: Poisson arrivals, limiters that refuse what is above their limit, one backend.
+//! Discrete events in virtual time: Poisson arrivals, or clients that ask again; limiters that refuse what is above their
+//! limit, or let clients wait; one backend.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use tidegate_limiter::{Ended, Meter, Outcome};
+use tidegate_limiter::{Ended, Meter, Outcome, Sample};
 
 use crate::chance::Chance;
 use crate::contender::{Contender, Steering};
@@ -57,6 +58,8 @@ struct Limiter {
     limit: usize,
     in_flight: usize,
     refused: usize,
+    /// Clients that wait to be admitted.
+    waiting: usize,
 }
 
 struct Simulation<'s> {
@@ -81,11 +84,14 @@ const TICK: f64 = 0.05;
 impl<'s> Simulation<'s> {
     fn new(scenario: &'s Scenario, contender: &Contender, start: u64) -> Self {
         let share = scenario.start.div_ceil(scenario.limiters);
-        let limiters = (0..scenario.limiters).map(|_| {
+        let clients = scenario.clients.unwrap_or(0);
+        let limiters = (0..scenario.limiters).map(|at| {
             let steering = contender.steering(scenario);
             let limit = steering.first_limit().unwrap_or(share);
             let meter = Meter::new(Duration::ZERO, steering.window());
-            Limiter { steering, meter, limit, in_flight: 0, refused: 0 }
+            let waiting =
+                clients / scenario.limiters + usize::from(at < clients % scenario.limiters);
+            Limiter { steering, meter, limit, in_flight: 0, refused: 0, waiting }
         });
         Self {
             scenario,
@@ -103,7 +109,8 @@ impl<'s> Simulation<'s> {
 
     fn run(mut self) -> Trace {
         self.note_limit();
-        let mut arrival = 0.0_f64;
+        let mut arrival = if self.scenario.clients.is_some() { f64::INFINITY } else { 0.0 };
+        self.admit_all();
         let mut tick = TICK;
         while self.now < self.scenario.duration {
             let departure = self.next_departure();
@@ -112,6 +119,7 @@ impl<'s> Simulation<'s> {
             if next == tick {
                 tick += TICK;
                 self.oracle();
+                self.admit_all();
                 self.serve();
             } else if next == arrival {
                 self.arrive();
@@ -156,12 +164,34 @@ impl<'s> Simulation<'s> {
         } else {
             (self.chance.unit() * self.limiters.len() as f64) as usize
         };
+        // Drawn also for whoever is refused: all contenders meet the same work.
         let service = self.service();
         let limiter = &mut self.limiters[at];
         if limiter.limit <= limiter.in_flight {
             limiter.refused += 1;
             return;
         }
+        self.begin(at, service);
+    }
+
+    /// Clients that wait are admitted as far as the limits go.
+    fn admit_all(&mut self) {
+        (0..self.limiters.len()).for_each(|at| self.admit(at));
+    }
+
+    fn admit(&mut self, at: usize) {
+        while let limiter = &mut self.limiters[at]
+            && limiter.in_flight < limiter.limit
+            && 0 < limiter.waiting
+        {
+            limiter.waiting -= 1;
+            let service = self.service();
+            self.begin(at, service);
+        }
+    }
+
+    fn begin(&mut self, at: usize, service: f64) {
+        let limiter = &mut self.limiters[at];
         limiter.in_flight += 1;
         let item = Item {
             limiter: at,
@@ -235,6 +265,8 @@ impl<'s> Simulation<'s> {
         };
         let limiter = &mut self.limiters[item.limiter];
         limiter.in_flight -= 1;
+        // Who has its answer asks again, behind those who wait already.
+        limiter.waiting += usize::from(self.scenario.clients.is_some());
         let tells = limiter.steering.is_told_the_wait();
         let sample = limiter.meter.ended(&Ended {
             at: Duration::from_secs_f64(self.now),
@@ -243,8 +275,15 @@ impl<'s> Simulation<'s> {
             outcome: Outcome::Success,
             backend_wait: tells.then(|| Duration::from_secs_f64(wait.max(0.0))),
         });
-        let Some(mut sample) = sample else { return };
-        sample.queue_depth = Some(limiter.refused as f64);
+        if let Some(sample) = sample {
+            self.decide(item.limiter, sample);
+        }
+        self.admit(item.limiter);
+    }
+
+    fn decide(&mut self, at: usize, mut sample: Sample) {
+        let limiter = &mut self.limiters[at];
+        sample.queue_depth = Some((limiter.refused + limiter.waiting) as f64);
         sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
         limiter.refused = 0;
         let next = limiter.steering.next(limiter.limit, &sample);

@@ -38,10 +38,25 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
     assert!(
         wrong("servce fixed").starts_with("line 1: `servce` with 1 words after it is no statement")
     );
+    assert_eq!(wrong("duration 1\nat 0 servers 3"), "line 2: `at 0` must set servers and mean_ms");
     assert_eq!(
-        wrong("duration 1\nat 0 servers 3"),
-        "line 2: `at 0` must set servers, mean_ms and load"
+        wrong("duration 1\nat 0 servers 3 mean_ms 1"),
+        "line 2: `at 0` must set load, or `clients` must"
     );
+}
+
+#[test]
+fn clients_keep_a_limit_in_flight_and_the_backend_busy() {
+    let text = "duration 20\nclients 30\nservice fixed\nat 0 servers 10 mean_ms 20\n";
+    let scenario = parse(text);
+    let trace = simulation::run(&scenario, &Contender::ORACLE, 0);
+    // Ten servers, always busy, 20 ms each: nobody waits in the backend.
+    assert!((9_900..=10_000).contains(&trace.ended.len()), "{}", trace.ended.len());
+    assert!(trace.ended.iter().all(|(_, latency)| (latency - 0.02).abs() < 1e-6));
+    assert!(0.99 < Score::of(&scenario, &trace).power);
+    // Fewer than the backend could serve, and no limit in the way.
+    let few = parse(&text.replace("clients 30", "clients 4"));
+    assert!(0.99 < Score::of(&few, &simulation::run(&few, &Contender::ORACLE, 0)).utilisation);
 }
 
 #[test]
