@@ -10,6 +10,8 @@ use crate::shell;
 /// Something that a stage needs beyond the Rust toolchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
+    /// `gdb`.
+    Debugger,
     /// `prometheus` and `promtool`.
     Prometheus,
     /// A Python with the pinned packages of `xtask/python-requirements.txt`, in `target/python`.
@@ -21,6 +23,7 @@ pub(crate) enum Need {
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Debugger => "gdb",
             Self::Prometheus => "prometheus",
             Self::Python => "python",
             Self::Valgrind => "valgrind",
@@ -30,11 +33,13 @@ impl fmt::Display for Need {
 
 impl Need {
     /// Every need there is, for `--without`.
-    pub(crate) const ALL: [Self; 3] = [Self::Prometheus, Self::Python, Self::Valgrind];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Debugger, Self::Prometheus, Self::Python, Self::Valgrind];
 
     /// Finds it or installs it (as root on Debian by apt); else says what to install.
     pub(crate) fn provide(self) -> Result<(), String> {
         match self {
+            Self::Debugger => by_apt("gdb", &["gdb"]),
             Self::Prometheus => by_apt("prometheus", &["prometheus", "promtool"]),
             Self::Valgrind => by_apt("valgrind", &["valgrind"]),
             Self::Python => python(),

@@ -16,15 +16,16 @@ struct Stage {
 }
 
 /// The example programs, each of which ends by itself.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("tidegate-pools", "process_timeout"),
     ("tidegate-workflow", "adaptive"),
+    ("tidegate-workflow", "answers"),
     ("tidegate-workflow", "index"),
     ("tidegate-workflow", "processes"),
     ("tidegate-workflow", "service"),
 ];
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     Stage {
         name: "format",
         needs: &[],
@@ -41,6 +42,7 @@ const STAGES: [Stage; 9] = [
         run: || instructions::instructions(&[]),
     },
     Stage { name: "prometheus", needs: &[Need::Prometheus, Need::Python], run: prometheus },
+    Stage { name: "debugger", needs: &[Need::Debugger], run: debugger },
     Stage { name: "examples", needs: &[], run: examples },
 ];
 
@@ -166,14 +168,17 @@ fn tests_command() -> Command {
     cargo(&["test", "--locked", "--workspace", "--exclude", "tidegate-benches", "--all-features"])
 }
 
-/// Runs the models of every crate that has a `tests/loom.rs`.
+/// Runs the models of every crate that has a test of the name `loom`.
 fn loom() -> Result<(), String> {
     let crates = shell::root().join("crates");
     let folders =
         std::fs::read_dir(&crates).map_err(|why| format!("{}: {why}", crates.display()))?;
     let mut with_models: Vec<String> = folders
         .flatten()
-        .filter(|folder| folder.path().join("tests/loom.rs").exists())
+        .filter(|folder| {
+            let tests = folder.path().join("tests");
+            tests.join("loom.rs").exists() || tests.join("loom/main.rs").exists()
+        })
         .map(|folder| format!("tidegate-{}", folder.file_name().display()))
         .collect();
     with_models.sort();
@@ -208,6 +213,13 @@ fn prometheus() -> Result<(), String> {
     shell::run(cargo(&test).env("PATH", need::path_with_python()))
 }
 
+/// Process pools under a debugger, at their parent and within a worker.
+fn debugger() -> Result<(), String> {
+    let test =
+        ["test", "--locked", "--package", "tidegate-pools", "--all-features", "--test", "debugger"];
+    shell::run(&mut cargo(&test))
+}
+
 /// The workflow files are sound, the one that the README runs leaves its report, and the programs come to their end.
 fn examples() -> Result<(), String> {
     shell::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "tidegate-cli"]))?;
@@ -226,6 +238,7 @@ fn examples() -> Result<(), String> {
             "run",
             "--quiet",
             "--locked",
+            "--all-features",
             "--package",
             package,
             "--example",
