@@ -66,12 +66,14 @@ async fn a_value_lost_to_a_panic_in_the_drop_of_its_task_may_panic_in_its_drop()
     for _ in 0..3 {
         group.spawn(Gives(PanicsOnDrop)).unwrap();
     }
+    // Behind them, and no victim of theirs.
+    group.spawn(async { Err(()) }).unwrap();
     let Err(error) = group.wait().await else { panic!("each value was lost") };
     let Cause::Task(failure) = &error.cause else { panic!("a task is the cause") };
     assert!(
         matches!(&failure.kind, FailureKind::Panicked(panic) if panic.message() == "in the drop")
     );
-    assert_eq!((error.aftermath.followers.len(), error.aftermath.cancelled), (2, 0));
+    assert_eq!((error.aftermath.followers.len(), error.aftermath.cancelled), (3, 0));
 }
 
 #[tokio::test]
