@@ -9,6 +9,8 @@ use tidegate_workflow::chat::{ChatClient, ChatRequest};
 use tidegate_workflow::{Context, Graph, Orchestrator, Retry, Task, TaskError, TraceParent};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Keeps what it is given.
@@ -22,12 +24,14 @@ impl SpanExporter for Memory {
     }
 }
 
-/// Does this with OpenTelemetry's layer in place; the spans, in the order in which they ended.
+/// Does this with OpenTelemetry's layer in place; our spans, in the order in which they ended. Groups of tasks have spans of
+/// their own where their feature `tracing` is on.
 fn recorded<F: Future>(work: impl FnOnce() -> F) -> (F::Output, Vec<SpanData>) {
     let memory = Memory::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(memory.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    let watcher = tracing_subscriber::registry().with(layer);
+    let ours = Targets::new().with_target("tidegate_workflow", LevelFilter::TRACE);
+    let watcher = tracing_subscriber::registry().with(layer.with_filter(ours));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let output = tracing::subscriber::with_default(watcher, || {
         runtime.expect("a runtime starts").block_on(work())
