@@ -50,8 +50,11 @@ pub(crate) fn fjall(path: &Path) -> Commit {
     })
 }
 
+/// Opens a new store in a folder.
+type Open = fn(&Path) -> Commit;
+
 /// Who opens a store: its name is that of the peer.
-pub(crate) const STORES: [(&str, fn(&Path) -> Commit); 3] =
+pub(crate) const STORES: [(&str, Open); 3] =
     [("plain file", plain_file), ("redb", redb), ("fjall", fjall)];
 
 /// One record after another, each synced. No task does so: this is what the disk allows.

@@ -102,7 +102,7 @@ fn a_granted_waiter_that_is_dropped_passes_its_permit_on() {
             thread::spawn(move || drop(block_on(semaphore.acquire()).expect("nobody closes it")))
         };
         let releases = thread::spawn(move || drop(held));
-        [cancels, waits, releases].map(|thread| thread.join().expect("no panic"));
+        [cancels, waits, releases].into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
     });
 }
@@ -186,7 +186,7 @@ fn growing_beside_a_release_admits_both_waiters() {
             let semaphore = Arc::clone(&semaphore);
             thread::spawn(move || semaphore.resize(2))
         };
-        [waits, releases, resizes].map(|thread| thread.join().expect("no panic"));
+        [waits, releases, resizes].into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
     });
 }
@@ -207,7 +207,7 @@ fn resize_beside_cancel_admits_the_one_behind() {
             let semaphore = Arc::clone(&semaphore);
             thread::spawn(move || semaphore.resize(2))
         };
-        [cancels, resizes].map(|thread| thread.join().expect("no panic"));
+        [cancels, resizes].into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert!(poll(&mut light).is_ready());
         drop(held);
         assert_at_rest(&semaphore);
@@ -234,7 +234,7 @@ fn closing_beside_acquire_release_and_cancel_leaves_nobody_waiting() {
             let semaphore = Arc::clone(&semaphore);
             thread::spawn(move || semaphore.close())
         };
-        [waits, releases, closes].map(|thread| thread.join().expect("no panic"));
+        [waits, releases, closes].into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
         assert_eq!(block_on(semaphore.acquire()).unwrap_err(), AcquireError::Closed);
     });
@@ -261,7 +261,7 @@ fn try_acquire_never_takes_what_a_waiter_is_owed() {
                 assert!(semaphore.try_acquire().is_err(), "someone has waited from the start")
             })
         };
-        [releases, tries].map(|thread| thread.join().expect("no panic"));
+        [releases, tries].into_iter().for_each(|thread| thread.join().expect("no panic"));
         drop(waits);
         assert_at_rest(&semaphore);
     });

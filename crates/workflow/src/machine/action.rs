@@ -70,7 +70,7 @@ pub(crate) enum Stop {
 /// What the driver has to do, or to tell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Action {
-    /// Run this attempt, counted from 1, and report its end with [`Machine::ended`].
+    /// Run this attempt, counted from 1, and report its end with [`Machine::ended`](super::Machine::ended).
     Start { task: TaskRef, attempt: u32 },
     /// Ask the running attempt to stop; its end is still to be reported.
     Stop { task: TaskRef },
@@ -84,7 +84,7 @@ pub(crate) enum Action {
     Again { task: TaskRef, attempts: u32 },
     /// The task is over.
     Settled { task: TaskRef, end: End },
-    /// Every task of the run is over; [`Machine::take_over`] gives it out.
+    /// Every task of the run is over; [`Machine::take_over`](super::Machine::take_over) gives it out.
     RunDone { run: RunId },
 }
 
