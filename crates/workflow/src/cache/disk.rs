@@ -86,8 +86,10 @@ impl Disk {
     pub(super) fn open(folder: PathBuf, capacity: u64, compress_above: usize) -> io::Result<Self> {
         make_folder(&folder)?;
         let tag = folder.join("CACHEDIR.TAG");
+        // In this order: the tag is the first thing that another process puts into it.
+        let is_empty = fs::read_dir(&folder)?.next().is_none();
         let is_ours = fs::read_to_string(&tag).is_ok_and(|text| TAG.starts_with(&text));
-        if !is_ours && fs::read_dir(&folder)?.next().is_some() {
+        if !is_empty && !is_ours {
             let why = format!(
                 "{} holds something else than results: name a folder that is empty, or not there",
                 folder.display()
