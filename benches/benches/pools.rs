@@ -49,7 +49,8 @@ fn main() {
 /// One job there and back, the median of each round's trips: a mean would tell of the few that met another process.
 ///
 /// Half of the rounds run beside threads that keep every processor awake and yield to all others; of the rest those count
-/// in which processors fell asleep. The two differ by ten in what a wake-up costs, and each has its promise.
+/// in which processors fell asleep. The two differ by ten in what a wake-up costs, and each has its promise. Whoever adapts to
+/// the one or the other does so in trips that do not count.
 fn there_and_back(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &rayon::ThreadPool) {
     let [quiet_id, busy_id] =
         ["quiet", "busy"].map(|what| format!("pools/cpu/there_and_back_p50/{what}"));
@@ -70,6 +71,9 @@ fn there_and_back(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &
                 1 => spawn_blocking(runtime, 1),
                 _ => rayon_oneshot(runtime, rayon, 1),
             };
+            for _ in 0..trips / 2 {
+                trip();
+            }
             figures[at] = median((0..trips).map(|_| trip()).collect()).as_secs_f64() * 1e9;
         }
         asleep &= is_quiet();
@@ -159,6 +163,12 @@ fn is_quiet() -> bool {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+/// In milliseconds: so long, or less, for 99 of a hundred.
+fn p99_ms(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[(times.len() * 99).div_ceil(100) - 1].as_secs_f64() * 1e3
 }
 
 fn ours(runtime: &Runtime, pool: &CpuPool, n: u64) -> Duration {

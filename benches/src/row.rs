@@ -17,7 +17,7 @@ pub struct Row {
     pub peers: BTreeMap<String, f64>,
     /// The peer with the smallest figure; empty when the group has none.
     pub best_peer: String,
-    /// Ours over the best peer: the median over rounds of the ratio within a round.
+    /// Ours over the best peer: the median over rounds of the ratio within a round, or the ratio of the medians if that is worse.
     pub ratio: f64,
     /// The promise: `ratio` at most this, unless `targets` names a peer; absent when nothing is promised.
     pub target: Option<f64>,

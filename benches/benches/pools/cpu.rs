@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,8 @@ use tidegate_benches::Suite;
 use tidegate_pools::{Batcher, CpuPool, Priority};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+
+use crate::p99_ms;
 
 pub(crate) fn groups(
     suite: &mut Suite,
@@ -31,7 +35,7 @@ pub(crate) fn groups(
 
 /// How long an urgent job takes that comes behind 500 of a millisecond, until it starts and until its caller goes on: the 99th of
 /// a hundred is the figure. What lies between the two is the system's: who was woken waits for a processor, for ticks of
-/// 4 ms where a third program computes.
+/// 4 ms where a third program computes. Two bare threads that look for urgent work between two such jobs are the floor.
 fn urgent(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &rayon::ThreadPool) {
     let [start_id, id] =
         ["pools/cpu/urgent_behind_500/start_p99", "pools/cpu/urgent_behind_500_p99"];
@@ -39,18 +43,24 @@ fn urgent(suite: &mut Suite, runtime: &Runtime, pool: &CpuPool, rayon: &rayon::T
         return;
     }
     let rounds = if suite.is_quick() { 100 } else { 500 };
-    let (mut starts, mut ends): (Vec<f64>, Vec<f64>) =
-        (0..rounds).map(|_| runtime.block_on(urgent_ours(pool))).unzip();
+    let (mut starts, mut ends) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+    for _ in 0..rounds {
+        let waits = [runtime.block_on(urgent_ours(pool)), urgent_threads(runtime)];
+        for (at, (start, end)) in waits.into_iter().enumerate() {
+            starts[at].push(start);
+            ends[at].push(end);
+        }
+    }
     let peer = (0..3).map(|_| runtime.block_on(urgent_rayon(rayon))).fold(0.0, f64::max);
-    for (id, times) in [(start_id, &mut starts), (id, &mut ends)] {
-        times.sort_by(f64::total_cmp);
-        let p99 = times[rounds * 99 / 100];
-        suite.figure(id, "ms").ours(&[p99]).peer("rayon", &[peer]).at_most_value(2.0).report();
+    for (id, times) in [(start_id, starts), (id, ends)] {
+        let [ours, threads] = times.map(p99_ms);
+        let figure = suite.figure(id, "ms").ours(&[ours]).peer("rayon", &[peer]);
+        figure.peer("two bare threads", &[threads]).at_most_value(2.0).report();
     }
 }
 
-/// In milliseconds, until the job starts and until its caller goes on.
-async fn urgent_ours(pool: &CpuPool) -> (f64, f64) {
+/// Until the job starts and until its caller goes on.
+async fn urgent_ours(pool: &CpuPool) -> (Duration, Duration) {
     let mut backlog = VecDeque::new();
     for _ in 0..500 {
         backlog
@@ -69,7 +79,34 @@ async fn urgent_ours(pool: &CpuPool) -> (f64, f64) {
     while pool.running() + pool.waiting() > 0 {
         thread::yield_now();
     }
-    (waited.as_secs_f64() * 1e3, took.as_secs_f64() * 1e3)
+    (waited, took)
+}
+
+/// As [`urgent_ours`], without a pool.
+fn urgent_threads(runtime: &Runtime) -> (Duration, Duration) {
+    let (sender, urgent) = mpsc::channel::<oneshot::Sender<Instant>>();
+    let urgent = Mutex::new(urgent);
+    let work = || loop {
+        spin_1_ms();
+        match urgent.lock().expect("nobody panics").try_recv() {
+            Ok(reply) => _ = reply.send(Instant::now()),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => break,
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+        // Both are in the midst of it by then.
+        thread::sleep(Duration::from_millis(2));
+        let start = Instant::now();
+        let (reply, started) = oneshot::channel();
+        sender.send(reply).expect("the threads listen");
+        let started = runtime.block_on(started).expect("a thread answers");
+        let waits = (started - start, start.elapsed());
+        drop(sender);
+        waits
+    })
 }
 
 async fn urgent_rayon(pool: &rayon::ThreadPool) -> f64 {
@@ -160,26 +197,29 @@ fn batches(suite: &mut Suite) {
     delay(suite, &runtime);
 }
 
-/// How long a lone item waits for others before its call is made: no longer than it may, and a tick of the runtime's timer.
+/// How long a lone item waits for others before its call is made; a bare sleep of that time beside it says what the runtime's
+/// timer makes of it.
 fn delay(suite: &mut Suite, runtime: &Runtime) {
+    const DELAY: Duration = Duration::from_millis(5);
     let id = "pools/batcher/delay_5ms_p99";
     if !suite.wants(id) {
         return;
     }
     let rounds = if suite.is_quick() { 100 } else { 400 };
-    let mut delays: Vec<f64> = runtime.block_on(async {
-        let builder = Batcher::builder().max_delay(Duration::from_millis(5));
+    let (delays, sleeps) = runtime.block_on(async {
+        let builder = Batcher::builder().max_delay(DELAY);
         let batcher = builder.start(|batch: Vec<Instant>| async move {
             batch.into_iter().map(|came| came.elapsed()).collect()
         });
-        let mut delays = Vec::new();
+        let (mut delays, mut sleeps) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
-            let delay = batcher.call(Instant::now()).await.expect("it is answered");
-            delays.push(delay.as_secs_f64() * 1e3);
+            delays.push(batcher.call(Instant::now()).await.expect("it is answered"));
+            let start = Instant::now();
+            tokio::time::sleep(DELAY).await;
+            sleeps.push(start.elapsed());
         }
-        delays
+        (delays, sleeps)
     });
-    delays.sort_by(f64::total_cmp);
-    let p99 = delays[rounds * 99 / 100];
-    suite.figure(id, "ms").ours(&[p99]).at_most_value(6.0).report();
+    let figure = suite.figure(id, "ms").ours(&[p99_ms(delays)]);
+    figure.peer("tokio::time::sleep", &[p99_ms(sleeps)]).at_most_value(6.0).report();
 }

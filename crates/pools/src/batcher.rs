@@ -3,7 +3,7 @@
 //! ```text
 //! call ──queue──▶ collector: first item starts the delay ──full, late or closed──▶ flush (a task) ──▶ each caller
 //! ```
-//! 1. A batch's delay runs from its first item, never from its last.
+//! 1. A batch's delay runs from the submission of its first item, never from its last.
 //! 2. At most `flushes` batches are out; the collector waits for one of them, and callers for the bounded queue.
 //! 3. Whatever a flush does, each of its items is answered once.
 
@@ -23,6 +23,9 @@ mod stats;
 pub use error::BatchError;
 pub use stats::BatcherStats;
 use stats::Counts;
+
+/// tokio's timers come up to a tick late, and never early: asked for a tick less, they come within one before the time.
+const TICK: Duration = Duration::from_millis(1);
 
 type Reply<O> = oneshot::Sender<Result<O, BatchError>>;
 
@@ -74,7 +77,8 @@ impl BatcherBuilder {
         self
     }
 
-    /// How long the first item of a batch may wait for others, a day at most; 5 ms unless set. Zero takes what is there.
+    /// How long the first item of a batch may wait for others, from its submission on, a day at most; 5 ms unless set. Zero takes
+    /// what is there. The runtime's timer counts in milliseconds: a batch leaves up to one of them before its time rather than after.
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay.min(Duration::from_secs(86_400));
         self
@@ -201,16 +205,22 @@ async fn collect<I, O, F, R>(
         if queue.recv_many(&mut batch, settings.max_items).await == 0 {
             break;
         }
-        let late = Instant::now() + settings.max_delay;
+        let due = batch[0].since + settings.max_delay - settings.max_delay.min(2 * TICK) / 2;
         while batch.len() < settings.max_items {
             let room = settings.max_items - batch.len();
             let more = queue.recv_many(&mut batch, room);
             // 0 is the end of the queue.
-            if !timeout_at(late, more).await.is_ok_and(|items| items > 0) {
+            if !timeout_at(due, more).await.is_ok_and(|items| items > 0) {
                 break;
             }
         }
         let turn = Arc::clone(&flushes).acquire_owned().await.expect("the semaphore is not closed");
+        // What came while another batch was out need not wait for the next turn.
+        while batch.len() < settings.max_items
+            && let Ok(item) = queue.try_recv()
+        {
+            batch.push(item);
+        }
         batch.retain(|item| !item.reply.is_closed());
         if batch.is_empty() {
             continue;

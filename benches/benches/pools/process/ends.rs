@@ -9,6 +9,7 @@ use tidegate_benches::Suite;
 use tidegate_pools::process::{Context, Function, Host, JobError};
 
 use super::{NOTHING, block_on, pool};
+use crate::p99_ms;
 
 /// Ignores SIGTERM, starts a process, says which, and never returns.
 pub(super) const HANG: Function<(), (), ()> = Function::new("hang", hang);
@@ -54,7 +55,7 @@ pub(super) fn hung_jobs(suite: &mut Suite, host: &Host) {
         gone.push(told.elapsed());
     }
     for (id, figures) in [(late_id, late), (gone_id, gone), (next_id, next)] {
-        suite.figure(&id, "ms").ours(&[p99(figures)]).at_most_value(10.0).report();
+        suite.figure(&id, "ms").ours(&[p99_ms(figures)]).at_most_value(10.0).report();
     }
 }
 
@@ -81,10 +82,4 @@ pub(super) fn spawn_calls(suite: &mut Suite, host: &Host) {
         .collect();
     std::hint::black_box(&ballast[ballast.len() / 2]);
     suite.figure(id, "ms").ours(&calls).at_most_value(1.0).report();
-}
-
-/// In milliseconds.
-fn p99(mut figures: Vec<Duration>) -> f64 {
-    figures.sort();
-    figures[(figures.len() * 99 / 100).min(figures.len() - 1)].as_secs_f64() * 1e3
 }

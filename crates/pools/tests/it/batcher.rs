@@ -24,7 +24,8 @@ async fn a_batch_leaves_when_it_is_full_or_its_first_item_has_waited_for_the_del
     assert_eq!(batcher.all(0..7).await, (0..7).map(Ok).collect::<Vec<_>>());
     let took = began.elapsed();
     assert_eq!(*sizes.lock().unwrap(), [3, 3, 1]);
-    assert!(took >= Duration::from_millis(10) && took <= Duration::from_millis(11), "{took:?}");
+    // The clock of the runtime counts in milliseconds; a real one would make it up to one more.
+    assert!(took >= Duration::from_millis(9) && took <= Duration::from_millis(10), "{took:?}");
     assert_eq!(done(&batcher.shutdown().await), (7, 3, 0));
 }
 
@@ -44,7 +45,43 @@ async fn the_delay_runs_from_the_first_item_and_not_from_the_last() {
     };
     let ((size, took), other) = tokio::join!(first, second);
     assert_eq!((size, other), (Ok(2), Ok(2)));
-    assert!(took <= Duration::from_millis(11), "{took:?}");
+    assert!(took <= Duration::from_millis(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_the_queue_counts_towards_the_delay() {
+    let ms = Duration::from_millis;
+    let batcher = Batcher::builder().max_items(2).max_delay(ms(10)).flushes(2).start(
+        move |batch: Vec<u32>| async move {
+            tokio::time::sleep(ms(100)).await;
+            batch
+        },
+    );
+    let began = Instant::now();
+    // Two batches are out, one waits for its turn, and the last item for that one.
+    assert_eq!(batcher.all(0..7).await, (0..7).map(Ok).collect::<Vec<_>>());
+    let took = began.elapsed();
+    assert!(took >= ms(200) && took < ms(205), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_batch_waits_for_its_turn_goes_with_it() {
+    let ms = Duration::from_millis;
+    let batcher =
+        Batcher::builder().max_items(3).max_delay(ms(2)).start(move |batch: Vec<u32>| async move {
+            tokio::time::sleep(ms(100)).await;
+            vec![batch.len(); batch.len()]
+        });
+    let call = |after, item| {
+        let batcher = &batcher;
+        async move {
+            tokio::time::sleep(ms(after)).await;
+            batcher.call(item).await
+        }
+    };
+    // The second has its delay behind it when the others come; the last finds the batch full.
+    let sizes = tokio::join!(call(0, 1), call(10, 2), call(50, 3), call(51, 4), call(52, 5));
+    assert_eq!(sizes, (Ok(1), Ok(3), Ok(3), Ok(3), Ok(1)));
 }
 
 #[tokio::test(start_paused = true)]
