@@ -291,10 +291,7 @@ impl Machine {
         match verdict {
             run::Decided::Pending => {}
             run::Decided::Ready => self.make_ready(task, out),
-            run::Decided::Over(end) => {
-                self.settle(task, end, out);
-                self.close(run, out);
-            }
+            run::Decided::Over(end) => self.finish(task, end, out),
         }
         Some(task)
     }
@@ -420,9 +417,7 @@ impl Machine {
             (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
             (_, Some(Stop::Cancelled)) => Verdict::Over(End::Cancelled),
             (Attempt::Declined, _) => Verdict::Over(End::Declined),
-            _ if retryable && of_policy < attempts && !run.cancelled => {
-                Verdict::Again { timed_out }
-            }
+            _ if retryable && of_policy < attempts => Verdict::Again { timed_out },
             _ if timed_out => Verdict::Over(End::TimedOut),
             _ => Verdict::Over(End::Failed),
         })
@@ -462,9 +457,6 @@ impl Machine {
     /// Gives a task another priority. One that is ready is put in line anew.
     pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32) {
         let Some(run) = self.runs.get_mut(&task.run) else { return };
-        if task.node >= run.count() {
-            return;
-        }
         let node = &mut run.nodes[task.node];
         node.priority = priority;
         if let State::Ready { failed, .. } = node.state {

@@ -486,12 +486,12 @@ impl Admission {
                 self.let_go(class);
                 Some(task)
             }
-            Some(Blocker::Slots | Blocker::Resource(_)) => {
+            Some(Blocker::Slots | Blocker::Resource(_)) if self.may_fit(class) => {
                 self.kept = kept;
                 None
             }
-            Some(blocker @ (Blocker::Rate(_) | Blocker::Circuit(_))) => {
-                // Room alone does not help it now.
+            Some(blocker) => {
+                // Room alone does not help it now, or there will never be enough.
                 self.kept = kept;
                 self.let_go(class);
                 self.block(class, blocker, wake);
@@ -628,16 +628,23 @@ impl Admission {
         }
     }
 
+    /// Whether a task of the class has all it takes once others have ended, as the limits are now.
+    fn may_fit(&self, class: ClassId) -> bool {
+        let of = &self.classes[class.at()];
+        let mut demands = of.demands.iter();
+        0 < self.agents[of.agent.at()].limit
+            && demands.all(|of| of.amount <= self.resources[of.resource.at()].capacity)
+    }
+
     /// Keeps for the class what it lacks; answers whether that can ever be enough.
     fn keep(&mut self, class: ClassId) -> bool {
-        let of = &self.classes[class.at()];
-        let agent = &self.agents[of.agent.at()];
-        let state = |demand: &Demand| &self.resources[demand.resource.at()];
-        if agent.limit == 0 || of.demands.iter().any(|of| state(of).capacity < of.amount) {
+        if !self.may_fit(class) {
             return false;
         }
+        let of = &self.classes[class.at()];
+        let agent = &self.agents[of.agent.at()];
         let lacks = of.demands.iter().filter(|demand| {
-            let resource = state(demand);
+            let resource = &self.resources[demand.resource.at()];
             resource.capacity.saturating_sub(resource.used) < demand.amount
         });
         let resources = lacks.map(|demand| demand.resource).collect();

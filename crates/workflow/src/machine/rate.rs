@@ -24,7 +24,7 @@ impl Rate {
     }
 
     pub(super) fn started(&mut self, now: Duration) {
-        self.leave.push_back(now + MINUTE);
+        self.leave.push_back(now.saturating_add(MINUTE));
     }
 
     /// A start of another process, so long ago.
@@ -81,8 +81,8 @@ mod tests {
         let mut rate = Rate::new(2);
         rate.started(SECOND);
         // In whatever order they come, and also if this process is younger than they are.
-        rate.started_ago(10 * SECOND, 2 * SECOND);
         rate.started_ago(50 * SECOND, 2 * SECOND);
+        rate.started_ago(10 * SECOND, 2 * SECOND);
         rate.started_ago(60 * SECOND, 2 * SECOND);
         rate.started_ago(61 * SECOND, 2 * SECOND);
         assert_eq!(rate.free_at(3 * SECOND), Some(52 * SECOND));

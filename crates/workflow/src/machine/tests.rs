@@ -1,5 +1,8 @@
 //! The machine under hand-written and random schedules, in virtual time.
 
+mod budgets;
+mod health;
+mod past;
 mod simulation;
 
 use std::collections::BTreeSet;
@@ -371,6 +374,33 @@ fn a_large_task_starts_within_the_stated_bound_although_small_ones_keep_coming()
 }
 
 #[test]
+fn room_is_kept_no_longer_for_a_task_that_can_never_have_it() {
+    let never: [fn(&mut Machine); 2] = [
+        |machine| machine.set_agent_limit(AgentId(0), 0),
+        |machine| machine.set_capacity(ResourceId(0), 9),
+    ];
+    for can_never_start in never {
+        let mut bench = Bench::new(2, &[9, 9]);
+        let resource = bench.machine.add_resource(10);
+        for (agent, amount) in [(0, 10), (1, 1)] {
+            let demands = Box::new([Demand { resource, amount }]);
+            bench.machine.add_class(TenantId::DEFAULT, AgentId(agent), demands);
+        }
+        let mut specs = vec![spec(ClassId(3), &[]); 100];
+        specs[2] = spec(ClassId(2), &[]);
+        bench.submit(specs);
+        let mut running = bench.started();
+        while running.len() == 2 {
+            bench.ok(running.remove(0));
+            running.extend(bench.started());
+        }
+        can_never_start(&mut bench.machine);
+        bench.admit();
+        assert_eq!(bench.started().len(), 1, "the slot that was kept for the large task");
+    }
+}
+
+#[test]
 fn a_resource_that_shrank_is_not_given_out_until_use_is_below_it() {
     let mut bench = shared(9, &[5]);
     bench.submit((0..3).map(|_| spec(ClassId(1), &[])).collect());
@@ -536,10 +566,28 @@ fn an_urgent_task_of_one_agent_overtakes_the_waiting_ones_of_another() {
 }
 
 #[test]
+fn of_equal_ways_to_the_end_the_one_with_more_after_its_first_task_starts_first() {
+    let mut bench = Bench::new(1, &[9]);
+    let long = |estimate, needs: &[u32]| NodeSpec { estimate, ..spec(A, needs) };
+    bench.submit(vec![long(2.0, &[]), long(1.0, &[0]), long(1.0, &[]), long(2.0, &[2])]);
+    assert_eq!(bench.started(), [2]);
+}
+
+#[test]
+fn of_equally_urgent_tasks_the_one_with_more_dependents_starts_first() {
+    let mut bench = Bench::new(1, &[9]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[0]), spec(A, &[]), spec(A, &[2]), spec(A, &[2])]);
+    assert_eq!(bench.started(), [2]);
+}
+
+#[test]
 fn a_score_replaces_priority_and_rank() {
     let mut bench = Bench::new(1, &[9]);
     bench.machine.set_score(Box::new(|facts| facts.complexity - facts.dependents as f32));
-    let complex = |complexity, needs: &[u32]| NodeSpec { complexity, ..spec(A, needs) };
+    let complex = |complexity: f32, needs: &[u32]| {
+        let priority = -(complexity as i32);
+        NodeSpec { complexity, priority, ..spec(A, needs) }
+    };
     bench.submit(vec![
         complex(1.0, &[]),
         complex(5.0, &[]),

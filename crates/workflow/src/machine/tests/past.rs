@@ -1,0 +1,113 @@
+//! What another process has done: ends, attempts, starts and failures that count here too.
+
+use super::*;
+
+fn over(end: End, needs: &[u32]) -> NodeSpec {
+    NodeSpec { past: Some(Past::Over(end)), ..spec(A, needs) }
+}
+
+fn tried(attempts: u32) -> NodeSpec {
+    let policy =
+        Policy { timeout: None, retry: Retry { attempts: 2, jitter: 0.0, ..Retry::default() } };
+    NodeSpec { policy, past: Some(Past::Failed(attempts)), ..spec(A, &[]) }
+}
+
+fn submitted(fail_fast: bool, specs: Vec<NodeSpec>) -> Bench {
+    let mut bench = Bench::new(9, &[9]);
+    let mut run = Run::new(fail_fast, None);
+    specs.into_iter().for_each(|spec| run.push(spec));
+    bench.machine.submit(RUN, run, None, Duration::ZERO, &mut bench.out);
+    bench.admit();
+    bench
+}
+
+#[test]
+fn what_is_over_is_not_run_and_what_follows_from_it_is() {
+    let succeeded = over(End::Succeeded, &[]);
+    let mut bench = submitted(false, vec![succeeded, spec(A, &[0]), over(End::Failed, &[0])]);
+    bench.insert(spec(A, &[2]), &[]);
+    bench.insert(over(End::Succeeded, &[]), &[]);
+    bench.insert(spec(A, &[4]), &[]);
+    let because = End::Skipped { because: 2 };
+    let told = bench.out.iter().filter(|action| matches!(action, Action::Settled { .. }));
+    assert_eq!(told.count(), 2, "{:?}", bench.out);
+    let task = TaskRef { run: RUN, node: 3 };
+    assert!(bench.out.contains(&Action::Settled { task, end: because }));
+    assert_eq!(bench.started(), [1, 5]);
+    bench.ok(1);
+    bench.ok(5);
+    assert_eq!(bench.out.last(), Some(&Action::RunDone { run: RUN }));
+}
+
+#[test]
+fn a_failure_that_is_over_ends_a_run_that_fails_fast_and_no_other() {
+    for (fail_fast, started) in [(true, vec![]), (false, vec![1])] {
+        let mut bench = submitted(fail_fast, vec![over(End::Failed, &[]), spec(A, &[])]);
+        assert_eq!(bench.started(), started);
+    }
+    let mut bench = submitted(true, vec![over(End::Declined, &[]), spec(A, &[])]);
+    assert_eq!(bench.started(), [1]);
+}
+
+#[test]
+fn a_run_of_which_all_is_over_is_done_at_once() {
+    let bench = submitted(false, vec![over(End::Succeeded, &[])]);
+    assert_eq!(bench.out, [Action::Began { run: RUN }, Action::RunDone { run: RUN }]);
+}
+
+#[test]
+fn a_task_that_has_failed_ends_a_run_that_fails_fast_when_it_is_added() {
+    let mut bench = submitted(true, vec![spec(A, &[]), spec(A, &[0])]);
+    bench.insert(over(End::Failed, &[]), &[]);
+    assert_eq!(bench.ends(), [(2, End::Failed), (1, End::Cancelled)]);
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(0, End::Cancelled)]);
+}
+
+#[test]
+fn attempts_that_failed_count_also_while_the_task_waits_for_others() {
+    let of = |node, attempt| Action::Start { task: TaskRef { run: RUN, node }, attempt };
+    let waits = NodeSpec { needs: spec(A, &[0]).needs, ..tried(1) };
+    let mut bench = submitted(false, vec![tried(1), waits.clone()]);
+    bench.insert(waits, &[]);
+    assert!(bench.out.contains(&of(0, 2)));
+    bench.ok(0);
+    assert!(bench.out.contains(&of(1, 2)) && bench.out.contains(&of(2, 2)));
+    bench.out.clear();
+    bench.fail(1);
+    bench.fail(2);
+    assert_eq!(bench.ends(), [(1, End::Failed), (2, End::Failed)], "of two attempts");
+}
+
+#[test]
+fn a_task_of_which_attempts_failed_was_paid_for() {
+    let mut bench = Bench::new(9, &[9]);
+    let dear = NodeSpec { cost: 6, ..tried(1) };
+    bench.submit_as(RUN, vec![dear, NodeSpec { cost: 5, ..spec(A, &[]) }], Some(5));
+    assert_eq!(bench.started(), [0, 1]);
+}
+
+#[test]
+fn failures_in_a_row_count_on_and_an_open_breaker_stays_so_for_the_rest_of_its_time() {
+    let agent = AgentId(0);
+    let breaker = Breaker { failures: 3, cool_down: 10 * SECOND };
+    for (failures, ago, until) in [(2, 0, None), (3, 4, Some(6)), (3, 10, None), (9, 99, None)] {
+        let mut bench = Bench::new(9, &[9]);
+        bench.machine.set_breaker(agent, Some(breaker));
+        bench.machine.restore_breaker(agent, failures, ago * SECOND, bench.now);
+        bench.submit(vec![spec(A, &[])]);
+        let expected = match until {
+            Some(until) => Waiting::Breaker { until: until * SECOND },
+            None => Waiting::Running,
+        };
+        assert_eq!(bench.waiting(0), expected, "{failures} failures {ago} s ago");
+    }
+    let mut bench = Bench::new(1, &[9]);
+    bench.machine.set_breaker(agent, Some(breaker));
+    bench.machine.restore_breaker(agent, 2, Duration::ZERO, bench.now);
+    bench.submit(vec![spec(A, &[]), spec(A, &[])]);
+    bench.fail(0);
+    assert_eq!(bench.waiting(1), Waiting::Breaker { until: 10 * SECOND }, "the third");
+    bench.machine.restore_breaker(agent, 0, Duration::ZERO, bench.now);
+    assert_eq!(bench.waiting(1), Waiting::Breaker { until: 10 * SECOND }, "it has seen more");
+}
