@@ -152,6 +152,16 @@ pub struct Usage {
     pub completion_tokens: u64,
 }
 
+impl Usage {
+    /// Both together. What a server counts is not believed to fit in here.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+        }
+    }
+}
+
 /// What tokens cost, in any currency.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Price {

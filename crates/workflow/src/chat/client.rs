@@ -288,8 +288,7 @@ impl Inner {
         match answer {
             Err(_) => totals.failures += 1,
             Ok(answer) => {
-                totals.usage.prompt_tokens += answer.usage.prompt_tokens;
-                totals.usage.completion_tokens += answer.usage.completion_tokens;
+                totals.usage = totals.usage.and(answer.usage);
                 totals.cost += answer.cost;
                 totals.latency += answer.latency;
             }

@@ -1,7 +1,7 @@
 //! Plans by a model, whose answers are checked and asked for again with the reasons.
 
 use super::{Failure, Flaw, NoPlan, Plan, Planner, Spent};
-use crate::chat::{ChatClient, ChatRequest, Role, unfenced};
+use crate::chat::{ChatClient, ChatRequest, Role, Usage, unfenced};
 
 /// Asks a model for plans that follow [`Plan::schema`]. An answer that is none, names agents that are not there, or goes in a
 /// cycle is sent back with everything that is wrong with it, up to three times in all.
@@ -44,16 +44,19 @@ impl ChatPlanner {
         );
         let mut request =
             ChatRequest::new(task).system(system).temperature(0.0).schema("plan", schema);
-        let (mut reasons, mut spent) = (Vec::new(), Spent::default());
+        let (mut reasons, mut spent, mut usage) = (Vec::new(), Spent::default(), Usage::default());
         for _ in 0..self.rounds {
             let answer = self.client.complete(&request).await;
             let answer = answer.map_err(|error| NoPlan::because(error.to_string()))?;
             spent.requests += 1;
-            spent.prompt_tokens += answer.usage.prompt_tokens;
-            spent.completion_tokens += answer.usage.completion_tokens;
+            usage = usage.and(answer.usage);
             spent.cost += answer.cost;
             match read(&answer.text, agents) {
-                Ok(plan) => return Ok(Plan { spent, ..plan }),
+                Ok(plan) => {
+                    let Usage { prompt_tokens, completion_tokens } = usage;
+                    let spent = Spent { prompt_tokens, completion_tokens, ..spent };
+                    return Ok(Plan { spent, ..plan });
+                }
                 Err(why) => reasons = why,
             }
             let back = format!("This is no such plan: {}. Answer again.", reasons.join("; "));

@@ -27,8 +27,8 @@ pub(super) fn replay(recording: &Recording, settings: &Settings) -> Replayed {
     for part in &parts {
         let used: &mut Used = replayed.agents.entry(Arc::clone(&part.agent)).or_default();
         used.limit = settings.agents.get(&part.agent).copied();
-        used.busy += part.took;
-        replayed.busy += part.took;
+        used.busy = used.busy.saturating_add(part.took);
+        replayed.busy = replayed.busy.saturating_add(part.took);
     }
     let mut out = Vec::new();
     let mut now = Duration::ZERO;
@@ -42,7 +42,8 @@ pub(super) fn replay(recording: &Recording, settings: &Settings) -> Replayed {
                 Action::Ready { task } => drop(ready.insert(task.node, now)),
                 Action::Start { task, .. } => {
                     // What needs nobody is ready from the start.
-                    replayed.waited += now - ready.remove(&task.node).unwrap_or_default();
+                    let waited = now - ready.remove(&task.node).unwrap_or_default();
+                    replayed.waited = replayed.waited.saturating_add(waited);
                     let end = now.saturating_add(parts[task.node as usize].took);
                     running.push(Reverse((end, task.node)));
                     replayed.peak = replayed.peak.max(running.len());

@@ -77,6 +77,15 @@ fn a_recording_from_anywhere_ends() {
 }
 
 #[test]
+fn times_without_end_add_up_to_no_more_than_there_is() {
+    let endless = |id: &str| Recorded { busy: Duration::MAX, ..task(id, "x", &[], 0) };
+    let odd = recording(vec![endless("a"), endless("b"), endless("c")]);
+    let one_by_one = odd.replay(&Settings::limit(1).requests_per_minute("x", 1));
+    assert_eq!((one_by_one.makespan, one_by_one.busy), (Duration::MAX, Duration::MAX));
+    assert_eq!((one_by_one.waited, one_by_one.agents["x"].busy), (Duration::MAX, Duration::MAX));
+}
+
+#[test]
 fn the_table_has_a_column_for_each_and_every_line_is_as_long() {
     let readers = readers();
     let mut comparison = Comparison::new(&readers);

@@ -74,6 +74,19 @@ async fn an_answer_comes_with_its_tokens_and_its_cost() {
 }
 
 #[tokio::test]
+async fn a_server_that_counts_without_measure_breaks_no_total() {
+    let usage = serde_json::json!({ "prompt_tokens": u64::MAX, "completion_tokens": u64::MAX });
+    let body = serde_json::json!({ "choices": [{ "message": { "content": "" } }], "usage": usage });
+    let server = Server::start([chunked("application/json", &body.to_string())]).await;
+    let client = client(&server);
+    for _ in 0..2 {
+        client.complete(&ChatRequest::new("?")).await.expect("it answers");
+    }
+    let most = Usage { prompt_tokens: u64::MAX, completion_tokens: u64::MAX };
+    assert_eq!(client.totals().usage, most);
+}
+
+#[tokio::test]
 async fn bad_answers_are_errors_that_say_what_is_wrong() {
     let not_json = complete(chunked("text/html", "<html>welcome</html>")).await;
     let Err(ChatError::NotUnderstood { why }) = not_json else { panic!("{not_json:?}") };
