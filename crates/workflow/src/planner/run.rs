@@ -288,9 +288,11 @@ impl Planning {
             // What stays if the attempt is dropped.
             *error.lock() = Some("timed out".to_owned());
             let error = Arc::clone(&error);
-            let work = worker.as_ref().map(|worker| worker(step_too.clone(), inputs));
+            let (worker, step) = (worker.clone(), step_too.clone());
             async move {
-                let work = work.ok_or_else(|| TaskError::fatal("nobody does this"))?;
+                let worker = worker.ok_or_else(|| TaskError::fatal("nobody does this"))?;
+                // In it too what the worker does before its first wait: its panic is the step's failure.
+                let work = async move { worker(step, inputs).await };
                 let ended = AssertUnwindSafe(work).catch_unwind().await;
                 let result = ended.unwrap_or_else(|panic| Err(panicked(panic)));
                 if let Err(failed) = &result {

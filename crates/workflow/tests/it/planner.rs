@@ -1,5 +1,6 @@
 //! Goals become graphs, and failed steps are replaced while the run is live.
 
+use std::future::Ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -29,6 +30,9 @@ fn workers() -> Workers {
         })
         .with("fails", async |_: Step, _: StepInputs| Err::<Value, _>("out of order"))
         .with("panics", async |step: Step, _: StepInputs| -> Result<Value, TaskError> {
+            panic!("{} has lost its way", step.id)
+        })
+        .with("panics at once", |step: Step, _: StepInputs| -> Ready<Result<Value, TaskError>> {
             panic!("{} has lost its way", step.id)
         })
 }
@@ -126,8 +130,10 @@ async fn a_step_that_panics_is_replaced_as_one_that_fails() {
             Ok(plan([step("a", "says", &[])]))
         }
     }
-    let finished = run(Told, 1, &plan([step("x", "panics", &[])])).await;
-    assert_eq!(*finished.output::<Value>("x").expect("it was replaced"), json!({ "a": [] }));
+    for agent in ["panics", "panics at once"] {
+        let finished = run(Told, 1, &plan([step("x", agent, &[])])).await;
+        assert_eq!(*finished.output::<Value>("x").expect("it was replaced"), json!({ "a": [] }));
+    }
 }
 
 #[tokio::test]
@@ -155,7 +161,7 @@ async fn what_fails_in_an_alternative_is_replaced_as_deep_as_is_allowed() {
 #[tokio::test]
 async fn without_a_sound_alternative_the_step_fails_with_both_reasons() {
     for (bad, why) in [
-        (plan([step("a", "nobody", &[])]), "there are: fails, panics, says"),
+        (plan([step("a", "nobody", &[])]), "there are: fails, panics, panics at once, says"),
         (plan([step("a", "says", &["b"]), step("b", "says", &["a"])]), "a -> b -> a"),
     ] {
         let table = TablePlanner::new().if_fails("fails", bad);
