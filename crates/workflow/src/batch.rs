@@ -99,13 +99,18 @@ impl<I: Send + 'static, O: Send + Sync + 'static> Batch<I, O> {
     /// What becomes of one item. The attempt gives back its slot and all else that it holds, and does not get it back.
     ///
     /// # Errors
-    /// When the task of its batch did not succeed, or returned another number of results than it got items.
+    /// When the task of its batch did not succeed, or returned another number of results than it got items; or when the attempt
+    /// is to stop: its item leaves the batch then, unless the batch has left.
     ///
     /// # Cancel safety
     /// Dropping the future takes the item out of its batch, unless the batch has left.
     pub async fn call(&self, context: &Context, item: I) -> Result<O, TaskError> {
         context.park();
-        Ok(self.batcher.call(item).await??)
+        tokio::select! {
+            biased;
+            () = context.token().cancelled() => Err(SubError::Stopped.into()),
+            done = self.batcher.call(item) => Ok(done??),
+        }
     }
 
     /// How many batches have left by now.
