@@ -134,6 +134,9 @@ fn docs() -> Result<(), String> {
 
 fn tests() -> Result<(), String> {
     shell::run(&mut tests_command())?;
+    // What a task of a group takes of memory holds without the feature `tracing`, which all features turn on.
+    let memory = ["test", "--locked", "--package", "tidegate-taskgroup", "--test", "memory"];
+    shell::run(&mut cargo(&memory))?;
     // The simulator of control laws has tests, and stands on the limiter.
     shell::run(&mut cargo(&[
         "test",

@@ -1,7 +1,7 @@
 //! The future that stands around a task's own.
 //!
-//! It polls the child first and parks with the group only if the child is pending twice: once where it is polled first, by a
-//! [starter](crate::starter), and once in a task of its own. So a task which never waits pays nothing for being cancellable.
+//! It polls the child first and parks with the group only if the child is pending in a task of its own, where a
+//! [starter](crate::starter) may have polled it once before. So a task which never waits pays nothing for being cancellable.
 //! All of it beside the child is one pointer, two small numbers and a tag.
 
 use std::any::Any;
@@ -88,16 +88,16 @@ where
         Self { child: Some(child), name, shared, index, slot: Slot::QUEUED }
     }
 
-    /// The same, with its place taken.
-    pub(crate) fn started(mut self) -> Self {
-        self.slot = Slot::UNPOLLED;
+    /// The same, with its place taken, before it is polled as this.
+    pub(crate) fn started(mut self, slot: Slot) -> Self {
+        self.slot = slot;
         self
     }
 
     fn cut_short(self: Pin<&mut Self>) {
         let forced = self.shared.slots.is_closed();
         // A task that never began had no grace to ignore.
-        let began = self.slot != Slot::QUEUED && self.slot != Slot::UNPOLLED;
+        let began = ![Slot::QUEUED, Slot::UNPOLLED, Slot::ON_ITS_OWN].contains(&self.slot);
         let outcome = if forced && began && !self.shared.settings.grace.is_zero() {
             Outcome::Aborted
         } else {
@@ -149,7 +149,7 @@ where
             Ok(Poll::Pending) => {
                 if *this.slot == Slot::UNPOLLED {
                     *this.slot = Slot::NONE;
-                } else if *this.slot == Slot::NONE {
+                } else if [Slot::NONE, Slot::ON_ITS_OWN].contains(this.slot) {
                     match shared.slots.park(*this.index, cx.waker()) {
                         Some(slot) => *this.slot = slot,
                         // Forced while the child was polled: nobody would wake this task.
@@ -162,6 +162,9 @@ where
                 return Poll::Pending;
             }
         };
+        if *this.slot == Slot::ON_ITS_OWN {
+            shared.newcomers.expect(false);
+        }
         self.end(outcome);
         Poll::Ready(())
     }

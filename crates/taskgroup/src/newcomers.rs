@@ -1,8 +1,10 @@
 //! The children that have not been polled, in their order, and how many starters are on the way to poll them.
 //!
 //! A child that ends when it is first polled never needs a task of tokio's, which is most of what it would cost. So children
-//! line up here, and a few tasks, the starters, poll each once; see [`Starter`](crate::starter). Any poll may block its
-//! thread, rightly (`block_in_place`) or not, and the next in line may be what it waits for. Therefore:
+//! line up here, and a few tasks, the starters, poll each once; see [`Starter`](crate::starter). One that comes while nobody
+//! is in line, and after one that had to wait, will probably wait too, and is not put in.
+//!
+//! Any poll may block its thread, rightly (`block_in_place`) or not, and the next in line may be what it waits for. Therefore:
 //!
 //! 1. While somebody is in line, a spare starter is scheduled where any worker may take it, or an active one is between two
 //!    children. Whoever breaks this, by putting in or by taking out, is told to send a spare.
@@ -15,14 +17,18 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// A line longer than this is given back when it is empty.
 const KEPT: usize = 64;
 
 /// The line, and the count of spares, behind one lock.
 #[derive(Debug)]
-pub struct Newcomers<C>(Mutex<Line<C>>);
+pub struct Newcomers<C> {
+    line: Mutex<Line<C>>,
+    /// Whether a child had to wait, and none has ended at once since that was not in line.
+    waits: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Line<C> {
@@ -53,7 +59,20 @@ impl<C> Newcomers<C> {
     /// Nobody in line.
     pub fn new() -> Self {
         let children = VecDeque::new();
-        Self(Mutex::new(Line { children, spares: 0, closed: false }))
+        let line = Mutex::new(Line { children, spares: 0, closed: false });
+        Self { line, waits: AtomicBool::new(false) }
+    }
+
+    /// Whether a child that comes now is better off without the line, of which it would be the only one.
+    pub fn is_to_wait(&self) -> bool {
+        // ORDERING: Relaxed; a guess, which guards nothing.
+        self.waits.load(Ordering::Relaxed) && self.line.lock().children.is_empty()
+    }
+
+    /// What is to be expected of the next child.
+    pub fn expect(&self, waits: bool) {
+        // ORDERING: Relaxed; see `is_to_wait`.
+        self.waits.store(waits, Ordering::Relaxed);
     }
 
     /// Puts one at the end of the line.
@@ -61,7 +80,7 @@ impl<C> Newcomers<C> {
     /// # Errors
     /// The child itself, when the line was closed.
     pub fn put(&self, child: C) -> Result<Sent, C> {
-        let mut line = self.0.lock();
+        let mut line = self.line.lock();
         if line.closed {
             return Err(child);
         }
@@ -75,13 +94,13 @@ impl<C> Newcomers<C> {
     /// A starter that was sent as this, or that rested, becomes active.
     pub fn begin(&self, sent: Sent) {
         if sent == Sent::Spare {
-            self.0.lock().spares -= 1;
+            self.line.lock().spares -= 1;
         }
     }
 
     /// An active starter takes the next in line, which it will poll; or ends, when there is none.
     pub fn take(&self) -> Option<(C, Sent)> {
-        let mut line = self.0.lock();
+        let mut line = self.line.lock();
         let Some(child) = line.children.pop_front() else {
             let unused = (line.children.capacity() > KEPT).then(|| mem::take(&mut line.children));
             drop(line);
@@ -94,12 +113,12 @@ impl<C> Newcomers<C> {
 
     /// An active starter rests, and so is a spare.
     pub fn rest(&self) {
-        self.0.lock().spares += 1;
+        self.line.lock().spares += 1;
     }
 
     /// Takes nobody any more; who was in line.
     pub fn close(&self) -> VecDeque<C> {
-        let mut line = self.0.lock();
+        let mut line = self.line.lock();
         line.closed = true;
         mem::take(&mut line.children)
     }

@@ -32,8 +32,10 @@ impl Slot {
     pub const NONE: Self = Self(u32::MAX);
     /// A task that has not started: it waits for the limit.
     pub const QUEUED: Self = Self(u32::MAX - 1);
-    /// A task that has its place, and was not polled yet.
+    /// A task that has its place, and was not polled yet: a [starter](crate::starter) does so.
     pub const UNPOLLED: Self = Self(u32::MAX - 2);
+    /// The same, but a task of the runtime from the start.
+    pub const ON_ITS_OWN: Self = Self(u32::MAX - 3);
 }
 
 /// Wakers of parked tasks, spread over a few locks.
@@ -94,7 +96,7 @@ impl Slots {
     /// The task is over, `cancelled` or not; takes it out if it parked. Gives who leaves the group's counts by that.
     #[inline]
     pub fn leave(&self, slot: Slot, cancelled: bool) -> Leaving {
-        if slot.0 >= Slot::UNPOLLED.0 {
+        if slot.0 >= Slot::ON_ITS_OWN.0 {
             Leaving::alone(cancelled)
         } else {
             self.unpark(slot, cancelled)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::blocking::Blocking;
 use crate::child::{Child, Name};
 use crate::shared::Shared;
+use crate::slots::Slot;
 use crate::tally::Who;
 use crate::trace::span;
 use crate::{AwaitPlace, Label, Refused};
@@ -248,8 +249,13 @@ impl<T: Send + 'static, E: Send + 'static> Spawner<T, E> {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let child = Child::new(task, span(name, index), Arc::clone(&self.shared), index);
-        self.shared.launch(Box::pin(child.started()));
+        let shared = &self.shared;
+        let child = Child::new(task, span(name, index), Arc::clone(shared), index);
+        if shared.newcomers.is_to_wait() {
+            drop(shared.runtime().spawn(child.started(Slot::ON_ITS_OWN)));
+        } else {
+            shared.launch(Box::pin(child.started(Slot::UNPOLLED)));
+        }
     }
 
     pub(crate) fn refusal(&self) -> Option<Refused> {

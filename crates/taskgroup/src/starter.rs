@@ -2,7 +2,7 @@
 //!
 //! A child that is pending then moves, in the box that it came in, to a task of its own, and is polled there once more: its
 //! first waker wakes nobody, and the second poll is what registers. Nothing is lost between the two, since a future finds in
-//! each poll what happened before it.
+//! each poll what happened before it. While the children of a group wait, the next is a task of its own from the start.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,6 +71,7 @@ impl<T: Send + 'static, E: Send + 'static> Future for Starter<T, E> {
             };
             shared.send(send);
             if child.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                shared.newcomers.expect(true);
                 drop(shared.runtime().spawn(child));
                 // It has no waker yet, and runs next if this task makes way.
                 break;

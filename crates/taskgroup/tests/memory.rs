@@ -135,7 +135,7 @@ async fn beside<const N: usize>() -> [(i64, i64); 2] {
 /// See the README for what these are made of. A span, where they are on, comes on top.
 async fn a_task_takes_as_little_as_is_told() {
     fn check([in_line, parked]: [(i64, i64); 2]) {
-        assert!(in_line.0 <= 48 && in_line.1 == 1, "in line: {in_line:?}");
+        assert!(in_line.0 <= 56 && in_line.1 == 1, "in line: {in_line:?}");
         assert!(parked.0 <= 176 && parked.1 == 2, "parked: {parked:?}");
     }
     check(beside::<0>().await);

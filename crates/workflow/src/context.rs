@@ -167,9 +167,9 @@ impl Context {
     /// fit for a header or an environment variable: letters, digits and `-._~%/`.
     pub fn idempotency_key(&self) -> String {
         let Shared { id, generation, run, .. } = &*self.0;
-        let mut key = match &run.name {
+        let mut key = match &run.of.name {
             Some(name) => escaped(name),
-            None => format!("{:016x}-{}", run.link.instance, run.id.0),
+            None => format!("{:016x}-{}", run.of.link.instance, run.of.id.0),
         };
         key.push('/');
         key.push_str(&escaped(id));
@@ -190,9 +190,9 @@ impl Context {
         if let Some(parent) = &self.0.trace_parent {
             return **parent;
         }
-        match &run.trace_parent {
+        match &run.of.trace_parent {
             Some(parent) => **parent,
-            None => TraceParent::made_up(run.link.instance, run.id.0, id, *attempt),
+            None => TraceParent::made_up(run.of.link.instance, run.of.id.0, id, *attempt),
         }
     }
 
@@ -204,7 +204,7 @@ impl Context {
 
     /// A sign of life, which puts off the [`idle_timeout`](crate::Task::idle_timeout). Costs a few nanoseconds.
     pub fn progress(&self) {
-        self.0.made_progress(self.0.run.link.now());
+        self.0.made_progress(self.0.run.of.link.now());
     }
 
     /// The run it belongs to, to submit further tasks.
@@ -217,11 +217,11 @@ impl Context {
     }
 
     pub(crate) fn executor(&self) -> Option<Arc<dyn Executor>> {
-        self.0.run.link.executor.clone()
+        self.0.run.of.link.executor.clone()
     }
 
     pub(crate) fn pools(&self) -> io::Result<Arc<Offload>> {
-        self.0.run.link.pools.get()
+        self.0.run.of.link.pools.get()
     }
 
     /// The first of these outputs that is there.

@@ -33,7 +33,7 @@ use crate::machine::{
 use crate::metrics::Metrics;
 use crate::planner::Splice;
 use crate::rerun::{Reach, RerunError};
-use crate::run::{Finished, Run, Running, Status, Stopped, SubmitError, Waiting};
+use crate::run::{Address, Finished, Run, Running, Status, Stopped, SubmitError, Waiting};
 use crate::source::Troubles;
 use crate::task::{Body, Extras, Output, Task, TaskError};
 use agents::Agents;
@@ -254,8 +254,9 @@ impl Engine {
         }
     }
 
-    /// Takes what has come, in its order, and starts what may start.
-    pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) {
+    /// Takes what has come, in its order, and starts what may start. Whether tasks were woken or spawned for that: then who
+    /// does not end with this has to [share](runners::share) them.
+    pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) -> bool {
         let mut actions = std::mem::take(&mut self.actions);
         self.is_read = self.shared.events.is_read();
         if !self.kept.is_empty() {
@@ -272,11 +273,12 @@ impl Engine {
         if !self.kept.is_empty() {
             self.keep_rest(now, &mut actions);
         }
-        self.runners.push(&mut self.jobs);
+        let has_spawned = self.runners.push(&mut self.jobs);
         self.shared.events.tell(&mut self.told);
         self.publish_load();
         actions.shrink_to(PIECE);
         self.actions = actions;
+        has_spawned
     }
 
     /// What has become of no use; for the caller to drop when it has let go of the engine.
@@ -412,7 +414,8 @@ impl Engine {
         let mut run = crate::machine::Run::new(fail_fast, budget);
         run.within(within);
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
-        let handle = Run { id, link: Arc::clone(&self.link), name, by: None, trace_parent };
+        let link = Arc::clone(&self.link);
+        let handle = Run::new(Address { id, link, name, trace_parent });
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
         let mut restored = restored.unwrap_or(past).into_iter().peekable();
         let mut live = Live::new(handle, tenant, places, done, work, now);

@@ -29,7 +29,7 @@ use crate::journal::{CommitError, TooLarge};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
 use crate::prioritizer::Prioritizer;
-use crate::run::{Finished, Run, Running, Stopped, TooMuch};
+use crate::run::{Address, Finished, Run, Running, Stopped, TooMuch};
 use crate::source::{Source, SourceTrouble, Troubles};
 use crate::task::{Task, TaskError};
 use crate::{Config, ConfigError};
@@ -338,7 +338,8 @@ impl Orchestrator {
             self.shared.live.send_modify(|live| *live -= 1);
             return Err(StartError::Closed);
         }
-        let run = Run { id, link: Arc::clone(&self.link), name, by: None, trace_parent };
+        let link = Arc::clone(&self.link);
+        let run = Run::new(Address { id, link, name, trace_parent });
         // ORDERING: SeqCst; a shutdown between the load above and the send has told the engine to cancel before this run
         //   arrived there.
         if self.shared.closed.load(Ordering::SeqCst) {

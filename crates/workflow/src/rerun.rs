@@ -166,8 +166,8 @@ impl Run {
     /// ```
     pub async fn rerun(&self, id: &str, reach: Reach) -> Result<Vec<Arc<str>>, RerunError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Rerun { run: self.id, task: Arc::from(id), reach, reply };
-        self.link.send(command).map_err(|_| RerunError::Over)?;
+        let command = Command::Rerun { run: self.of.id, task: Arc::from(id), reach, reply };
+        self.of.link.send(command).map_err(|_| RerunError::Over)?;
         answer.await.unwrap_or(Err(RerunError::Over))
     }
 }

@@ -23,19 +23,24 @@ use crate::trace::TraceParent;
 /// A live run. Cheap to clone; it keeps nothing alive.
 #[derive(Clone)]
 pub struct Run {
+    pub(crate) of: Arc<Address>,
+    /// The task whose handle this is.
+    pub(crate) by: Option<u32>,
+}
+
+/// What all handles of a run share: every attempt has one.
+pub(crate) struct Address {
     pub(crate) id: RunId,
     pub(crate) link: Arc<Link>,
     /// Its id in its journal, if it has one.
     pub(crate) name: Option<Arc<str>>,
-    /// The task whose handle this is.
-    pub(crate) by: Option<u32>,
     /// Where in which trace it is, if somebody has said so.
     pub(crate) trace_parent: Option<Arc<TraceParent>>,
 }
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Run").field(&self.id.0).finish()
+        f.debug_tuple("Run").field(&self.of.id.0).finish()
     }
 }
 
@@ -91,14 +96,18 @@ pub enum Waiting {
 }
 
 impl Run {
+    pub(crate) fn new(address: Address) -> Self {
+        Self { of: Arc::new(address), by: None }
+    }
+
     /// The handle of one of its tasks.
-    pub(crate) fn of(&self, task: u32) -> Self {
-        Self { by: Some(task), ..self.clone() }
+    pub(crate) fn of_task(&self, task: u32) -> Self {
+        Self { of: Arc::clone(&self.of), by: Some(task) }
     }
 
     /// Its number, as events carry it.
     pub fn id(&self) -> u64 {
-        self.id.0
+        self.of.id.0
     }
 
     /// Adds a task to the run, placed before these tasks, which have to be waiting for others still. Whatever the task
@@ -118,36 +127,39 @@ impl Run {
         let (reply, answer) = oneshot::channel();
         let before = before.iter().map(|id| Arc::from(*id)).collect();
         let command = Command::Submit {
-            run: self.id,
+            run: self.of.id,
             by: self.by,
             task: Box::new(task.erase()),
             before,
             reply,
         };
-        self.link.send(command).map_err(|_| SubmitError::Over)?;
+        self.of.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }
 
     /// Lets everybody know of an alternative whose tasks are all in the run.
     pub(crate) fn tell_splice(&self, splice: Splice) {
-        let _ = self.link.send(Command::Spliced { run: self.id, splice: Arc::new(splice) });
+        let _ = self.of.link.send(Command::Spliced { run: self.of.id, splice: Arc::new(splice) });
     }
 
     /// Cancels every task that is not over: what has not started never will, what runs is asked to stop.
     pub fn cancel(&self) {
         // A closed channel means that the engine is gone, and every run with it.
-        let _ = self.link.send(Command::CancelRun(self.id));
+        let _ = self.of.link.send(Command::CancelRun(self.of.id));
     }
 
     /// Cancels one task; those that need it are skipped.
     pub fn cancel_task(&self, id: &str) {
-        let _ = self.link.send(Command::CancelTask { run: self.id, task: Arc::from(id) });
+        let _ = self.of.link.send(Command::CancelTask { run: self.of.id, task: Arc::from(id) });
     }
 
     /// Gives a task another priority.
     pub fn set_priority(&self, id: &str, priority: i32) {
-        let _ =
-            self.link.send(Command::SetPriority { run: self.id, task: Arc::from(id), priority });
+        let _ = self.of.link.send(Command::SetPriority {
+            run: self.of.id,
+            task: Arc::from(id),
+            priority,
+        });
     }
 
     /// How far the run is; `None` when it is over.
@@ -156,7 +168,7 @@ impl Run {
     /// Dropping the future changes nothing.
     pub async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
-        self.link.send(Command::Status { run: self.id, reply }).ok()?;
+        self.of.link.send(Command::Status { run: self.of.id, reply }).ok()?;
         answer.await.ok()?
     }
 
@@ -166,7 +178,7 @@ impl Run {
     /// Dropping the future changes nothing.
     pub async fn why(&self, id: &str) -> Option<Waiting> {
         let (reply, answer) = oneshot::channel();
-        self.link.send(Command::Why { run: self.id, task: Arc::from(id), reply }).ok()?;
+        self.of.link.send(Command::Why { run: self.of.id, task: Arc::from(id), reply }).ok()?;
         answer.await.ok()?
     }
 }

@@ -176,13 +176,13 @@ impl Context {
         mut graph: Graph,
         stop: &CancellationToken,
     ) -> Result<Finished, SubError> {
-        let link = &self.run().link;
+        let link = &self.run().of.link;
         check(&graph, link).map_err(SubError::Start)?;
         // Its run is in the trace where the attempt is, and its span in the attempt's.
         graph.trace_parent.get_or_insert_with(|| Arc::new(self.trace_parent()));
         graph.span = tracing::info_span!("run", tasks = graph.len());
         let (reply, answer) = oneshot::channel();
-        let parent = Some((self.run().id, self.shared_id()));
+        let parent = Some((self.run().of.id, self.shared_id()));
         let command = Command::StartWithin { parent, graph: Box::new(graph), reply };
         link.send(command).map_err(|_| SubError::Stopped)?;
         let mut running: Running = answer.await.ok().flatten().ok_or(SubError::Stopped)?;
@@ -198,8 +198,8 @@ impl Context {
 
     /// Gives back the slot of this attempt and all else that it holds.
     pub(crate) fn park(&self) {
-        let command = Command::Park { run: self.run().id, task: self.shared_id() };
-        let _ = self.run().link.send(command);
+        let command = Command::Park { run: self.run().of.id, task: self.shared_id() };
+        let _ = self.run().of.link.send(command);
     }
 }
 

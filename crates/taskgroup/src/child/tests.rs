@@ -23,13 +23,14 @@ fn what_stands_beside_a_child_is_a_pointer_two_numbers_and_a_tag() {
 
 /// What a task counts as that is dropped after the forced end, and what was done to it before.
 fn dropped_when_forced(
+    slot: Slot,
     before: impl FnOnce(&mut Pin<Box<dyn Future<Output = ()>>>),
 ) -> (usize, usize) {
     let settings = Builder::<(), String>::new().grace(Duration::from_secs(1));
     let shared: Arc<Shared<(), String>> = Shared::new(settings.into_settings(false));
     let index = shared.enter(Who::Task).expect("open").admitted();
     let child = Child::new(std::future::pending(), (), Arc::clone(&shared), index);
-    let mut child: Pin<Box<dyn Future<Output = ()>>> = Box::pin(child.started());
+    let mut child: Pin<Box<dyn Future<Output = ()>>> = Box::pin(child.started(slot));
     before(&mut child);
     shared.slots.close();
     drop(child);
@@ -40,11 +41,15 @@ fn dropped_when_forced(
 
 #[test]
 fn a_task_that_never_began_had_no_grace_to_outstay() {
-    assert_eq!(dropped_when_forced(|_| {}), (1, 0));
+    for slot in [Slot::UNPOLLED, Slot::ON_ITS_OWN] {
+        assert_eq!(dropped_when_forced(slot, |_| {}), (1, 0));
+    }
     let poll = |child: &mut Pin<Box<dyn Future<Output = ()>>>| {
         assert!(child.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     };
-    assert_eq!(dropped_when_forced(poll), (0, 1));
+    for slot in [Slot::UNPOLLED, Slot::ON_ITS_OWN] {
+        assert_eq!(dropped_when_forced(slot, poll), (0, 1));
+    }
     let parked = |child: &mut Pin<Box<dyn Future<Output = ()>>>| (0..2).for_each(|_| poll(child));
-    assert_eq!(dropped_when_forced(parked), (0, 1));
+    assert_eq!(dropped_when_forced(Slot::UNPOLLED, parked), (0, 1));
 }

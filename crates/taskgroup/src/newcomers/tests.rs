@@ -72,7 +72,7 @@ fn a_long_line_is_given_back_when_it_is_empty_and_a_short_one_kept() {
             let _ = line.put(child);
         }
         while line.take().is_some() {}
-        assert_eq!(line.0.lock().children.capacity() != 0, kept, "{children} children");
+        assert_eq!(line.line.lock().children.capacity() != 0, kept, "{children} children");
     }
 }
 

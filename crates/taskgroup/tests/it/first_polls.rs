@@ -1,10 +1,11 @@
 //! A task is first polled by a task of the group's, and gets one of its own when it has to wait. Nobody shall notice.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier, Mutex};
+use std::task::Poll;
 
-use tidegate_taskgroup::{Cause, TaskGroup};
+use tidegate_taskgroup::{Cause, Spawner, TaskGroup};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{block_in_place, yield_now};
@@ -148,6 +149,67 @@ async fn a_group_has_a_task_of_the_runtime_for_each_that_waits_and_no_other() {
         yield_now().await;
         assert_eq!(alive(), 10);
     }
+}
+
+/// Spawns a task that counts its polls, ends in the last of so many, or never, and lets everything come to rest.
+async fn polls_of(group: &TaskGroup<(), ()>, last: Option<usize>) -> usize {
+    let polls = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&polls);
+    let task = poll_fn(move |_| {
+        let mut count = count.lock().expect("no panic");
+        *count += 1;
+        if last == Some(*count) { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    group.spawn(task).expect("open");
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    let polls = polls.lock().expect("no panic");
+    *polls
+}
+
+#[tokio::test]
+async fn whoever_comes_after_one_that_waits_is_a_task_of_its_own_at_once() {
+    let group = TaskGroup::<(), ()>::new();
+    assert_eq!(polls_of(&group, None).await, 2);
+    assert_eq!(polls_of(&group, None).await, 1);
+    assert_eq!(polls_of(&group, None).await, 1);
+    // One that does not wait tells that the next may not either.
+    assert_eq!(polls_of(&group, Some(1)).await, 1);
+    assert_eq!(polls_of(&group, None).await, 2);
+    group.cancel();
+    group.wait().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn whoever_comes_after_one_that_waits_begins_after_all_in_line() {
+    const LAST: usize = 20;
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let group = TaskGroup::<(), ()>::new();
+    let task = |n| {
+        let begun = Arc::clone(&begun);
+        async move {
+            begun.lock().unwrap().push(n);
+            Ok(())
+        }
+    };
+    let waits = async {
+        yield_now().await;
+        Ok(())
+    };
+    group.spawn(waits).unwrap();
+    for n in 0..LAST {
+        let (task, last) = (task(n), task(LAST));
+        let spawn = move |group: Spawner<(), ()>| async move {
+            if n == LAST / 2 {
+                group.spawn(last).unwrap();
+            }
+            task.await
+        };
+        group.spawn_with(spawn).unwrap();
+    }
+    group.wait().await.unwrap();
+    assert_eq!(*begun.lock().unwrap(), (0..=LAST).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -277,6 +277,11 @@ mod on_disk {
         let limited = ResultCache::builder().time_to_live(Duration::from_secs(3600));
         let limited = limited.open(&folder.0).expect("it opens");
         limited.get_or_compute(key("b"), value(1)).await.expect("it succeeds");
+        // The folder knows ages in milliseconds.
+        let computed = Instant::now();
+        while computed.elapsed() < Duration::from_millis(2) {
+            tokio::task::yield_now().await;
+        }
         let again = open(&folder);
         let files = again.0.files::<u32>(&key("b"), <Durable as Keeps<u32>>::codec());
         let kept = files.expect("there is a disk").find().await.expect("it is kept");

@@ -11,16 +11,16 @@ use tracing::Span;
 
 use crate::context::{Context, Shared};
 use crate::machine::TaskRef;
+use crate::run::Run;
 use crate::task::{Body, Extras, Output, TaskError, Work, panicked};
 
 /// What there is to do for an attempt.
 pub(crate) struct Job {
-    pub(super) task: TaskRef,
     pub(super) context: Context,
     /// Everything of the user's runs inside.
     pub(super) span: Span,
     pub(super) body: Body,
-    pub(super) grace: Duration,
+    pub(super) grace_ms: u32,
     pub(super) extras: Option<Arc<Extras>>,
     /// Whether it will probably wait for something: then it is a task of the runtime from the start.
     pub(super) waits: bool,
@@ -29,6 +29,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    pub(super) fn task(&self) -> TaskRef {
+        let Run { of, by } = &self.context.0.run;
+        TaskRef { run: of.id, node: by.expect("an attempt's handle is that of its task") }
+    }
+
     fn idle_timeout(&self) -> Option<Duration> {
         self.extras.as_ref()?.idle_timeout
     }
@@ -100,28 +105,19 @@ pub(super) struct Trying {
     began: Duration,
     work: Option<Work>,
     waited: bool,
-    span: Span,
     /// Ends when the attempt is not waited for any longer.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Trying {
-    pub(super) fn new(mut job: Job) -> Self {
-        let span = std::mem::replace(&mut job.span, Span::none());
-        Self {
-            job: Some(job),
-            began: Duration::ZERO,
-            work: None,
-            waited: false,
-            span,
-            patience: None,
-        }
+    pub(super) fn new(job: Job) -> Self {
+        Self { job: Some(job), began: Duration::ZERO, work: None, waited: false, patience: None }
     }
 
     /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
     fn begin(&mut self) -> Result<(), Failure> {
         let job = self.job.as_ref().expect("it has not ended");
-        self.began = job.context.0.run.link.now();
+        self.began = job.context.0.run.of.link.now();
         job.context.0.made_progress(self.began);
         let condition = job.extras.as_ref().and_then(|extras| extras.condition.as_ref());
         if condition.is_some_and(|condition| !condition(&job.context)) {
@@ -133,7 +129,9 @@ impl Trying {
 
     /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
     fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
-        let Job { task, context, body, extras, keeps_work, .. } = self.job.take()?;
+        let job = self.job.take()?;
+        let task = job.task();
+        let Job { context, span, body, extras, keeps_work, .. } = job;
         let work = self.work.take();
         let result = match catch_unwind(AssertUnwindSafe(|| drop(work))) {
             Ok(()) => result,
@@ -147,10 +145,10 @@ impl Trying {
             result => encoded(result, &context, extras.as_deref()),
         };
         if let Err(failure) = &result {
-            failure.mark(&self.span);
+            failure.mark(&span);
         }
         self.patience = None;
-        let ended = context.0.run.link.now();
+        let ended = context.0.run.of.link.now();
         // Before the report, which may free the engine's share: the last one to go drops it.
         drop((context, extras));
         let body = if result.is_ok() && !keeps_work {
@@ -165,10 +163,12 @@ impl Trying {
 
     /// Polls the attempt; at its end, what is to be told to the engine.
     pub(super) fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Ended>> {
-        if self.job.is_none() {
-            return Poll::Ready(None);
-        }
-        let span = self.span.clone();
+        self.poll_work(cx).map(|result| self.report(result))
+    }
+
+    fn poll_work(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Option<Output>, Failure>> {
+        let Some(job) = &self.job else { return Poll::Ready(Ok(None)) };
+        let span = job.span.clone();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _inside = span.enter();
             if self.work.is_none() {
@@ -182,7 +182,7 @@ impl Trying {
                 Poll::Pending => Ok(Poll::Pending),
             }
         }));
-        let result = match polled {
+        Poll::Ready(match polled {
             Ok(Ok(Poll::Ready(output))) => Ok(output),
             Ok(Ok(Poll::Pending)) => {
                 self.waited = true;
@@ -201,8 +201,7 @@ impl Trying {
             }
             Ok(Err(failure)) => Err(failure),
             Err(panic) => Err(Failure::of(panicked(panic))),
-        };
-        Poll::Ready(self.report(result))
+        })
     }
 }
 
@@ -212,7 +211,7 @@ fn encoded(
     context: &Context,
     extras: Option<&Extras>,
 ) -> (Result<Option<Output>, Failure>, Vec<u8>) {
-    let codec = extras.and_then(|extras| extras.codec).filter(|_| context.0.run.name.is_some());
+    let codec = extras.and_then(|extras| extras.codec).filter(|_| context.0.run.of.name.is_some());
     let (Ok(Some(output)), Some(codec)) = (&result, codec) else { return (result, Vec::new()) };
     // The user's `Serialize` may panic.
     match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
@@ -230,7 +229,7 @@ fn encoded(
 
 impl Trying {
     fn link(&self) -> Option<Arc<Link>> {
-        Some(Arc::clone(&self.job.as_ref()?.context.0.run.link))
+        Some(Arc::clone(&self.job.as_ref()?.context.0.run.of.link))
     }
 }
 
@@ -239,9 +238,8 @@ impl Future for Trying {
 
     /// Leaves the end for the engine's own task: what has waited ends with others, and all of them are taken in one turn.
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let link = self.link();
-        self.poll_end(cx).map(|ended| {
-            if let (Some(link), Some(ended)) = (link, ended) {
+        self.poll_work(cx).map(|result| {
+            if let (Some(link), Some(ended)) = (self.link(), self.report(result)) {
                 // The engine may have gone, and with it whoever would want to know.
                 let _ = link.leave(Command::Ended(ended));
             }
@@ -265,7 +263,7 @@ impl Drop for Trying {
 fn patience(job: &Job) -> impl Future<Output = ()> + Send + 'static {
     let shared = Arc::clone(&job.context.0);
     let idle = job.idle_timeout();
-    let grace = job.grace;
+    let grace = Duration::from_millis(u64::from(job.grace_ms));
     async move {
         if let Some(idle) = idle {
             stopped_or_idle(&shared, idle).await;
@@ -275,7 +273,7 @@ fn patience(job: &Job) -> impl Future<Output = ()> + Send + 'static {
 }
 
 async fn stopped_or_idle(shared: &Shared, idle: Duration) {
-    let link = &shared.run.link;
+    let link = &shared.run.of.link;
     loop {
         let due = shared.last_progress().saturating_add(idle);
         if due <= link.now() {

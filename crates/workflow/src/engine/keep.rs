@@ -214,7 +214,7 @@ impl Engine {
 
     /// An attempt that was let go of before it began.
     fn never_started(&mut self, job: Job, now: Duration, actions: &mut Vec<Action>) {
-        let Job { task, body, .. } = job;
+        let (task, body) = (job.task(), job.body);
         let error = TaskError::fatal("its start could not be kept");
         let result = Err(Failure::of(error));
         let (waited, body, encoded) = (false, Some(body), Vec::new());

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::combine::{After, Combine};
+use super::runners::share;
 use super::{Command, Engine, Waste};
 use crate::executor::Executor;
 use crate::offload::Pools;
@@ -93,13 +94,17 @@ impl Link {
     ) -> Result<(), Gone> {
         self.engine.put(commands).map_err(|_| Gone)?;
         for _ in 0..TURNS {
-            let mut waste = Vec::new();
+            let (mut waste, mut has_spawned) = (Vec::new(), false);
             let after = self.engine.try_turn(|driven, commands| {
-                if driven.turn(commands, now) {
+                has_spawned = driven.engine.turn(commands, now);
+                if driven.rings_earlier() {
                     self.wake.notify_one();
                 }
                 waste = driven.engine.take_waste();
             });
+            if has_spawned {
+                share();
+            }
             waste.into_iter().for_each(Waste::discard);
             if !is_more(after) {
                 return Ok(());
@@ -138,8 +143,9 @@ impl Link {
     fn turn_to_ring(&self) -> Option<Duration> {
         let (mut rings, mut waste) = (None, Vec::new());
         let after = self.engine.turn(|driven, commands| {
-            driven.rings = None;
-            driven.turn(commands, self.now());
+            // What it spawns runs next on this worker, or on another.
+            driven.engine.turn(commands, self.now());
+            driven.rings = driven.engine.next_due();
             rings = driven.rings;
             waste = driven.engine.take_waste();
         });
@@ -204,9 +210,8 @@ fn is_more(after: After<Driven>) -> bool {
 }
 
 impl Driven {
-    /// A turn of the engine; whether its own task has to ring earlier than it is going to.
-    fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) -> bool {
-        self.engine.turn(commands, now);
+    /// Whether the engine's own task has to ring earlier than it is going to.
+    fn rings_earlier(&mut self) -> bool {
         let due = self.engine.next_due();
         let earlier = due.filter(|due| self.rings.is_none_or(|rings| *due < rings));
         self.rings = earlier.or(self.rings);

@@ -281,15 +281,14 @@ impl Live {
         let span = self.spans.as_mut().map_or_else(Span::none, |spans| {
             spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt.0)
         });
-        let handle = self.handle.of(task.node);
+        let handle = self.handle.of_task(task.node);
         let context = Context::new(Arc::clone(&entry.id), attempt, inputs, handle, &span);
         entry.running = Some(context.clone());
         Job {
-            task,
             context,
             span,
             body: entry.body.take().expect("an attempt gives the body back when it fails"),
-            grace: Duration::from_millis(u64::from(entry.grace_ms)),
+            grace_ms: entry.grace_ms,
             extras: entry.extras.clone(),
             waits,
             keeps_work: self.keeps_work,

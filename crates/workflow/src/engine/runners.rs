@@ -42,6 +42,16 @@ const SHORT: Duration = Duration::from_micros(20);
 /// How many attempts a runner polls before it lets the runtime's other tasks have a turn.
 const TURN: u32 = 32;
 
+/// Lets another worker have the task that was woken or spawned last here. A worker keeps that one to itself until it has
+/// finished what it is at, which may be an attempt that computes; the next one to come takes its place.
+pub(super) fn share() {
+    if let Ok(runtime) = Handle::try_current()
+        && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
+    {
+        drop(runtime.spawn(std::future::ready(())));
+    }
+}
+
 pub(crate) struct Runners {
     state: Mutex<State<Job, Ended>>,
     /// Weak, since the engine, which is the link's, has the runners.
@@ -90,23 +100,22 @@ impl Runners {
         Arc::new(Self { state, link, wake, group, enough, look })
     }
 
-    /// Queues the jobs, or makes tasks of them, and empties the list.
-    pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>) {
+    /// Queues the jobs, or makes tasks of them, and empties the list. Whether a task was woken or spawned: then who does not
+    /// end with this has to [`share`].
+    pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>) -> bool {
         let all = jobs.len();
         for job in jobs.extract_if(.., |job| job.waits) {
             self.spawn(Trying::new(job));
         }
-        if jobs.len() < all {
-            self.share();
-        }
+        let has_spawned = jobs.len() < all;
         if jobs.is_empty() {
-            return;
+            return has_spawned;
         }
         let mut state = self.state.lock();
         state.queue.extend(jobs.drain(..));
         let more = state.needs_a_looker();
         drop(state);
-        self.act(more);
+        self.act(more) || has_spawned
     }
 
     /// Makes a task of the runtime of an attempt.
@@ -118,26 +127,17 @@ impl Runners {
         });
     }
 
-    fn act(self: &Arc<Self>, more: More) {
+    /// Whether a task was woken or spawned.
+    fn act(self: &Arc<Self>, more: More) -> bool {
         match more {
-            More::None => return,
+            More::None => return false,
             More::Wake => self.wake.notify_one(),
             More::Spawn => {
                 // A refusal means that the orchestrator was dropped, and the queue goes with it.
                 let _ = self.group.spawn(Arc::clone(self).run());
             }
         }
-        self.share();
-    }
-
-    /// Lets another worker have the task that was woken or spawned last. A worker keeps that one to itself until it has
-    /// finished what it is at, which may be an attempt that computes; the next one to come takes its place.
-    fn share(&self) {
-        if self.enough > 1
-            && let Ok(runtime) = Handle::try_current()
-        {
-            drop(runtime.spawn(std::future::ready(())));
-        }
+        true
     }
 
     async fn run(self: Arc<Self>) -> Result<(), Infallible> {
@@ -150,7 +150,7 @@ impl Runners {
                 let next = self.state.lock().next(left.take(), &mut ends);
                 let job = match next {
                     Next::Job(job, more) => {
-                        self.act(more);
+                        has_spawned |= self.act(more);
                         job
                     }
                     Next::Tell => {
@@ -160,7 +160,7 @@ impl Runners {
                     Next::Nothing => break,
                 };
                 if std::mem::take(&mut has_spawned) {
-                    self.share();
+                    share();
                 }
                 let mut trying = Trying::new(job);
                 let polled = poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await;

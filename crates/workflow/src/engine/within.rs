@@ -10,7 +10,7 @@ use super::{Done, Engine};
 use crate::event::EventKind;
 use crate::graph::Graph;
 use crate::machine::{Action, RunId, TaskRef};
-use crate::run::{Run, Running};
+use crate::run::{Address, Run, Running};
 
 impl Engine {
     /// A running task waits for others, and gives its slot back.
@@ -68,7 +68,8 @@ impl Engine {
         let within = within.map(|(run, _)| run);
         let trace_parent = graph.trace_parent.clone();
         self.start(id, graph, None, (Done::Owner(owner), within), now, actions);
-        let run = Run { id, link: Arc::clone(&self.link), name: None, by: None, trace_parent };
+        let link = Arc::clone(&self.link);
+        let run = Run::new(Address { id, link, name: None, trace_parent });
         Some(Running { run, done })
     }
 }
