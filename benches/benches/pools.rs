@@ -1,4 +1,4 @@
-//! The pools beside `spawn_blocking`, rayon with a oneshot channel, procspawn and (with `--pebble`) pebble.
+//! The pools beside `spawn_blocking`, rayon with a oneshot channel, procspawn and, where it is installed, pebble.
 
 #[path = "pools/cpu.rs"]
 mod cpu;

@@ -1,5 +1,5 @@
 //! Process pool groups: beside procspawn, which re-executes the program as well, and beside pebble, which is Python and
-//! stands in only when `--pebble` asks for it.
+//! stands in where it is installed.
 
 #[path = "process/ends.rs"]
 mod ends;
@@ -50,8 +50,11 @@ fn jobs(suite: &mut Suite, host: &Host) {
     if !suite.wants(id) {
         return;
     }
-    let (ours, peer, mut pebble) =
-        (pool(host, WORKERS), procspawn::Pool::new(WORKERS).expect("a pool"), Pebble::if_asked());
+    let (ours, peer, mut pebble) = (
+        pool(host, WORKERS),
+        procspawn::Pool::new(WORKERS).expect("a pool"),
+        Pebble::if_installed(),
+    );
     let mut group = suite
         .group(id)
         .ours(|n| ours_nothing(&ours, n, NOTHING))
@@ -69,6 +72,10 @@ fn jobs(suite: &mut Suite, host: &Host) {
         group = group.peer("pebble", |n| pebble.empty_jobs(n)).at_most_of("pebble", 0.25);
     }
     group.operations(2_000).run();
+    if pebble.is_none() {
+        let how = "`pip install pebble==5.2.3` for the interpreter that `$PYTHON` names";
+        suite.remark(&format!("{id}: pebble is not installed and was left out; {how}"));
+    }
     suite
         .group("pools/process/empty_jobs/idempotent")
         .ours(|n| ours_nothing(&ours, n, NOTHING.idempotent()))

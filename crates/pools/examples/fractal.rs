@@ -32,37 +32,39 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Rows of grey pixels, each with PNG's filter byte (0: none) in front.
+/// Rows of pixels, each row with PNG's filter byte (0: none) in front.
 fn band(top: usize) -> Vec<u8> {
-    let mut rows = Vec::with_capacity(BAND * (WIDTH + 1));
+    let mut rows = Vec::with_capacity(BAND * (3 * WIDTH + 1));
     for y in top..top + BAND {
         rows.push(0);
-        rows.extend((0..WIDTH).map(|x| shade(x, y)));
+        rows.extend((0..WIDTH).flat_map(|x| colour(x, y)));
     }
     rows
 }
 
-fn shade(x: usize, y: usize) -> u8 {
-    let (re, im) = (x as f64 / 400.0 - 2.1, y as f64 / 400.0 - 1.0);
+/// Red, green and blue; the set itself is black.
+fn colour(x: usize, y: usize) -> [u8; 3] {
+    let (re, im) = (x as f64 / 350.0 - 2.35, y as f64 / 350.0 - HEIGHT as f64 / 700.0);
     let (mut a, mut b) = (0.0_f64, 0.0_f64);
     for step in 0..1000_u32 {
         let square = a * a + b * b;
         if square > 1e4 {
             // The steps with a fraction, so that no edges show; a logarithm, because they pile up near the set.
             let steps = f64::from(step) + 1.0 - square.ln().log2();
-            return 255 - (steps.max(0.0).ln_1p() * 36.0).min(255.0) as u8;
+            let hue = 2.0 * steps.max(0.0).ln_1p();
+            return [0.0, 0.9, 1.8].map(|shift| (127.5 - 127.5 * (hue - shift).cos()) as u8);
         }
         (a, b) = (a * a - b * b + re, 2.0 * a * b + im);
     }
-    0
+    [0; 3]
 }
 
-/// A grey PNG of 8 bits a pixel, its data stored without compression.
+/// A PNG of three bytes a pixel, its data stored without compression.
 fn png(rows: &[u8]) -> Vec<u8> {
     let mut header = Vec::new();
     header.extend((WIDTH as u32).to_be_bytes());
     header.extend((HEIGHT as u32).to_be_bytes());
-    header.extend([8, 0, 0, 0, 0]);
+    header.extend([8, 2, 0, 0, 0]);
 
     let mut zlib = vec![0x78, 0x01];
     let blocks = rows.chunks(65_535).count();

@@ -25,6 +25,11 @@
 //! `tokio::task::spawn_blocking` is there already; it has neither priorities nor a bound on its queue.
 #![forbid(unsafe_code)]
 
+/// The README's examples run as tests.
+#[cfg(all(doctest, feature = "process", target_os = "linux"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(not(loom))]
 mod batcher;
 mod blocking;

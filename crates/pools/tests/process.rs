@@ -40,10 +40,14 @@ mod support;
 fn main() -> std::process::ExitCode {
     support::forget_to_init_when_told();
     support::end_soon_when_told();
+    support::talk_when_told();
     lives::hold_back_when_told();
     let host = tidegate_pools::process::init(functions::all());
     if let Ok(how) = std::env::var(lives::DELETE) {
         lives::delete_and_run(&host, &how);
+    }
+    if std::env::var_os(lives::LET_GO).is_some() {
+        lives::let_go_and_tell(&host);
     }
     if let Ok(path) = std::env::var(kills::PARENT) {
         kills::be_a_parent(&host, &path);

@@ -1,6 +1,8 @@
 //! Empty jobs through pebble's process pool, in a Python process that stays for all rounds.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -14,20 +16,24 @@ pub(super) struct Pebble {
 }
 
 impl Pebble {
-    /// Starts it if the command line has `--pebble`. The interpreter is `$PYTHON`, or `python3`.
-    pub(super) fn if_asked() -> Option<Self> {
-        std::env::args().any(|arg| arg == "--pebble").then(Self::start)
+    /// Starts it where the interpreter has pebble. That is `$PYTHON`; else the one in `target/python`, if there is one; else `python3`.
+    pub(super) fn if_installed() -> Option<Self> {
+        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python/bin/python3");
+        let plain = if Path::new(ours).exists() { ours } else { "python3" };
+        let python = std::env::var_os("PYTHON").unwrap_or_else(|| plain.into());
+        let mut import = Command::new(&python);
+        let found = import.args(["-c", "import pebble"]).stderr(Stdio::null()).status();
+        found.is_ok_and(|status| status.success()).then(|| Self::start(&python))
     }
 
-    fn start() -> Self {
-        let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    fn start(python: &OsStr) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pools/process/with_pebble.py");
-        let mut process = Command::new(&python)
+        let mut process = Command::new(python)
             .args([script, &WORKERS.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|why| panic!("{}: {why}; name another by $PYTHON", python.display()));
+            .expect("it has just been started");
         let ask = process.stdin.take().expect("it is piped");
         let answers = BufReader::new(process.stdout.take().expect("it is piped"));
         Self { process, ask, answers }
@@ -37,9 +43,7 @@ impl Pebble {
         let mut line = String::new();
         let asked = writeln!(self.ask, "{n}").and_then(|()| self.answers.read_line(&mut line));
         let seconds = asked.ok().and_then(|_| line.trim().parse().ok());
-        Duration::from_secs_f64(
-            seconds.expect("pebble answers; it is installed by `pip install pebble==5.2.3`"),
-        )
+        Duration::from_secs_f64(seconds.expect("pebble answers"))
     }
 }
 

@@ -78,13 +78,9 @@ fn start_tied(
 ) -> io::Result<thread::JoinHandle<()>> {
     let (sender, tied) = mpsc::channel();
     let handle = thread.spawn(move || {
-        let outcome = pin::tie(processor);
-        let is_tied = outcome.is_ok();
-        // Who started it waits for this.
-        let _ = sender.send(outcome);
-        if is_tied {
-            work();
-        }
+        // Who started it waits for this, and closes the pool on an error.
+        let _ = sender.send(pin::tie(processor));
+        work();
     })?;
     tied.recv().expect("the thread answers first of all")?;
     Ok(handle)

@@ -84,3 +84,18 @@ fn a_part_of_a_processor_is_one_thread_and_never_more_than_are_seen() {
     assert_eq!(fit(8, None), 8);
     assert_eq!(fit(0, None), 1);
 }
+
+#[test]
+fn where_both_versions_are_mounted_the_smaller_quota_counts() {
+    let quota_of = |name, v1, v2| {
+        let files = [
+            ("cpu/a/cpu.cfs_quota_us", v1),
+            ("cpu/a/cpu.cfs_period_us", "100000\n"),
+            ("b/cpu.max", v2),
+        ];
+        let tree = Tree::new(name, &files);
+        quota(&tree.0, "3:cpu:/a\n0::/b\n")
+    };
+    assert_eq!(quota_of("hybrid-1", "150000\n", "300000 100000\n"), Some(1.5));
+    assert_eq!(quota_of("hybrid-2", "300000\n", "150000 100000\n"), Some(1.5));
+}

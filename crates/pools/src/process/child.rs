@@ -200,12 +200,15 @@ impl Child {
             }
             Ok(Some(_)) | Err(_) => Err(StartError::NoHello),
             Ok(None) if open => Ok(false),
-            Ok(None) => {
-                let death = self.wait_gone(Duration::from_millis(500));
-                let death = death.unwrap_or_else(|| self.end());
-                Err(StartError::EndedEarly { death, stderr: self.tail.text() })
-            }
+            Ok(None) => Err(self.ended_early()),
         }
+    }
+
+    /// Of a worker that will never say hello.
+    pub(super) fn ended_early(&mut self) -> StartError {
+        let death = self.wait_gone(Duration::from_millis(500));
+        let death = death.unwrap_or_else(|| self.end());
+        StartError::EndedEarly { death, stderr: self.tail.text() }
     }
 
     /// Reads what the worker wrote since.

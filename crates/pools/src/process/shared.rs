@@ -87,9 +87,6 @@ impl Shared {
     /// Whether a call would be turned away at once.
     pub(super) fn check(&self, payload: &[u8]) -> Result<(), SubmitError> {
         self.with(|state| {
-            if state.phase != Phase::Open {
-                return Err(SubmitError::Closed);
-            }
             if let (0, Some(error)) = (state.alive, state.starts.broken()) {
                 return Err(SubmitError::NoWorker(error.clone()));
             }
@@ -141,13 +138,9 @@ impl Shared {
     pub(super) fn take(&self, slot: usize) -> Next {
         let mut next = self.with(|state| {
             state.idle.retain(|&idle| idle != slot);
-            state.running[slot].clear();
-            if state.phase == Phase::Killing {
-                return Next::Over;
-            }
             match state.queue.pop_first() {
                 Some((_, ticket)) => Next::Job(state.hand_over(slot, ticket)),
-                None if state.phase == Phase::Draining => Next::Over,
+                None if state.phase != Phase::Open => Next::Over,
                 None => {
                     state.idle.push(slot);
                     Next::Sleep
@@ -174,15 +167,19 @@ impl Shared {
         Some(ticket)
     }
 
-    /// Puts jobs back to where they came from, for other workers.
-    pub(super) fn put_back(&self, tickets: Vec<Ticket>) {
-        self.with(|state| {
+    /// Puts jobs that a slot had back to where they came from, for other workers; nobody takes them out of a pool that is killed.
+    pub(super) fn put_back(&self, slot: usize, tickets: Vec<Ticket>) {
+        let given_up = self.with(|state| {
+            state.running[slot].retain(|id| tickets.iter().all(|ticket| ticket.id != *id));
+            if state.phase == Phase::Killing {
+                state.stats.given_up += tickets.len() as u64;
+                return tickets;
+            }
             state.stats.requeued += tickets.len() as u64;
             state.queue.extend(tickets.into_iter().map(|ticket| (ticket.id, ticket)));
-            for ids in &mut state.running {
-                ids.retain(|id| !state.queue.contains_key(id));
-            }
+            Vec::new()
         });
+        drop(given_up);
         self.wake_all();
     }
 
@@ -227,14 +224,12 @@ impl Shared {
         let (turned_away, broken) = self.with(|state| {
             state.starts.failed(Instant::now(), jitter, error);
             state.stats.start_failures += 1;
-            match state.starts.broken() {
-                Some(broken) if state.alive == 0 => {
-                    let broken = broken.clone();
-                    state.stats.given_up += state.queue.len() as u64;
-                    (std::mem::take(&mut state.queue), Some(broken))
-                }
-                _ => (BTreeMap::new(), None),
+            let broken = state.starts.broken().cloned();
+            if broken.is_none() || 0 < state.alive {
+                return (BTreeMap::new(), broken);
             }
+            state.stats.given_up += state.queue.len() as u64;
+            (std::mem::take(&mut state.queue), broken)
         });
         let Some(broken) = broken else { return };
         for mut ticket in turned_away.into_values() {

@@ -102,10 +102,7 @@ impl Slot {
                 self.pool.alive(1);
                 true
             }
-            Ok(None) => {
-                self.pool.with(|state| state.starts.abandoned());
-                false
-            }
+            Ok(None) => false,
             Err(error) => {
                 self.pool.start_failed(error, jitter());
                 false
@@ -125,6 +122,9 @@ impl Slot {
             }
             if (ready.socket || ready.gone) && child.greet(&self.pool.spec.hello)? {
                 return Ok(Some(child));
+            }
+            if ready.gone {
+                return Err(child.ended_early());
             }
             if ready.wake {
                 self.pool.clear_wake(self.index);

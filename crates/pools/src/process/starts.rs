@@ -49,11 +49,6 @@ impl Starts {
         }
     }
 
-    /// A start was given up without an outcome.
-    pub(super) fn abandoned(&mut self) {
-        self.probing = false;
-    }
-
     /// The last failure, once there were so many in a row that jobs should not wait.
     pub(super) fn broken(&self) -> Option<&StartError> {
         self.last.as_ref().filter(|_| PATIENCE <= self.failures)
@@ -105,7 +100,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert_eq!(starts.may_start(later), Ok(()));
         assert!(starts.may_start(later).is_err());
-        starts.abandoned();
-        assert_eq!(starts.may_start(later), Ok(()));
+        starts.failed(later, 0.0, StartError::NoHello);
+        assert_eq!(starts.may_start(later + Duration::from_secs(1)), Ok(()));
     }
 }

@@ -138,3 +138,48 @@ async fn calls_that_wait_start_in_their_order_and_the_stats_tell_of_all() {
     assert_eq!((stats.started, stats.waiting, stats.running), (6, 0, 0));
     assert!(stats.waited >= 5 * held && stats.ran >= held, "{stats:?}");
 }
+
+#[tokio::test]
+async fn two_calls_never_share_the_one_idle_thread() {
+    for _ in 0..100 {
+        let pool = BlockingPool::builder().threads(2).build();
+        pool.submit(|| ()).expect("a thread is started").await.expect("it ends");
+        while pool.idle() == 0 {
+            std::thread::yield_now();
+        }
+        let (open, _started, first) = gate();
+        let first = pool.submit(first).expect("a thread is free");
+        // It would never run behind the one that waits for it.
+        let second = pool.submit(move || drop(open)).expect("a thread is free or started");
+        let both = async { (first.await, second.await) };
+        let ended = tokio::time::timeout(Duration::from_secs(20), both).await;
+        assert_eq!(ended, Ok((Ok(()), Ok(()))));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_comes_as_a_thread_goes_is_run() {
+    let pool = BlockingPool::builder().idle(Duration::from_micros(20)).build();
+    for n in 0..3_000 {
+        let job = pool.submit(move || n).expect("a thread is started");
+        let ended = tokio::time::timeout(Duration::from_secs(20), job).await;
+        assert_eq!(ended, Ok(Ok(n)));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn idle_threads_go_with_their_pool() {
+    let pool = BlockingPool::builder().idle(Duration::from_secs(3600)).name("short-lived").build();
+    pool.submit(|| ()).expect("a thread is started").await.expect("it ends");
+    while pool.idle() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(crate::threads_named("short-lived"), 1);
+    drop(pool);
+    let began = std::time::Instant::now();
+    while crate::threads_named("short-lived") > 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "it waits on without a pool");
+        std::thread::yield_now();
+    }
+}

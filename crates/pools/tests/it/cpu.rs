@@ -2,7 +2,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidegate_pools::{CpuPool, Job, JobError, Priority, SubmitError};
 
@@ -109,6 +109,42 @@ async fn a_full_queue_refuses_or_makes_wait_and_nothing_is_lost() {
     running.await.expect("it ends");
     assert_eq!(queued.await, Ok(1));
     assert_eq!(waiting.await.expect("open").await, Ok(3));
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_waiting_for_room_takes_its_job_along() {
+    let pool = pool(1);
+    let (open, started, job) = gate();
+    let running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let queued = pool.try_submit(Priority::Normal, || 1).expect("one may wait");
+    let held = Arc::new(());
+    let holds = Arc::clone(&held);
+    let mut waiting = Box::pin(pool.submit(Priority::Normal, move || drop(holds)));
+    assert!(Arc::<Bell>::default().poll(waiting.as_mut()).is_pending(), "it waits for room");
+    drop(waiting);
+    assert_eq!(Arc::strong_count(&held), 1, "what the job held is dropped at once");
+    drop(open);
+    running.await.expect("it ends");
+    assert_eq!(queued.await, Ok(1));
+    pool.shutdown().await;
+}
+
+#[tokio::test]
+async fn time_without_a_job_is_not_time_of_the_next_one() {
+    let pool = pool(1);
+    let mut busy = Duration::ZERO;
+    for jobs in 1..=3 {
+        let since = Instant::now();
+        pool.submit(Priority::Normal, || ()).await.expect("open").await.expect("it ends");
+        while pool.stats().ended < jobs {
+            std::thread::yield_now();
+        }
+        busy += since.elapsed();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let stats = pool.stats();
+    assert!(stats.waited + stats.ran <= busy, "{stats:?} in {busy:?}");
 }
 
 #[tokio::test]
@@ -393,4 +429,32 @@ async fn jobs_of_one_class_start_in_their_order_and_so_do_callers_that_wait_for_
         job.await.expect("it ends");
     }
     assert!(started.try_iter().eq(0..5));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn shutdown_returns_when_the_threads_are_gone() {
+    for _ in 0..50 {
+        let pool = CpuPool::builder().threads(3).name("to-be-joined").build().expect("threads");
+        pool.shutdown().await;
+        // A thread that was joined may be listed for a moment longer, while the kernel buries it.
+        let began = Instant::now();
+        while crate::threads_named("to-be-joined") > 0 {
+            assert!(began.elapsed() < Duration::from_millis(200), "they are still there");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_that_nobody_waits_for_runs_what_was_taken_in_all_the_same() {
+    let pool = pool(4);
+    let (open, started, job) = gate();
+    let running = pool.try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let queued = pool.try_submit(Priority::Normal, || 1).expect("there is room");
+    let mut shutdown = Box::pin(pool.shutdown());
+    assert!(Arc::<Bell>::default().poll(shutdown.as_mut()).is_pending(), "a job runs");
+    drop(shutdown);
+    drop(open);
+    assert_eq!((running.await, queued.await), (Ok(()), Ok(1)));
 }

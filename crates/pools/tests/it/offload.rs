@@ -72,3 +72,24 @@ async fn work_whose_caller_is_gone_is_dropped() {
     }
     assert!(was_dropped.await.is_err(), "the sender went with the work");
 }
+
+#[tokio::test]
+async fn the_priority_goes_with_the_job() {
+    let cpu = CpuPool::builder().threads(1).build().expect("a thread starts");
+    let offload = Offload::with(cpu, BlockingPool::builder().build());
+    let (open, started, job) = gate();
+    let held = offload.cpu().try_submit(Priority::Normal, job).expect("there is room");
+    started.recv().expect("it starts");
+    let turns = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let ask = |priority| {
+        let turns = std::sync::Arc::clone(&turns);
+        offload.run(Kind::Cpu(priority), move || turns.lock().unwrap().push(priority))
+    };
+    let (low, normal, critical) =
+        (ask(Priority::Low), ask(Priority::Normal), ask(Priority::Critical));
+    let go = async { drop(open) };
+    let (low, normal, critical, ()) = tokio::join!(low, normal, critical, go);
+    assert_eq!([low, normal, critical], [const { Ok(()) }; 3]);
+    assert_eq!(*turns.lock().unwrap(), [Priority::Critical, Priority::Normal, Priority::Low]);
+    held.await.expect("it ends");
+}

@@ -167,3 +167,11 @@ async fn stats_say_how_long_inputs_waited_and_took() {
     assert!(near(stats.waited, sums.0) && near(stats.ran, sums.1), "{stats:?}, {sums:?}");
     assert!(stats.ran >= 3 * nap && stats.waited >= 3 * nap, "{stats:?}");
 }
+
+#[tokio::test]
+async fn no_worker_and_no_place_count_as_one() {
+    let mut pool = WorkerPool::start(0, 0, |n: u32| async move { n });
+    assert_eq!(pool.try_submit(7), Ok(0));
+    assert_eq!(pool.try_submit(8), Err(SubmitError::Full { waiting: 1 }));
+    assert_eq!(pool.next().await.map(|done| done.result), Some(Ok(7)));
+}

@@ -11,7 +11,7 @@ use tidegate_pools::process::{
 use super::functions::{
     BEHAVE, DOUBLE, ECHO, GROW, LOUD, NAP, PID, POLITE, UNFIT, UNREGISTERED, Unfit,
 };
-use super::support::{Test, block_on, children, until, with_pool};
+use super::support::{Test, block_on, children, until, used_in, with_pool};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_job_returns_its_output_or_its_error", output_or_error),
@@ -28,6 +28,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("the_timeout_of_a_job_in_a_shared_worker_begins_when_the_one_before_it_ends", own_time),
     ("long_jobs_of_an_idempotent_batch_are_shared_out_among_the_workers", shared_out),
     ("the_counts_of_a_pool_add_up_whatever_becomes_of_its_jobs", counts_add_up),
+    ("a_job_that_shares_a_worker_gives_its_place_in_the_queue_back", place_back),
+    ("an_idle_pool_takes_no_processor_time", idle_costs_nothing),
+    ("a_shutdown_after_a_kill_does_not_take_it_back", killed_for_good),
     ("try_submit_refuses_when_the_queue_is_full", full),
     ("a_function_that_is_not_registered_is_refused", unregistered),
     ("a_closed_pool_refuses_and_a_second_shutdown_is_harmless", closed),
@@ -331,6 +334,59 @@ fn counts_add_up(host: &Host) {
             for job in kept {
                 drop(job.await);
             }
+        },
+    );
+}
+
+fn place_back(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1).queue(4),
+        async |pool| {
+            let polite = POLITE.idempotent().grace(Duration::from_secs(20));
+            let busy = pool.submit(polite, &60_000).await.expect("there is room");
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            let fill = || [(); 4].map(|()| pool.try_submit(polite, &60_000).expect("a place"));
+            let first = fill();
+            drop(busy);
+            until(Duration::from_secs(5), "one worker has all", || {
+                (pool.stats().running == 4).then_some(())
+            });
+            drop((first, fill()));
+        },
+    );
+}
+
+fn idle_costs_nothing(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool,
+        async |pool| {
+            for _ in 0..20 {
+                assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+            }
+            assert_eq!(pool.run(BEHAVE, &"mutter".to_owned()).await, Ok(0));
+            let used = used_in(Duration::from_millis(500));
+            assert!(used < Duration::from_millis(100), "{used:?}");
+        },
+    );
+}
+
+fn killed_for_good(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(4),
+        async |pool| {
+            let mut jobs = Vec::new();
+            for _ in 0..4 {
+                jobs.push(pool.submit(BEHAVE, &"sleep".to_owned()).await.expect("there is room"));
+            }
+            until(Duration::from_secs(10), "they run", || {
+                (pool.stats().running == 4).then_some(())
+            });
+            let both = async { tokio::join!(pool.kill(), pool.shutdown()) };
+            let ended = tokio::time::timeout(Duration::from_secs(20), both).await;
+            assert_eq!(ended, Ok(((), ())));
         },
     );
 }

@@ -6,7 +6,7 @@ use tidegate_pools::process::{
     Death, Host, JobError, ProcessPool, ProcessPoolBuilder, SubmitError,
 };
 
-use super::functions::{BEHAVE, BURN, DOUBLE, FAMILY, LENGTH, PID, POLITE};
+use super::functions::{BEHAVE, BURN, DOUBLE, FAMILY, LENGTH, NAP, PID, POLITE};
 use super::support::{Test, block_on, runs, until, with_pool};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -39,10 +39,16 @@ pub(crate) const TESTS: &[Test] = &[
         let what = "it closed the pool's socket";
         dies(h, "close the socket", &Death::BrokeProtocol(what.to_owned()));
     }),
+    ("a_death_is_seen_while_another_process_holds_the_socket", lent_socket),
+    ("an_idle_worker_that_speaks_unasked_is_replaced", speaks_unasked),
     ("a_flood_on_stdout_holds_nobody_up_and_the_last_word_is_told", flood),
     ("a_hung_job_is_told_of_its_timeout_and_the_next_one_runs", timeout),
     ("a_timeout_ends_grandchildren_and_jobs_that_ignore_sigterm", timeout_of_a_family),
+    ("a_job_that_heeds_nothing_is_killed_after_its_grace", stubborn),
     ("a_dropped_job_is_killed_after_its_grace", dropped_job),
+    ("a_dropped_job_does_not_trouble_those_that_share_its_worker", dropped_neighbour),
+    ("no_job_joins_a_worker_that_was_told_to_stop", told_worker),
+    ("jobs_of_a_dead_worker_go_to_one_that_sleeps", woken_for_others),
     ("a_polite_job_is_told_and_keeps_its_worker", polite),
     ("one_death_among_forty_costs_no_other_job", one_of_forty),
     ("a_death_in_a_shared_worker_is_blamed_on_the_guilty_job_alone", shared_worker),
@@ -143,6 +149,40 @@ fn killed_outside(host: &Host) {
                 (pool.stats().started == 3).then_some(())
             });
             assert_eq!(pool.run(DOUBLE, &5).await, Ok(10));
+            until(Duration::from_secs(5), "it sleeps, once", || {
+                (pool.stats().idle == 1).then_some(())
+            });
+            assert_eq!(pool.stats().start_failures, 0, "it had started well");
+        },
+    );
+}
+
+fn lent_socket(host: &Host) {
+    dies(host, "lend the socket and exit 7", &Death::Exited(7));
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let job = "lend the socket and exit 7 soon".to_owned();
+            assert_eq!(pool.run(BEHAVE, &job).await, Ok(0));
+            until(Duration::from_secs(10), "a new one", || {
+                (pool.stats().started == 2).then_some(())
+            });
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+        },
+    );
+}
+
+fn speaks_unasked(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            assert_eq!(pool.run(BEHAVE, &"speak unasked".to_owned()).await, Ok(0));
+            until(Duration::from_secs(10), "a new one", || {
+                (pool.stats().started == 2).then_some(())
+            });
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
         },
     );
 }
@@ -206,6 +246,94 @@ fn timeout_of_a_family(host: &Host) {
                 (!pids.iter().any(|&pid| runs(pid))).then_some(())
             });
             assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+        },
+    );
+}
+
+fn stubborn(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let time = Duration::from_millis(50);
+            let late = pool.run(BEHAVE.timeout(time).grace(time), &"spin".to_owned()).await;
+            assert!(matches!(late, Err(JobError::TimedOut { .. })), "{late:?}");
+            let next = tokio::time::timeout(Duration::from_secs(20), pool.run(DOUBLE, &4)).await;
+            assert_eq!(next, Ok(Ok(8)), "it was killed");
+            assert_eq!((pool.stats().timed_out, pool.stats().started), (1, 2));
+        },
+    );
+}
+
+fn dropped_neighbour(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let polite = POLITE.idempotent().grace(Duration::from_secs(20));
+            let kept = pool.submit(polite, &400).await.expect("there is room");
+            let dropped = pool.submit(polite, &1).await.expect("there is room");
+            until(Duration::from_secs(5), "one worker has both", || {
+                (pool.stats().running == 2).then_some(())
+            });
+            drop(dropped);
+            assert_eq!(kept.await, Ok("not told".to_owned()));
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+            let stats = pool.stats();
+            assert_eq!((stats.started, stats.done, stats.cancelled), (1, 2, 1));
+        },
+    );
+}
+
+fn told_worker(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let hang = BEHAVE.idempotent().grace(Duration::from_millis(300));
+            let job = pool.submit(hang, &"sleep".to_owned()).await.expect("there is room");
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            drop(job);
+            until(Duration::from_secs(5), "it is told", || {
+                (pool.stats().cancelled == 1).then_some(())
+            });
+            assert_eq!(pool.run(NAP.idempotent(), &1).await, Ok(()));
+            assert_eq!((pool.stats().requeued, pool.stats().started), (0, 2));
+        },
+    );
+}
+
+fn woken_for_others(host: &Host) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (held, open) = (folder.path().to_str().expect("a plain path"), folder.path().join("open"));
+    std::fs::write(&open, "").expect("there is room");
+    with_pool(
+        host,
+        |pool| pool.workers(2).env(super::lives::HELD, held),
+        async |pool| {
+            assert_eq!(pool.ready().await, Ok(()));
+            // From now on who dies has no successor.
+            std::fs::remove_file(&open).expect("it is there");
+            let polite = POLITE.grace(Duration::from_secs(20));
+            let busy = [pool.submit(polite, &60_000).await, pool.submit(polite, &60_000).await];
+            until(Duration::from_secs(5), "both are busy", || {
+                (pool.stats().running == 2).then_some(())
+            });
+            let behave = BEHAVE.idempotent();
+            let guilty = pool.submit(behave, &"exit 7 late".to_owned()).await.expect("room");
+            let mut others = Vec::new();
+            for _ in 0..3 {
+                others.push(pool.submit(behave, &"read stdin".to_owned()).await.expect("room"));
+            }
+            drop(busy);
+            // Two go to each; one dies of its first, and the other sleeps when that is put back.
+            let guilty = tokio::time::timeout(Duration::from_secs(20), guilty).await;
+            let guilty = guilty.expect("the other worker took it");
+            assert!(matches!(guilty, Err(JobError::Died { .. })), "{guilty:?}");
+            std::fs::write(&open, "").expect("there is room");
+            for other in others {
+                assert_eq!(other.await, Ok(0));
+            }
         },
     );
 }

@@ -199,6 +199,24 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
             rustix::net::shutdown(socket(), rustix::net::Shutdown::Write).expect("a socket");
             spin()
         }
+        "speak unasked" => soon(|| write_to_socket(&[0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0])),
+        "mutter" => soon(|| (0..100).for_each(|n| eprintln!("{n}: what a worker says to itself"))),
+        "exit 7 late" => {
+            std::thread::park_timeout(Duration::from_millis(300));
+            std::process::exit(7)
+        }
+        "lend the socket and exit 7" => {
+            lend_socket();
+            std::process::exit(7)
+        }
+        "lend the socket and exit 7 soon" => {
+            lend_socket();
+            soon(|| std::process::exit(7))
+        }
+        "keep a word back" => {
+            print!("a word kept back by {}\u{1f}", std::process::id());
+            Ok(std::process::id())
+        }
         "list tests" => {
             let me = std::env::current_exe().expect("procfs");
             let output = Command::new(me).arg("--list").output().map_err(|e| e.to_string())?;
@@ -226,6 +244,22 @@ fn segfault() -> ! {
 fn overflow(n: u32) -> u32 {
     let block = std::hint::black_box([n; 1024]);
     overflow(block[7]).wrapping_add(block[9])
+}
+
+/// Does something when the job has been answered for a while.
+fn soon(what: impl FnOnce() + Send + 'static) -> Result<u32, String> {
+    std::thread::spawn(|| {
+        std::thread::park_timeout(Duration::from_millis(100));
+        what();
+    });
+    Ok(0)
+}
+
+/// Starts a process that has the socket, so that it stays open when the worker is gone.
+#[expect(clippy::zombie_processes, reason = "a job that does not look after its children")]
+fn lend_socket() {
+    let stdin = Stdio::from(socket());
+    Command::new("sleep").arg("1000").stdin(stdin).spawn().expect("sleep");
 }
 
 /// Another descriptor of the socket to the parent, found by trying.

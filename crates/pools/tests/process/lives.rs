@@ -1,13 +1,14 @@
 //! The lives of workers: replaced by plan, replaced executables.
 
 use std::collections::HashSet;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tidegate_pools::process::{Host, JobError, ProcessPool};
+use tidegate_pools::process::{Death, Host, JobError, ProcessPool, StartError, Stdout};
 
-use super::functions::{DOUBLE, HOARD, PID};
-use super::support::{Test, block_on, children, signal, state, until, with_pool};
+use super::functions::{BEHAVE, DOUBLE, HOARD, NAP, PID};
+use super::support::{Test, block_on, children, signal, state, until, used_in, with_pool};
 
 /// Makes a copy of the test executable delete or replace its file and go on.
 pub(crate) const DELETE: &str = "TEST_DELETE";
@@ -17,6 +18,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_worker_is_replaced_at_its_age_while_idle", by_age),
     ("a_worker_is_replaced_when_it_has_grown", by_memory),
     ("the_old_worker_serves_until_its_replacement_has_said_hello", replacement_first),
+    ("a_replacement_that_says_nothing_is_given_up_while_the_pool_is_idle", silent_replacement),
+    ("the_pause_before_the_next_replacement_takes_no_processor_time", idle_pause),
+    ("a_worker_that_is_let_go_loses_nothing_of_what_it_printed", let_go),
+    ("workers_that_live_serve_while_others_cannot_be_started", some_live),
     ("a_replacement_that_dies_is_tried_again_after_a_pause", dying_replacement),
     ("a_worker_that_stands_still_is_waited_for_and_goes_on", stands_still),
     ("a_replacement_that_does_not_start_leaves_the_old_worker_in_place", no_replacement),
@@ -84,6 +89,106 @@ fn dying_replacement(host: &Host) {
             });
             assert!(Duration::from_millis(900) < began.elapsed(), "there is no pause");
             assert_eq!((pool.stats().started, pool.stats().recycled), (1, 0));
+        },
+    );
+}
+
+fn silent_replacement(host: &Host) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = folder.path().to_str().expect("a plain path").to_owned();
+    with_pool(
+        host,
+        |pool| {
+            let timeout = Duration::from_millis(300);
+            pool.workers(1).max_jobs(1).start_timeout(timeout).env(HELD, &*held)
+        },
+        async |pool| {
+            let first = pool.run(PID, &()).await.expect("a worker");
+            until(Duration::from_secs(10), "a replacement is given up", || {
+                (1 <= pool.stats().start_failures).then_some(())
+            });
+            until(Duration::from_secs(10), "it is gone", || (children() == [first]).then_some(()));
+            assert_eq!(pool.run(PID, &()).await, Ok(first));
+        },
+    );
+}
+
+fn idle_pause(host: &Host) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = folder.path().to_str().expect("a plain path").to_owned();
+    std::fs::write(folder.path().join("die"), "").expect("there is room");
+    with_pool(
+        host,
+        |pool| pool.workers(1).max_age(Duration::from_millis(1)).env(HELD, &*held),
+        async |pool| {
+            assert_eq!(pool.ready().await, Ok(()));
+            until(Duration::from_secs(10), "a replacement is given up", || {
+                (1 <= pool.stats().start_failures).then_some(())
+            });
+            let used = used_in(Duration::from_millis(700));
+            assert!(used < Duration::from_millis(150), "{used:?}");
+        },
+    );
+}
+
+/// Makes this executable a parent whose workers print to its stdout, one replaced by plan and one let go at the end.
+pub(crate) const LET_GO: &str = "TEST_LET_GO";
+
+pub(crate) fn let_go_and_tell(host: &Host) -> ! {
+    let pids = block_on(async {
+        let pool = ProcessPool::builder(host).workers(1).max_jobs(1).stdout(Stdout::Inherited);
+        let pool = pool.build().expect("a pool");
+        let mut pids = Vec::new();
+        while pids.len() < 2 {
+            let pid = pool.run(BEHAVE, &"keep a word back".to_owned()).await.expect("a worker");
+            pids.push(pid);
+            pids.dedup();
+        }
+        pool.shutdown().await;
+        pids
+    });
+    let _ = write!(std::io::stderr(), "{} {}", pids[0], pids[1]);
+    std::process::exit(0)
+}
+
+fn let_go(_: &Host) {
+    let output = std::process::Command::new("/proc/self/exe").env(LET_GO, "1").output();
+    let output = output.expect("this executable runs");
+    let [said, pids] = [output.stdout, output.stderr].map(String::from_utf8);
+    let (said, pids) = (said.expect("it is text"), pids.expect("it is text"));
+    for pid in pids.split(' ') {
+        assert!(said.contains(&format!("kept back by {pid}\u{1f}")), "{pids}: {said:?}");
+    }
+}
+
+fn some_live(host: &Host) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = folder.path().to_str().expect("a plain path").to_owned();
+    std::fs::write(folder.path().join("die"), "").expect("there is room");
+    with_pool(
+        host,
+        |pool| pool.workers(2).env(HELD, &*held),
+        async |pool| {
+            until(Duration::from_secs(10), "one lives", || {
+                (pool.stats().workers == 1).then_some(())
+            });
+            let mut jobs = Vec::new();
+            for _ in 0..40 {
+                jobs.push(pool.submit(NAP, &20_000).await.expect("one worker lives"));
+            }
+            until(Duration::from_secs(20), "the other did not start", || {
+                (3 <= pool.stats().start_failures).then_some(())
+            });
+            let broken = pool.ready().await;
+            let died = Death::Exited(5);
+            assert!(
+                matches!(&broken, Err(StartError::EndedEarly { death, .. }) if *death == died),
+                "{broken:?}"
+            );
+            jobs.push(pool.submit(NAP, &1).await.expect("one worker lives"));
+            for job in jobs {
+                assert_eq!(job.await, Ok(()));
+            }
         },
     );
 }

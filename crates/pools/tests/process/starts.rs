@@ -23,6 +23,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_worker_that_cannot_set_itself_up_is_told_with_its_reason", unfit),
     ("what_says_something_else_than_hello_is_refused", no_hello),
     ("a_worker_started_by_another_protocol_says_which_one_it_speaks", speaks_to_strangers),
+    ("a_worker_with_much_to_say_before_its_hello_starts", talkative),
+    ("an_end_without_a_hello_is_told_while_another_process_holds_the_socket", lent_socket),
     ("a_pool_that_is_killed_does_not_wait_for_a_hello", killed_before_hello),
     ("a_worker_that_ends_before_its_first_job_counts_as_a_failed_start", short_life),
     ("a_pool_whose_workers_did_not_start_serves_again_once_they_do", starts_again),
@@ -31,7 +33,15 @@ pub(crate) const TESTS: &[Test] = &[
 fn first_error(pool: &ProcessPool) -> StartError {
     let began = Instant::now();
     block_on(async {
+        let early = pool.submit(DOUBLE, &1).await;
         let error = pool.ready().await.expect_err("no worker starts");
+        // A job that waited since is answered, too, and counted.
+        if let Ok(early) = early {
+            let told = early.await;
+            let expected = Err(JobError::Rejected(SubmitError::NoWorker(error.clone())));
+            assert_eq!(told, expected);
+            assert_eq!(pool.stats().given_up, 1);
+        }
         // Three starts in a row, the second 15 ms after the first at the soonest and the third 30 ms after that; a few of
         // them had gone by when the clock was read.
         assert!(Duration::from_millis(35) < began.elapsed(), "it was tried again at once");
@@ -185,6 +195,27 @@ fn starts_again(host: &Host) {
             assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
         },
     );
+}
+
+fn talkative(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1).env("TEST_TALK", "1"),
+        async |pool| {
+            assert_eq!(pool.ready().await, Ok(()));
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+        },
+    );
+}
+
+fn lent_socket(host: &Host) {
+    let path = executable("#!/bin/sh\nexec 3<&0\nsleep 1000 &\nexit 4\n");
+    let pool = ProcessPool::builder(host).workers(1).executable(&*path).build().expect("a pool");
+    let began = Instant::now();
+    let error = first_error(&pool);
+    let died = Death::Exited(4);
+    assert!(matches!(&error, StartError::EndedEarly { death, .. } if *death == died), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 fn killed_before_hello(host: &Host) {

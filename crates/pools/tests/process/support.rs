@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::memory::live_bytes;
 use tidegate_pools::process::{Host, ProcessPool, ProcessPoolBuilder};
@@ -53,6 +54,28 @@ pub(crate) fn end_soon_when_told() {
             std::process::exit(3);
         });
     }
+}
+
+/// In the test of a worker that has much to say before its hello, such a one.
+pub(crate) fn talk_when_told() {
+    if std::env::var_os("TEST_TALK").is_some() {
+        (0..4_000).for_each(|n| {
+            let _ = writeln!(std::io::stderr(), "{n}: more than a pipe takes without a reader");
+        });
+    }
+}
+
+/// The processor time that this process takes while nothing happens for so long.
+pub(crate) fn used_in(time: Duration) -> Duration {
+    let used = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    };
+    let (before, since) = (used(), Instant::now());
+    while since.elapsed() < time {
+        std::thread::park_timeout(time);
+    }
+    used() - before
 }
 
 /// In the test of a program that forgot `init`, such a program.

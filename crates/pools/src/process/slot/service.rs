@@ -30,7 +30,7 @@ impl Slot {
     /// Gives the worker a job, and more if they may share it, and sees them through.
     pub(super) fn serve(&mut self, ticket: Ticket) {
         let Some(mut child) = self.child.take() else {
-            self.pool.put_back(vec![ticket]);
+            self.pool.put_back(self.index, vec![ticket]);
             return;
         };
         child.tail.clear();
@@ -39,7 +39,6 @@ impl Slot {
             Ok(End::Answered) => self.child = Some(child),
             Ok(End::Lost(verdict)) => self.bury(child, verdict),
             Ok(End::Kill) => {
-                child.kill();
                 self.put_back_flight();
                 drop(child);
                 self.pool.alive(-1);
@@ -92,8 +91,7 @@ impl Slot {
                 if self.pool.phase() == Phase::Killing {
                     return Ok(End::Kill);
                 }
-                if told.is_none()
-                    && self.flight.iter().all(Ticket::is_dropped)
+                if self.flight.iter().all(Ticket::is_dropped)
                     && let Some(head) = self.flight.front()
                 {
                     told = Some(Instant::now() + head.grace);
@@ -116,7 +114,7 @@ impl Slot {
                         told = Some(Instant::now() + head.grace);
                         child.push(&Arc::new(frame(Kind::Cancel, 0, &[])));
                     } else {
-                        child.kill();
+                        child.kill(); // Whoever is told finds it ended.
                     }
                     child.read_stderr();
                     self.pool.with(|state| state.stats.timed_out += 1);
@@ -206,10 +204,8 @@ impl Slot {
 
     /// Idempotent jobs whose worker went are run again, each alone; others are forgotten, as nobody waits for them.
     fn put_back_flight(&mut self) {
-        let flight: Vec<Ticket> = self.flight.drain(..).collect();
-        let killing = self.pool.phase() == Phase::Killing;
-        let (again, gone): (Vec<_>, Vec<_>) = flight.into_iter().partition(|ticket| {
-            !killing && ticket.idempotent && ticket.reply.is_some() && !ticket.is_dropped()
+        let (again, gone): (Vec<_>, Vec<_>) = self.flight.drain(..).partition(|ticket| {
+            ticket.idempotent && ticket.reply.is_some() && !ticket.is_dropped()
         });
         self.pool.with(|state| {
             for ticket in &gone {
@@ -223,9 +219,8 @@ impl Slot {
         });
         drop(gone);
         if !again.is_empty() {
-            self.pool.put_back(
-                again.into_iter().map(|ticket| Ticket { alone: true, ..ticket }).collect(),
-            );
+            let again = again.into_iter().map(|ticket| Ticket { alone: true, ..ticket });
+            self.pool.put_back(self.index, again.collect());
         }
     }
 }
