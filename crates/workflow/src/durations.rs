@@ -18,7 +18,7 @@ const NEWEST: f64 = 0.125;
 /// observation among those that follow.
 ///
 /// Plain data without a clock: the same observations give the same estimates. It knows at most as many kinds as
-/// [`new`](Self::new) says; beyond that the kind that was observed the longest ago is forgotten.
+/// [`new`](Self::new) says; when there is one more, the quarter that was observed the longest ago is forgotten.
 ///
 /// # Examples
 /// ```
@@ -85,10 +85,11 @@ impl Durations {
             return;
         }
         if self.capacity <= self.kinds.len() {
-            let oldest = self.kinds.iter().min_by_key(|(_, learned)| learned.last);
-            if let Some(oldest) = oldest.map(|(kind, _)| Arc::clone(kind)) {
-                self.kinds.remove(&oldest);
-            }
+            // Many at once: a kind that is new costs no look at all of them.
+            let mut last: Vec<u64> = self.kinds.values().map(|learned| learned.last).collect();
+            let (_, oldest, _) = last.select_nth_unstable((self.capacity / 4).saturating_sub(1));
+            let oldest = *oldest;
+            self.kinds.retain(|_, learned| oldest < learned.last);
         }
         let first = Learned { count: 1, mean: took, variance: (took / 2.0).powi(2), last };
         self.kinds.insert(Arc::from(kind), first);
@@ -192,6 +193,16 @@ mod tests {
         assert_eq!(durations.len(), 2);
         assert_eq!(durations.estimate("b"), None);
         assert!(durations.estimate("a").is_some() && durations.estimate("c").is_some());
+    }
+
+    #[test]
+    fn those_observed_the_longest_ago_are_forgotten_by_the_quarter() {
+        let mut durations = Durations::new(8);
+        for kind in 0..9 {
+            durations.observe(&kind.to_string(), Duration::from_secs(1));
+        }
+        assert_eq!(durations.len(), 7);
+        assert!(durations.estimate("1").is_none() && durations.estimate("2").is_some());
     }
 
     #[test]

@@ -184,6 +184,8 @@ pub(crate) struct Shared {
     pub(crate) next_run: AtomicU64,
     /// Whether nothing is taken any more.
     pub(crate) closed: AtomicBool,
+    /// Whether no more runs are taken, but for those within others.
+    pub(crate) draining: AtomicBool,
     /// How many runs are live or on their way to the engine.
     pub(crate) live: watch::Sender<usize>,
     pub(crate) failure: parking_lot::Mutex<Option<FirstFailure>>,
@@ -278,6 +280,7 @@ impl Engine {
         self.publish_load();
         actions.shrink_to(PIECE);
         self.actions = actions;
+        self.jobs.shrink_to(PIECE);
         has_spawned
     }
 
@@ -332,7 +335,7 @@ impl Engine {
             }
             Command::SetPriority { run, task, priority } => {
                 if let Some(task) = self.find(run, &task) {
-                    self.machine.set_priority(task, priority);
+                    self.machine.set_priority(task, priority, actions);
                 }
             }
             Command::Why { run, task, reply } => {
@@ -580,8 +583,7 @@ impl Engine {
             let error = TaskError::fatal("its end could not be kept");
             ended.result = Err(attempt::Failure::of(error));
         }
-        let took = ended.ended.saturating_sub(ended.began);
-        live.attempt_ended(ended.task.node, took, now);
+        let took = live.attempt_ended(ended.task.node, ended.took(), now);
         self.metrics.duration.observe_duration(took);
         let task = ended.task;
         let entry = &mut live.tasks[task.node];
@@ -662,6 +664,12 @@ impl Engine {
                 if self.is_read {
                     let id = Arc::clone(&entry.id);
                     self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
+                }
+            }
+            Action::Moved { task } => {
+                let chosen = self.machine.chosen(task);
+                if let (Some(live), Some(agent)) = (self.runs.get_mut(&task.run), chosen) {
+                    live.tasks[task.node].agent = agent;
                 }
             }
             Action::Start { task, attempt } => self.start_attempt(task, attempt, now),

@@ -43,10 +43,12 @@ mod tests;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use crate::durable::digest;
 pub use file::FileStore;
+pub(crate) use frame::MAX_OUTPUT;
 pub use frame::TooLarge;
 pub use history::{History, HistoryError};
 pub use ledger::{Entry, Ledger};
@@ -202,7 +204,12 @@ impl<S: Store> StoreEnd<S> {
         if let Some(error) = &self.poison {
             return Err(CommitError(Arc::clone(error)));
         }
-        let stored = self.try_store(bytes, durability);
+        // A store that panics has failed, and takes nobody down.
+        let stored = catch_unwind(AssertUnwindSafe(|| self.try_store(bytes, durability)));
+        let stored = stored.unwrap_or_else(|panic| {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+            Err(io::Error::other("the store panicked"))
+        });
         stored.map_err(|error| CommitError(Arc::clone(self.poison.insert(Arc::new(error)))))
     }
 
@@ -247,6 +254,12 @@ impl std::error::Error for OpenError {}
 /// The store failed, and the journal takes nothing more until it is opened again.
 #[derive(Clone, Debug)]
 pub struct CommitError(Arc<io::Error>);
+
+impl From<io::Error> for CommitError {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
 
 impl CommitError {
     /// The first error of the store.

@@ -333,6 +333,16 @@ impl Machine {
         self.admission.pause(agent, until);
     }
 
+    /// Attempts of the agent start again.
+    pub(crate) fn resume_agent(&mut self, agent: AgentId) {
+        self.admission.resume(agent);
+    }
+
+    /// Whether something is known of the agent that will be forgotten by itself.
+    pub(crate) fn is_marked(&self, agent: AgentId) -> bool {
+        self.admission.is_marked(agent)
+    }
+
     /// Whether the task still waits for others, so that one more can be placed before it.
     pub(crate) fn is_pending(&self, task: TaskRef) -> bool {
         self.state(task).is_some_and(|state| matches!(state, State::Pending { .. }))
@@ -343,7 +353,7 @@ impl Machine {
         self.runs.get(&run).is_some_and(|run| run.reaches(from, to))
     }
 
-    /// Reports the end of a running attempt, which ran for so long. An attempt that was asked to stop ends as what it was
+    /// Reports the end of a running attempt, which ran for so long, without the time for which it was parked. An attempt that was asked to stop ends as what it was
     /// stopped for, unless it succeeded all the same.
     pub(crate) fn ended(
         &mut self,
@@ -367,8 +377,11 @@ impl Machine {
             Attempt::Failed { .. } | Attempt::TimedOut => Health::Ill,
         };
         let policy = run.policy_of(task.node);
-        if !parked {
-            self.admission.give_back(class, health, (estimate, took), now);
+        self.admission.ended((class, task, attempt), health, now);
+        if parked {
+            self.admission.charge(class, (0.0, took));
+        } else {
+            self.admission.give_back(class, (estimate, took));
         }
         match verdict {
             Verdict::Again { timed_out } => {
@@ -391,7 +404,7 @@ impl Machine {
 
     /// A running attempt gives back all that it took, and goes on: it waits for others that are to run within its work. Says
     /// whether it had something to give back.
-    pub(crate) fn park(&mut self, task: TaskRef, now: Duration) -> bool {
+    pub(crate) fn park(&mut self, task: TaskRef) -> bool {
         let Some(run) = self.runs.get_mut(&task.run) else { return false };
         let node = &mut run.nodes[task.node];
         let (class, estimate) = (node.class, node.estimate);
@@ -399,7 +412,8 @@ impl Machine {
         if std::mem::replace(parked, true) {
             return false;
         }
-        self.admission.give_back(class, Health::Unknown, (estimate, Duration::ZERO), now);
+        // What it has taken of time so far is charged at its end.
+        self.admission.give_back(class, (estimate, Duration::ZERO));
         true
     }
 
@@ -455,16 +469,38 @@ impl Machine {
     }
 
     /// Gives a task another priority. One that is ready is put in line anew.
-    pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32) {
+    pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32, out: &mut Vec<Action>) {
+        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        run.nodes[task.node].priority = priority;
+        self.requeue(task, out);
+    }
+
+    /// Puts a ready task in line anew, for whom it chooses now if it has a choice.
+    fn requeue(&mut self, task: TaskRef, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get_mut(&task.run) else { return };
         let node = &mut run.nodes[task.node];
-        node.priority = priority;
-        if let State::Ready { failed, .. } = node.state {
-            let class = node.class;
-            node.state = State::Pending { missing: 0 };
-            self.admission.left(class, &self.runs);
-            self.queue(task, failed);
+        let State::Ready { failed, .. } = node.state else { return };
+        let class = node.class;
+        node.state = State::Pending { missing: 0 };
+        self.admission.left(class, &self.runs);
+        self.queue(task, failed);
+        if self.runs[&task.run].nodes[task.node].class != class {
+            out.push(Action::Moved { task });
         }
+    }
+
+    /// Tasks that chose an agent which wants nothing any more choose anew.
+    fn choose_anew(&mut self, out: &mut Vec<Action>) {
+        let Some(unwell) = self.admission.take_unwell() else { return };
+        let mut tasks: Vec<TaskRef> = Vec::new();
+        for (id, run) in &self.runs {
+            let chose = run.ready_with_a_choice();
+            let is_of = |class| unwell.contains(&self.admission.owners(class).0);
+            let of = chose.filter(|(_, class)| is_of(*class));
+            tasks.extend(of.map(|(node, _)| TaskRef { run: *id, node }));
+        }
+        tasks.sort_unstable();
+        tasks.into_iter().for_each(|task| self.requeue(task, out));
     }
 
     /// How far a live run is.
@@ -487,6 +523,8 @@ impl Machine {
 
     /// Starts ready tasks while all that they take is free (invariant 2).
     pub(crate) fn admit(&mut self, now: Duration, out: &mut Vec<Action>) {
+        self.admission.set_now(now);
+        self.choose_anew(out);
         let mut woken = Vec::new();
         loop {
             let Self { admission, runs, .. } = self;
@@ -565,7 +603,7 @@ impl Machine {
         if let Some(timeout) = run.policy_of(task.node).timeout {
             self.set_timer(now.saturating_add(timeout), Due::Timeout { task, attempt });
         }
-        self.admission.take(class, estimate, now);
+        self.admission.take((class, task, attempt), estimate, now);
         self.admission.taken(class, &self.runs);
         out.push(Action::Start { task, attempt });
     }

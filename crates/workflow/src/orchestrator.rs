@@ -229,6 +229,36 @@ impl Orchestrator {
         let _ = live.wait_for(|live| *live == 0).await;
     }
 
+    /// Takes no more runs, lets those that are live go on for so long, and then [shuts down](Self::shutdown). How many runs
+    /// were cancelled by that: what they have not done is in their owners' reports.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the wait alone: what is live goes on, and no run is taken any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_workflow::{Orchestrator, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let orchestrator = Orchestrator::builder().build()?;
+    /// orchestrator.go("tidy up", async |_| Ok::<(), TaskError>(()))?;
+    /// let cut_short = orchestrator.drain(Duration::from_secs(30)).await;
+    /// assert_eq!(cut_short, 0);
+    /// assert!(orchestrator.go("too late", async |_| Ok::<(), TaskError>(())).is_err());
+    /// # Ok(()) }
+    /// ```
+    pub async fn drain(&self, patience: Duration) -> usize {
+        // ORDERING: SeqCst, as in `shutdown`.
+        self.shared.draining.store(true, Ordering::SeqCst);
+        let mut live = self.shared.live.subscribe();
+        // Too late, or (never) without its sender: what is left says so.
+        let _ = tokio::time::timeout(patience, live.wait_for(|live| *live == 0)).await;
+        let left = *live.borrow();
+        self.shutdown().await;
+        left
+    }
+
     /// Changes the overall limit. Shrinking stops nothing; nobody is admitted until use is below it.
     pub fn set_limit(&self, limit: usize) {
         let _ = self.link.send(Command::SetLimit(limit));
@@ -242,6 +272,11 @@ impl Orchestrator {
     /// Changes how many attempts of an agent may start in a minute; `None` for as many as come.
     pub fn set_requests_per_minute(&self, agent: &str, requests: Option<usize>) {
         self.change_agent(agent, AgentChange::PerMinute(requests));
+    }
+
+    /// Lets an agent start again that wants nothing for a time, because it has [said so](crate::TaskError::overloaded).
+    pub fn resume_agent(&self, agent: &str) {
+        self.change_agent(agent, AgentChange::Resume);
     }
 
     /// Gives an agent another breaker, closed, or none.
@@ -329,7 +364,9 @@ impl Orchestrator {
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst; see `shutdown`.
         let closed = self.shared.closed.load(Ordering::SeqCst);
+        let draining = self.shared.draining.load(Ordering::SeqCst);
         if closed
+            || draining
             || self
                 .link
                 .send(Command::Start { run: id, graph: Box::new(graph), keeper, done })
@@ -488,6 +525,7 @@ impl Builder {
             limit: AtomicUsize::new(self.limit),
             next_run: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             live: watch::Sender::new(0),
             failure: Mutex::new(None),
             events: Log::new(self.event_capacity),

@@ -393,7 +393,12 @@ impl<K> Task<K> {
     /// How much of a resource, made known by [`Builder::resource`](crate::Builder::resource), it takes while it runs. It
     /// starts when everything that it takes is free, and never holds a part of it while it waits.
     pub fn uses(mut self, resource: impl Into<Arc<str>>, amount: u64) -> Self {
-        self.extras().uses.push((resource.into(), amount));
+        let resource = resource.into();
+        let uses = &mut self.extras().uses;
+        match uses.iter_mut().find(|(of, _)| *of == resource) {
+            Some((_, sum)) => *sum = sum.saturating_add(amount),
+            None => uses.push((resource, amount)),
+        }
         self
     }
 
@@ -456,7 +461,8 @@ impl TaskError {
     }
 
     /// An error by which the agent says that it is overloaded, such as HTTP 429 or 503. Another attempt may help; nothing of
-    /// the agent starts before `retry_after`, if it said so, is over; and the [law](crate::Agent::adaptive) of its limit
+    /// the agent starts before `retry_after`, if it said so, is over, or an hour, or until
+    /// [`resume_agent`](crate::Orchestrator::resume_agent); and the [law](crate::Agent::adaptive) of its limit
     /// counts an overload. A task that names no agent waits for what its [`Retry`] says and no longer.
     ///
     /// # Examples

@@ -33,6 +33,8 @@ pub(crate) enum AgentChange {
     Concurrency(usize),
     PerMinute(Option<usize>),
     Breaker(Option<Breaker>),
+    /// It is asked again, whatever it told.
+    Resume,
 }
 
 /// What was measured of an agent over an interval.
@@ -115,6 +117,9 @@ pub(crate) struct Agents {
 /// How many names and classes that nobody uses are kept before they are thrown out.
 const UNUSED: usize = 1024;
 
+/// An agent that wants nothing for longer is asked again all the same.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Tasks that name no agent.
 const NO_AGENT: AgentId = AgentId(0);
 
@@ -196,7 +201,7 @@ impl Agents {
         let (states, plain) = (&mut self.states, &self.plain);
         self.by_name.retain(|name, id| {
             let state = &mut states[id.at()];
-            let is_used = state.is_set || used_agents.contains(id);
+            let is_used = state.is_set || used_agents.contains(id) || machine.is_marked(*id);
             if !is_used {
                 machine.forget_class(plain[id.at()]);
                 machine.forget_agent(*id);
@@ -357,6 +362,7 @@ impl Agents {
             AgentChange::Concurrency(limit) => machine.set_agent_limit(id, limit),
             AgentChange::PerMinute(rate) => machine.set_rate(id, rate),
             AgentChange::Breaker(breaker) => machine.set_breaker(id, breaker),
+            AgentChange::Resume => machine.resume_agent(id),
         }
         (from, machine.use_of(id).1)
     }
@@ -435,7 +441,7 @@ impl Agents {
     ) {
         self.states[agent.at()].observed.overloaded += 1;
         if agent != NO_AGENT {
-            machine.pause_agent(agent, now.saturating_add(wait));
+            machine.pause_agent(agent, now.saturating_add(wait.min(LONGEST_PAUSE)));
         }
     }
 

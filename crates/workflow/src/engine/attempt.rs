@@ -10,6 +10,7 @@ use super::{Command, Link};
 use tracing::Span;
 
 use crate::context::{Context, Shared};
+use crate::journal::MAX_OUTPUT;
 use crate::machine::TaskRef;
 use crate::run::Run;
 use crate::task::{Body, Extras, Output, TaskError, Work, panicked};
@@ -119,6 +120,9 @@ impl Trying {
         let job = self.job.as_ref().expect("it has not ended");
         self.began = job.context.0.run.of.link.now();
         job.context.0.made_progress(self.began);
+        if job.context.0.is_stopped() {
+            return Err(Failure::of(TaskError::fatal("stopped before it began")));
+        }
         let condition = job.extras.as_ref().and_then(|extras| extras.condition.as_ref());
         if condition.is_some_and(|condition| !condition(&job.context)) {
             return Err(Failure::Declined);
@@ -215,7 +219,12 @@ fn encoded(
     let (Ok(Some(output)), Some(codec)) = (&result, codec) else { return (result, Vec::new()) };
     // The user's `Serialize` may panic.
     match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
-        Ok(Ok(bytes)) => (result, bytes),
+        Ok(Ok(bytes)) if bytes.len() <= MAX_OUTPUT => (result, bytes),
+        Ok(Ok(bytes)) => {
+            let len = bytes.len();
+            let error = format!("its output cannot be kept: {len} bytes, at most {MAX_OUTPUT}");
+            (Err(Failure::of(TaskError::fatal(error))), Vec::new())
+        }
         Ok(Err(error)) => {
             let error = TaskError::fatal(format!("its output cannot be kept: {error}"));
             (Err(Failure::of(error)), Vec::new())

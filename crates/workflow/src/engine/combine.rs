@@ -11,6 +11,9 @@
 
 use crate::sync::Mutex;
 
+/// The memory of more messages than this is given back after their turn.
+const MANY: usize = 512;
+
 /// See the module.
 pub(crate) struct Combine<S, M> {
     inbox: Mutex<Inbox<M>>,
@@ -98,6 +101,7 @@ impl<S, M> Combine<S, M> {
         if let Some(held) = state {
             std::mem::swap(&mut self.inbox.lock().messages, &mut held.batch);
             work(&mut held.state, &mut held.batch);
+            held.batch.shrink_to(MANY);
         }
     }
 

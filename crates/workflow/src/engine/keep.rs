@@ -29,6 +29,9 @@ impl Kept {
 
     pub(super) fn remove(&mut self, run: RunId) {
         self.runs.retain(|of| *of != run);
+        if self.runs.is_empty() {
+            self.due = None;
+        }
     }
 
     pub(super) fn due(&self) -> Option<Duration> {
@@ -82,10 +85,10 @@ impl Engine {
         let Some(live) = self.runs.get_mut(&task.run) else { return false };
         let entry = &live.tasks[task.node];
         let (attempt, error) = (entry.attempts, entry.error());
+        let took = live.own_time(task.node, ended.took(), now);
         let Some(keeper) = live.keeper.as_mut().filter(|keeper| keeper.broken.is_none()) else {
             return false;
         };
-        let took = ended.ended.saturating_sub(ended.began);
         let Some(verdict) = self.machine.verdict(task, attempt_of(ended)) else { return false };
         let message = |ended: &Ended| match &ended.result {
             Err(Failure::Error { message, .. }) => message.to_string(),
@@ -238,5 +241,19 @@ fn attempt_of(ended: &Ended) -> Attempt {
         Err(Failure::Declined) => Attempt::Declined,
         Err(Failure::Idle) => Attempt::TimedOut,
         Err(Failure::Error { retryable, .. }) => Attempt::Failed { retryable: *retryable },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_due_once_no_run_has_a_journal() {
+        let mut kept = Kept { runs: vec![RunId(1), RunId(2)], due: Some(LATEST) };
+        kept.remove(RunId(1));
+        assert_eq!(kept.due(), Some(LATEST));
+        kept.remove(RunId(2));
+        assert_eq!(kept.due(), None);
     }
 }

@@ -127,7 +127,8 @@ impl Keeper {
         }
         let (journal, ledger) = history.into_parts();
         let mut keeper = Self {
-            writer: Writer::new(journal, durability, run, link),
+            writer: Writer::new(journal, durability, run, link)
+                .map_err(|error| StartError::Journal(error.into()))?,
             name: ledger.run.clone().unwrap_or_default(),
             numbers,
             next_number,

@@ -329,17 +329,25 @@ impl Live {
         was_over
     }
 
-    /// Takes the time of an attempt that ended.
-    pub(super) fn attempt_ended(&mut self, node: u32, mut took: Duration, now: Duration) {
-        let parked = if self.parked.is_empty() { None } else { self.parked.remove(&node) };
-        match parked {
-            // What it has waited for is the work of others.
-            Some(since) => took = took.saturating_sub(now.saturating_sub(since)),
-            None => self.runs_no_more(now),
+    /// How long an attempt has run itself, of all the time that it took: what it has waited for, parked, is the work of others.
+    pub(super) fn own_time(&self, node: u32, took: Duration, now: Duration) -> Duration {
+        if self.parked.is_empty() {
+            return took;
+        }
+        let since = self.parked.get(&node);
+        since.map_or(took, |since| took.saturating_sub(now.saturating_sub(*since)))
+    }
+
+    /// Takes the time of an attempt that ended; how long it has run itself.
+    pub(super) fn attempt_ended(&mut self, node: u32, took: Duration, now: Duration) -> Duration {
+        let took = self.own_time(node, took, now);
+        if self.parked.is_empty() || self.parked.remove(&node).is_none() {
+            self.runs_no_more(now);
         }
         let entry = &mut self.tasks[node];
         entry.busy = entry.busy.saturating_add(nanos(took));
         entry.running = None;
+        took
     }
 
     /// A running attempt has given its slot back.

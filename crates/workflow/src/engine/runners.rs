@@ -39,6 +39,9 @@ const BATCH: usize = 16;
 /// The end of an attempt that took longer is told at once.
 const SHORT: Duration = Duration::from_micros(20);
 
+/// The memory of a queue that was longer is given back when it is empty.
+const MANY: usize = 512;
+
 /// How many attempts a runner polls before it lets the runtime's other tasks have a turn.
 const TURN: u32 = 32;
 
@@ -273,7 +276,10 @@ impl<J, E> State<J, E> {
             std::mem::swap(&mut self.ended, ends);
             return Next::Tell;
         }
-        let Some(job) = self.queue.pop_front() else { return Next::Nothing };
+        let Some(job) = self.queue.pop_front() else {
+            self.queue.shrink_to(MANY);
+            return Next::Nothing;
+        };
         self.looking -= 1;
         Next::Job(job, self.needs_a_looker())
     }

@@ -6,6 +6,7 @@
 //! Waking a thread takes about half as long as a good disk's sync: the thread looks for a short while whether there is more
 //! before it sleeps, as long as that has been worth it.
 
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,9 +61,9 @@ impl Writer {
         durability: Durability,
         run: RunId,
         link: &Arc<Link>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         if durability < Durability::PowerLoss {
-            return Self::Here(journal);
+            return Ok(Self::Here(journal));
         }
         let (batch, end) = journal.split();
         let shared = Arc::new(Shared::default());
@@ -73,11 +74,8 @@ impl Writer {
             let _inside = runtime.as_ref().map(Handle::enter);
             write(&ours, end, run, &link);
         };
-        match thread::Builder::new().name(name).spawn(work) {
-            Ok(thread) => Self::Thread { batch, wanted: 0, shared, thread: Some(thread) },
-            // Nobody will write: the first commit finds nobody.
-            Err(_) => Self::Thread { batch, wanted: 0, shared, thread: None },
-        }
+        let thread = Some(thread::Builder::new().name(name).spawn(work)?);
+        Ok(Self::Thread { batch, wanted: 0, shared, thread })
     }
 
     pub(super) fn append(&mut self, record: &Record) -> Result<(), TooLarge> {

@@ -11,6 +11,9 @@ const PREFIX: usize = 8;
 /// The largest record, encoded: 64 MiB. A length above it is damage, not a record.
 const MAX: usize = 64 << 20;
 
+/// The largest output of a task: beside it a record holds a few numbers.
+pub(crate) const MAX_OUTPUT: usize = MAX - 1024;
+
 /// Magic, version 1 and the CRC-32 of both.
 pub(super) const HEADER: [u8; 16] = *b"TIDEGATEjnl\x01\x75\xAC\x4C\x84";
 

@@ -78,6 +78,8 @@ pub(crate) enum Action {
     Began { run: RunId },
     /// All needs of the task are met; it waits for a slot.
     Ready { task: TaskRef },
+    /// A ready task that has a choice waits for another agent now.
+    Moved { task: TaskRef },
     /// The attempt did not succeed; the next one may start at `at`.
     Retry { task: TaskRef, failed: u32, timed_out: bool, at: Duration },
     /// What the task has come to in so many attempts no longer counts: it will be ready and over once more.

@@ -120,6 +120,10 @@ pub(super) struct Admission {
     classes: Vec<Class>,
     kept: Option<Kept>,
     starts: u32,
+    /// The latest time that is known.
+    now: Duration,
+    /// Agents that have begun to want nothing: by their breaker, by themselves, or by a limit of 0.
+    unwell: Vec<AgentId>,
     /// Constraints that held something up, until somebody counts them.
     hits: Vec<(AgentId, Constraint)>,
     /// Numbers that are free again.
@@ -140,6 +144,8 @@ impl Admission {
             classes: Vec::new(),
             kept: None,
             starts: 0,
+            now: Duration::ZERO,
+            unwell: Vec::new(),
             hits: Vec::new(),
             free_agents: Vec::new(),
             free_tenants: Vec::new(),
@@ -201,12 +207,25 @@ impl Admission {
         (class.agent, class.tenant)
     }
 
-    /// Of these classes, one whose agent is healthy and has the least to do for what it may.
+    /// A heuristic that knows no time goes by this one.
+    pub(super) fn set_now(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Who has begun to want nothing since the last time, if anybody has.
+    pub(super) fn take_unwell(&mut self) -> Option<Vec<AgentId>> {
+        (!self.unwell.is_empty()).then(|| std::mem::take(&mut self.unwell))
+    }
+
+    /// Of these classes, one whose agent is healthy, takes requests, and has the least to do for what it may.
     pub(super) fn least_loaded(&self, classes: &[ClassId]) -> Option<ClassId> {
         let load = |class: &&ClassId| {
             let id = self.classes[class.at()].agent;
             let agent = &self.agents[id.at()];
-            let ill = agent.circuit.as_ref().is_some_and(|circuit| !circuit.is_closed());
+            let ill = agent.limit == 0
+                || agent.circuit.as_ref().is_some_and(|circuit| !circuit.is_closed())
+                || self.now < agent.paused
+                || agent.rate.as_ref().is_some_and(|rate| rate.is_spent(self.now));
             let busy = (agent.running + self.waiting_of(id) + 1) as f64;
             (ill, busy / agent.limit as f64)
         };
@@ -290,6 +309,9 @@ impl Admission {
 
     pub(super) fn set_agent_limit(&mut self, agent: AgentId, limit: usize) {
         self.agents[agent.at()].limit = limit;
+        if limit == 0 {
+            self.unwell.push(agent);
+        }
         self.unblock_agent(agent);
     }
 
@@ -306,7 +328,24 @@ impl Admission {
     /// The agent wants nothing before this time. A later time that it told earlier stays.
     pub(super) fn pause(&mut self, agent: AgentId, until: Duration) {
         let paused = &mut self.agents[agent.at()].paused;
+        if *paused <= self.now && self.now < until {
+            self.unwell.push(agent);
+        }
         *paused = until.max(*paused);
+    }
+
+    /// The agent is asked again, whatever it told earlier.
+    pub(super) fn resume(&mut self, agent: AgentId) {
+        self.agents[agent.at()].paused = Duration::ZERO;
+        self.unblock_agent(agent);
+    }
+
+    /// Whether something is known of the agent that will be forgotten by itself: starts within its rate, a pause, failures.
+    pub(super) fn is_marked(&self, agent: AgentId) -> bool {
+        let agent = &self.agents[agent.at()];
+        self.now < agent.paused
+            || agent.rate.as_ref().is_some_and(|rate| rate.has_started(self.now))
+            || agent.circuit.as_ref().is_some_and(|circuit| !circuit.is_closed())
     }
 
     pub(super) fn set_breaker(&mut self, agent: AgentId, breaker: Option<Breaker>) {
@@ -394,7 +433,12 @@ impl Admission {
     }
 
     /// The task starts: takes what its class takes. `estimate` is charged to its tenant until its end is known.
-    pub(super) fn take(&mut self, class: ClassId, estimate: f32, now: Duration) {
+    pub(super) fn take(
+        &mut self,
+        (class, task, attempt): (ClassId, TaskRef, u32),
+        estimate: f32,
+        now: Duration,
+    ) {
         self.ready -= 1;
         self.running += 1;
         self.starts = (self.starts + 1) % AGEING;
@@ -405,7 +449,7 @@ impl Admission {
             rate.started(now);
         }
         if let Some(circuit) = &mut agent.circuit {
-            circuit.started();
+            circuit.started((task, attempt));
         }
         for demand in &class.demands {
             self.resources[demand.resource.at()].used += demand.amount;
@@ -421,17 +465,28 @@ impl Admission {
         self.look_again(class, runs);
     }
 
-    /// The attempt ended after `took`: gives back what it took, and tells the breaker.
-    pub(super) fn give_back(
+    /// The attempt has ended: tells the breaker.
+    pub(super) fn ended(
         &mut self,
-        class: ClassId,
+        (class, task, attempt): (ClassId, TaskRef, u32),
         health: Health,
-        (estimate, took): (f32, Duration),
         now: Duration,
     ) {
+        let agent = self.classes[class.at()].agent;
+        let Some(circuit) = &mut self.agents[agent.at()].circuit else { return };
+        let was_closed = circuit.is_closed();
+        circuit.ended((task, attempt), health, now);
+        if was_closed && !circuit.is_closed() {
+            self.unwell.push(agent);
+        }
+        self.unblock_agent(agent);
+    }
+
+    /// The attempt gives back what it took, having run for `took`.
+    pub(super) fn give_back(&mut self, class: ClassId, (estimate, took): (f32, Duration)) {
         self.running -= 1;
         let state = &self.classes[class.at()];
-        let (agent, tenant) = (state.agent, state.tenant);
+        let agent = state.agent;
         for at in 0..state.demands.len() {
             let demand = self.classes[class.at()].demands[at];
             self.resources[demand.resource.at()].used -= demand.amount;
@@ -439,13 +494,15 @@ impl Admission {
         }
         let state = &mut self.agents[agent.at()];
         state.running -= 1;
-        if let Some(circuit) = &mut state.circuit {
-            circuit.ended(health, now);
-        }
         if !state.blocked.is_empty() {
             self.unblock_agent(agent);
         }
-        let tenant = &mut self.tenants[tenant.at()];
+        self.charge(class, (estimate, took));
+    }
+
+    /// Charges the tenant for what its task took, of which so much was charged before.
+    pub(super) fn charge(&mut self, class: ClassId, (estimate, took): (f32, Duration)) {
+        let tenant = &mut self.tenants[self.classes[class.at()].tenant.at()];
         tenant.had += (took.as_secs_f64() - f64::from(estimate)) / tenant.weight;
     }
 

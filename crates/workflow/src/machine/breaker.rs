@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::TaskRef;
+
 /// When an agent's circuit breaker opens, and for how long (Nygard, Release It!, 2007).
 ///
 /// Closed, it counts failures in a row. At `failures` it opens: nothing of the agent starts for `cool_down`. Then it is half
@@ -21,6 +23,9 @@ impl Default for Breaker {
     }
 }
 
+/// A task and which attempt of it.
+type Of = (TaskRef, u32);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed {
@@ -29,9 +34,9 @@ enum State {
     Open {
         until: Duration,
     },
-    /// One attempt is let through, or is on its way.
+    /// One attempt is let through, or is on its way: this one.
     HalfOpen {
-        probing: bool,
+        probe: Option<Of>,
     },
 }
 
@@ -64,19 +69,19 @@ impl Circuit {
     /// From when on an attempt may be tried; `None` for now. `Duration::MAX` while a probe is on its way: its end decides.
     pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
         match self.state {
-            State::Closed { .. } | State::HalfOpen { probing: false } => None,
-            State::HalfOpen { probing: true } => Some(Duration::MAX),
+            State::Closed { .. } | State::HalfOpen { probe: None } => None,
+            State::HalfOpen { probe: Some(_) } => Some(Duration::MAX),
             State::Open { until } if now < until => Some(until),
             State::Open { .. } => {
-                self.state = State::HalfOpen { probing: false };
+                self.state = State::HalfOpen { probe: None };
                 None
             }
         }
     }
 
-    pub(super) fn started(&mut self) {
-        if let State::HalfOpen { probing } = &mut self.state {
-            *probing = true;
+    pub(super) fn started(&mut self, attempt: Of) {
+        if let State::HalfOpen { probe } = &mut self.state {
+            *probe = Some(attempt);
         }
     }
 
@@ -93,8 +98,12 @@ impl Circuit {
         }
     }
 
-    /// Takes the end of an attempt.
-    pub(super) fn ended(&mut self, health: Health, now: Duration) {
+    /// Takes the end of an attempt. Once it has opened, that of its probe alone counts: others began before and tell nothing
+    /// new.
+    pub(super) fn ended(&mut self, attempt: Of, health: Health, now: Duration) {
+        if !self.is_closed() && self.state != (State::HalfOpen { probe: Some(attempt) }) {
+            return;
+        }
         let open = State::Open { until: now.saturating_add(self.settings.cool_down) };
         self.state = match (self.state, health) {
             (State::Closed { .. }, Health::Well) => State::Closed { failures: 0 },
@@ -103,26 +112,30 @@ impl Circuit {
             }
             (State::Closed { .. } | State::HalfOpen { .. }, Health::Ill) => open,
             (State::HalfOpen { .. }, Health::Well) => State::Closed { failures: 0 },
-            (State::HalfOpen { .. }, Health::Unknown) => State::HalfOpen { probing: false },
-            // Attempts that began before it opened tell nothing new.
-            (state, _) => state,
+            (State::HalfOpen { .. }, Health::Unknown) => State::HalfOpen { probe: None },
+            (state @ (State::Closed { .. } | State::Open { .. }), _) => state,
         };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::RunId;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn of(node: u32) -> Of {
+        (TaskRef { run: RunId(0), node }, 1)
+    }
+
     fn opened() -> Circuit {
         let mut circuit = Circuit::new(Breaker { failures: 2, cool_down: SECOND });
-        circuit.ended(Health::Ill, Duration::ZERO);
-        circuit.ended(Health::Well, Duration::ZERO);
-        circuit.ended(Health::Ill, Duration::ZERO);
+        circuit.ended(of(0), Health::Ill, Duration::ZERO);
+        circuit.ended(of(0), Health::Well, Duration::ZERO);
+        circuit.ended(of(0), Health::Ill, Duration::ZERO);
         assert_eq!(circuit.free_at(Duration::ZERO), None, "not two in a row");
-        circuit.ended(Health::Ill, Duration::ZERO);
+        circuit.ended(of(0), Health::Ill, Duration::ZERO);
         circuit
     }
 
@@ -137,24 +150,28 @@ mod tests {
     fn half_open_it_lets_one_attempt_through_whose_end_decides() {
         let mut circuit = opened();
         assert_eq!(circuit.free_at(SECOND), None);
-        circuit.started();
+        circuit.started(of(1));
         assert_eq!(circuit.free_at(SECOND), Some(Duration::MAX));
-        circuit.ended(Health::Ill, SECOND);
+        for health in [Health::Unknown, Health::Well, Health::Ill] {
+            circuit.ended(of(0), health, SECOND);
+        }
+        assert_eq!(circuit.free_at(SECOND), Some(Duration::MAX), "those began before");
+        circuit.ended(of(1), Health::Ill, SECOND);
         assert_eq!(circuit.free_at(SECOND), Some(2 * SECOND));
         assert_eq!(circuit.free_at(2 * SECOND), None);
-        circuit.started();
-        circuit.ended(Health::Unknown, 2 * SECOND);
+        circuit.started(of(1));
+        circuit.ended(of(1), Health::Unknown, 2 * SECOND);
         assert_eq!(circuit.free_at(2 * SECOND), None, "a cancelled probe is repeated");
-        circuit.started();
-        circuit.ended(Health::Well, 2 * SECOND);
-        circuit.ended(Health::Ill, 2 * SECOND);
+        circuit.started(of(1));
+        circuit.ended(of(1), Health::Well, 2 * SECOND);
+        circuit.ended(of(0), Health::Ill, 2 * SECOND);
         assert_eq!(circuit.free_at(2 * SECOND), None, "closed, it counts from the start");
     }
 
     #[test]
     fn the_end_of_an_attempt_that_began_before_changes_nothing_while_it_is_open() {
         let mut circuit = opened();
-        circuit.ended(Health::Well, SECOND / 2);
+        circuit.ended(of(0), Health::Well, SECOND / 2);
         assert_eq!(circuit.free_at(SECOND / 2), Some(SECOND));
     }
 }

@@ -34,6 +34,20 @@ impl Rate {
         self.leave.insert(at, now + left);
     }
 
+    /// Whether the rate lets nothing start now.
+    pub(super) fn is_spent(&self, now: Duration) -> bool {
+        self.per_minute <= self.within(now)
+    }
+
+    /// Whether something has started within the last minute.
+    pub(super) fn has_started(&self, now: Duration) -> bool {
+        0 < self.within(now)
+    }
+
+    fn within(&self, now: Duration) -> usize {
+        self.leave.len() - self.leave.partition_point(|leave| *leave <= now)
+    }
+
     /// From when on another start is within the rate; `None` for now, `Duration::MAX` for never.
     pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
         while self.leave.front().is_some_and(|leave| *leave <= now) {

@@ -219,6 +219,13 @@ impl Run {
         self.choices.get(&node).map(|classes| &**classes)
     }
 
+    /// The ready tasks that may be of several classes, and of which they are.
+    pub(super) fn ready_with_a_choice(&self) -> impl Iterator<Item = (u32, ClassId)> {
+        let is_ready = |node: &u32| matches!(self.nodes[*node].state, State::Ready { .. });
+        let ready = self.choices.keys().copied().filter(is_ready);
+        ready.map(|node| (node, self.nodes[node].class))
+    }
+
     /// Every class that a task of it is or may become of.
     pub(super) fn classes(&self) -> impl Iterator<Item = ClassId> {
         let chosen = self.choices.values().flat_map(|classes| classes.iter().copied());

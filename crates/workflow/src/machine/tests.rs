@@ -550,7 +550,7 @@ fn a_run_past_its_timeout_is_cancelled() {
 fn a_priority_that_changes_puts_a_ready_task_in_line_anew() {
     let mut bench = Bench::new(1, &[9]);
     bench.submit((0..3).map(|_| spec(A, &[])).collect());
-    bench.machine.set_priority(TaskRef { run: RUN, node: 2 }, 1);
+    bench.machine.set_priority(TaskRef { run: RUN, node: 2 }, 1, &mut bench.out);
     bench.ok(0);
     assert_eq!(bench.started(), [0, 2]);
 }

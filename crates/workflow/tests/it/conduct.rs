@@ -320,3 +320,52 @@ async fn a_report_tells_throughput_share_in_parallel_and_agents_at_once() {
     assert_eq!((report.counts()["succeeded"], report.counts()["failed"], report.peak), (4, 1, 3));
     assert_eq!(report.by_agent()["x"].busy, 3 * SECOND);
 }
+
+#[tokio::test]
+async fn what_is_cancelled_before_its_first_poll_does_not_begin() {
+    let begun = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&begun);
+    let work = move |_| {
+        flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        std::future::ready(Ok::<(), TaskError>(()))
+    };
+    let orchestrator = orchestrator();
+    let run = orchestrator.start(graph([Task::new("task", work)])).expect("it is open");
+    // Nothing was polled yet: this thread is the only one.
+    run.cancel();
+    let report = run.wait().await.expect("it runs").report;
+    assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
+    assert!(!begun.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_lets_live_runs_end_takes_no_more_and_cancels_what_is_left() {
+    let orchestrator = orchestrator();
+    let short = Task::new("short", async |cx: Context| {
+        tokio::time::sleep(SECOND).await;
+        // What is part of a live task's work is still taken.
+        let mut inner = Graph::new();
+        inner.add(echo("inner"))?;
+        cx.sub_graph(inner).await?;
+        Ok::<(), TaskError>(())
+    });
+    let short = orchestrator.start(graph([short])).expect("it is open");
+    let long = orchestrator.start(graph([until_stopped("long")])).expect("it is open");
+    let drained = orchestrator.drain(60 * SECOND);
+    tokio::pin!(drained);
+    assert!(futures::poll!(&mut drained).is_pending());
+    assert!(orchestrator.start(graph([echo("late")])).is_err());
+    assert_eq!(drained.await, 1, "one run was cut short");
+    assert!(short.wait().await.expect("it ran").report.is_success());
+    let report = long.wait().await.expect("it ran").report;
+    assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
+    assert_eq!(orchestrator.drain(SECOND).await, 0, "a second one is harmless");
+}
+
+#[tokio::test]
+async fn amounts_of_one_resource_add_up() {
+    let orchestrator = Orchestrator::builder().resource("gpu", 3).build().expect("sound");
+    let refused = orchestrator.run(graph([echo("task").uses("gpu", 2).uses("gpu", 2)])).await;
+    let text = refused.expect_err("four of three").to_string();
+    assert!(text.contains("4") && text.contains("3"), "{text}");
+}

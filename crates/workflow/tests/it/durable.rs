@@ -1,12 +1,12 @@
 //! Runs that outlive their process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_workflow::journal::{
-    Durability, Fault, History, Ledger, MemoryStore, Outcome as Kept, scan,
+    Durability, Fault, History, Ledger, MemoryStore, Outcome as Kept, Store, scan,
 };
 use tidegate_workflow::{
     Agent, Breaker, Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome,
@@ -685,4 +685,55 @@ async fn a_run_goes_on_from_a_journal_with_any_bit_flipped() {
         bytes
     });
     goes_on_from(flipped, 4).await;
+}
+
+/// A store that panics at a sync after it was opened.
+struct Panicking(MemoryStore, Arc<AtomicBool>);
+
+impl Store for Panicking {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        self.0.read()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.append(bytes)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        assert!(!self.1.load(Ordering::Relaxed), "out of order");
+        self.0.sync()
+    }
+
+    fn truncate(&mut self, len: u64) -> std::io::Result<()> {
+        self.0.truncate(len)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_stops_its_run_with_an_error() {
+    let breaks = Arc::new(AtomicBool::new(false));
+    let store = Panicking(MemoryStore::default(), Arc::clone(&breaks));
+    let history = History::open(store).expect("it opens");
+    breaks.store(true, Ordering::Relaxed);
+    let graph = graph([Effects::default().task("task")]).journal(history, Durability::PowerLoss);
+    let orchestrator = Orchestrator::builder().build().expect("sound");
+    let stopped = orchestrator.run(graph).await.expect_err("its journal failed");
+    assert!(stopped.to_string().contains("the store panicked"), "{stopped}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_too_large_for_the_journal_fails_its_attempt_even_one_that_timed_out() {
+    let large = Task::durable("large", async |cx: Context| {
+        if cx.attempt() == 1 {
+            cx.token().cancelled().await;
+            return Ok("x".repeat(64 << 20));
+        }
+        Ok::<_, TaskError>("small enough".to_owned())
+    });
+    let large = large.timeout(Duration::from_secs(1)).retry(Retry::attempts(2));
+    let history = History::open(MemoryStore::default()).expect("it opens");
+    let graph = graph([large]).journal(history, Durability::ProcessCrash);
+    let orchestrator = Orchestrator::builder().build().expect("sound");
+    let finished = orchestrator.run(graph).await.expect("it runs");
+    assert_eq!(*finished.output::<String>("large").expect("it succeeded"), "small enough");
 }

@@ -95,3 +95,22 @@ async fn the_law_of_an_agents_limit_hears_of_overloads() {
     }
     assert_eq!(limits, [4], "one overload, heard of once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_wants_nothing_for_ever_is_asked_again_after_an_hour_or_when_told_to() {
+    for resumes in [false, true] {
+        let began = Instant::now();
+        let orchestrator = Orchestrator::builder().agent("model", 1).build().expect("sound");
+        let mut graph = Graph::new();
+        graph.add(refused_once("task", Some(Duration::MAX), began).agent("model")).expect("one");
+        let run = orchestrator.start(graph).expect("it is open");
+        tokio::time::sleep(60 * SECOND).await;
+        if resumes {
+            orchestrator.resume_agent("model");
+        }
+        let finished = run.wait().await.expect("it runs");
+        let after = *finished.output::<Duration>("task").expect("it succeeded");
+        let expected = if resumes { 60 * SECOND } else { 3600 * SECOND };
+        assert!(expected <= after && after < expected + SECOND, "{after:?}");
+    }
+}

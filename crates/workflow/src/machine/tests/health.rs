@@ -81,3 +81,134 @@ fn an_agent_that_wants_nothing_for_a_time_starts_nothing_before_the_latest_that_
     bench.insert(spec(A, &[]), &[]);
     assert_eq!(bench.waiting(2), Waiting::Rate { until: 150 * SECOND }, "shorter than its rate");
 }
+
+/// A run of one task that either agent can do.
+fn either(bench: &mut Bench, run: u64) -> TaskRef {
+    let task = TaskRef { run: RunId(run), node: 0 };
+    let mut state = Run::new(false, None);
+    state.push(spec(A, &[]));
+    state.set_choices(0, Box::new([A, B]));
+    bench.machine.submit(task.run, state, None, bench.now, &mut bench.out);
+    bench.admit();
+    task
+}
+
+#[test]
+fn an_agent_that_wants_nothing_now_is_chosen_only_if_all_are_like_that() {
+    for reason in 0..3 {
+        let mut bench = Bench::new(9, &[9, 1]);
+        match reason {
+            0 => bench.machine.pause_agent(AgentId(0), 60 * SECOND),
+            1 => bench.machine.set_agent_limit(AgentId(0), 0),
+            _ => {
+                bench.machine.set_rate(AgentId(0), Some(1));
+                bench.submit(vec![spec(A, &[])]);
+            }
+        }
+        for run in 20..24 {
+            let task = either(&mut bench, run);
+            assert_eq!(bench.machine.chosen(task), Some(AgentId(1)), "{reason}");
+        }
+        bench.machine.pause_agent(AgentId(1), 30 * SECOND);
+        bench.at(SECOND);
+        let chosen = either(&mut bench, 24);
+        assert_eq!(bench.machine.chosen(chosen), Some(AgentId(u32::from(reason == 1))), "{reason}");
+    }
+}
+
+#[test]
+fn tasks_in_line_move_on_when_their_agent_wants_nothing_any_more() {
+    for reason in 0..3 {
+        let mut bench = Bench::new(9, &[1, 1]);
+        let policy = Breaker { failures: 1, cool_down: 60 * SECOND };
+        bench.machine.set_breaker(AgentId(0), Some(policy));
+        let tasks: Vec<TaskRef> = (20..24).map(|run| either(&mut bench, run)).collect();
+        let of = |bench: &Bench, agent| {
+            let all = tasks.iter().filter(|task| bench.machine.chosen(**task) == Some(agent));
+            all.count()
+        };
+        assert_eq!((of(&bench, AgentId(0)), of(&bench, AgentId(1))), (2, 2));
+        bench.out.clear();
+        match reason {
+            0 => bench.machine.pause_agent(AgentId(0), 60 * SECOND),
+            1 => bench.machine.set_agent_limit(AgentId(0), 0),
+            _ => bench.end_of(tasks[0], Attempt::Failed { retryable: false }, SECOND),
+        }
+        bench.admit();
+        let moved = bench.out.iter().filter(|action| matches!(action, Action::Moved { .. }));
+        assert_eq!(moved.count(), 1, "{reason}");
+        assert_eq!(of(&bench, AgentId(1)), 3, "{reason}");
+    }
+}
+
+#[test]
+fn a_task_that_is_put_in_line_anew_may_choose_another_agent_and_says_so() {
+    let mut bench = Bench::new(9, &[1, 1]);
+    let tasks: Vec<TaskRef> = (20..23).map(|run| either(&mut bench, run)).collect();
+    assert_eq!(bench.machine.chosen(tasks[2]), Some(AgentId(0)));
+    bench.machine.set_agent_limit(AgentId(1), 9);
+    bench.out.clear();
+    bench.machine.set_priority(tasks[2], 5, &mut bench.out);
+    assert_eq!(bench.out, [Action::Moved { task: tasks[2] }]);
+    assert_eq!(bench.machine.chosen(tasks[2]), Some(AgentId(1)));
+}
+
+#[test]
+fn the_end_of_a_parked_attempt_tells_of_its_agent_and_no_other_probe_starts_before() {
+    let mut bench = fragile(3);
+    bench.fail(0);
+    bench.machine.park(TaskRef { run: RUN, node: 1 });
+    bench.at(2 * SECOND);
+    bench.out.clear();
+    // Those that began before it opened do not decide.
+    bench.ok(1);
+    bench.fail(2);
+    assert!(matches!(bench.waiting(0), Waiting::Running), "the probe");
+    bench.insert(spec(A, &[]), &[]);
+    assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX });
+    bench.machine.park(TaskRef { run: RUN, node: 0 });
+    bench.admit();
+    assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX }, "it still probes");
+    bench.ok(0);
+    assert_eq!(bench.waiting(3), Waiting::Running);
+}
+
+#[test]
+fn a_tenant_is_charged_for_what_a_parked_attempt_has_run_itself() {
+    let mut machine = Machine::new(1);
+    let agent = machine.add_agent(9);
+    let tenants = [machine.add_tenant(1.0), machine.add_tenant(1.0)];
+    let classes = tenants.map(|tenant| machine.add_class(tenant, agent, Box::default()));
+    let mut bench = Bench { machine, out: Vec::new(), now: Duration::ZERO };
+    bench.submit(vec![spec(classes[0], &[])]);
+    let parent = TaskRef { run: RUN, node: 0 };
+    bench.machine.park(parent);
+    bench.end_of(parent, Attempt::Succeeded, 5 * SECOND);
+    // Five seconds behind, the other goes first for so long.
+    let all = (0..6).map(|at| spec(classes[usize::from(at > 0)], &[])).collect();
+    bench.submit_as(RunId(8), all, None);
+    bench.out.clear();
+    for at in 1..5 {
+        bench.end_of(TaskRef { run: RunId(8), node: at }, Attempt::Succeeded, SECOND);
+        assert_eq!(bench.started().contains(&0), at == 5, "{at}");
+    }
+}
+
+#[test]
+fn what_is_known_of_an_agent_is_worth_keeping_until_it_is_over() {
+    let mut bench = Bench::new(9, &[9]);
+    let is_marked = |bench: &Bench| bench.machine.is_marked(AgentId(0));
+    bench.machine.set_rate(AgentId(0), Some(3));
+    assert!(!is_marked(&bench));
+    bench.submit(vec![spec(A, &[])]);
+    assert!(is_marked(&bench), "one has started in this minute");
+    bench.at(60 * SECOND);
+    assert!(!is_marked(&bench));
+    bench.machine.pause_agent(AgentId(0), 90 * SECOND);
+    assert!(is_marked(&bench));
+    bench.machine.resume_agent(AgentId(0));
+    assert!(!is_marked(&bench));
+    bench.machine.set_breaker(AgentId(0), Some(Breaker { failures: 1, cool_down: SECOND }));
+    bench.fail(0);
+    assert!(is_marked(&bench), "its breaker is open");
+}

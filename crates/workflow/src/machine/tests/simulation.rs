@@ -167,6 +167,7 @@ impl Simulation {
                 }
                 Action::Began { .. }
                 | Action::Ready { .. }
+                | Action::Moved { .. }
                 | Action::Stop { .. }
                 | Action::Retry { .. } => {}
             }
@@ -265,7 +266,7 @@ impl Simulation {
                     let at = self.numbers.below(known) as usize;
                     let task = *self.class_of.keys().nth(at).expect("it is below the count");
                     let priority = self.numbers.below(5) as i32;
-                    self.act(|machine, _, _| machine.set_priority(task, priority));
+                    self.act(|machine, _, out| machine.set_priority(task, priority, out));
                 }
             }
             7 => self.rerun(),
@@ -284,7 +285,7 @@ impl Simulation {
             let at = self.numbers.below(count) as usize;
             let task = *self.running.keys().nth(at).expect("it is below the count");
             let is_new = self.parked.insert(task);
-            self.act(|machine, now, _| assert_eq!(machine.park(task, now), is_new));
+            self.act(|machine, _, _| assert_eq!(machine.park(task), is_new));
         }
     }
 
