@@ -552,4 +552,21 @@ mod tests {
         assert_eq!(agents.by_name["agent 0"], agent);
         assert_eq!(machine.waiting_of(agent), 1);
     }
+
+    #[test]
+    fn who_wants_nothing_now_is_not_forgotten_before_that_is_over() {
+        let mut machine = Machine::new(0);
+        let mut agents = agents(&mut machine);
+        let (agent, _) = intern(&mut agents, &mut machine, 0);
+        machine.pause_agent(agent, Duration::from_secs(60));
+        for at in 1..10_000 {
+            intern(&mut agents, &mut machine, at);
+        }
+        assert_eq!(agents.by_name.get("agent 0"), Some(&agent));
+        machine.resume_agent(agent);
+        for at in 10_000..20_000 {
+            intern(&mut agents, &mut machine, at);
+        }
+        assert_eq!(agents.by_name.get("agent 0"), None);
+    }
 }

@@ -276,3 +276,26 @@ async fn a_task_that_one_of_its_agents_could_never_bear_is_refused() {
         other => panic!("it must be refused: {other:?}"),
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_moves_to_another_agent_is_told_as_that_agents() {
+    let orchestrator =
+        Orchestrator::builder().limit(9).agent("a", 1).agent("b", 1).build().expect("sound");
+    let tasks = [
+        until_stopped("of a").agent("a"),
+        until_stopped("of b").agent("b"),
+        echo("of either").any_agent(["a", "b"]),
+    ];
+    let run = orchestrator.start(graph(tasks)).expect("it is open");
+    assert_eq!(run.why("of either").await, Some(Waiting::AgentLimit { agent: "a".into() }));
+    // Nobody has told the task of the change; it is put in line anew.
+    orchestrator.set_agent_limit("b", 2);
+    run.set_priority("of either", 1);
+    tokio::time::sleep(SECOND).await;
+    run.cancel();
+    let report = run.wait().await.expect("it runs").report;
+    assert_eq!(
+        (report.tasks[2].outcome.clone(), &*report.tasks[2].agent),
+        (Outcome::Succeeded, "b")
+    );
+}

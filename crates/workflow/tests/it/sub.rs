@@ -374,3 +374,26 @@ async fn who_is_cancelled_leaves_the_batch_at_once_and_the_others_are_done() {
     let finished = running.wait().await.expect("the engine is there");
     assert_eq!(*finished.output::<usize>("stays").expect("it was done"), 1, "alone");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_has_waited_for_its_sub_graph_is_not_its_own_time() {
+    let orchestrator = limited(1);
+    let work = async |cx: Context| {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut inner = Graph::new();
+        let slow = async |_| {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Ok::<(), TaskError>(())
+        };
+        inner.add(Task::new("slow", slow))?;
+        cx.sub_graph(inner).await?;
+        Ok::<(), TaskError>(())
+    };
+    let mut graph = Graph::new();
+    graph.add(Task::new("outer", work).kind("outer")).expect("no cycle");
+    let report = orchestrator.run(graph).await.expect("it runs").report;
+    let seconds = |time: Duration| time.as_secs();
+    assert_eq!((seconds(report.tasks[0].busy), seconds(report.makespan)), (2, 62));
+    let learned = orchestrator.durations().await.estimate("outer").expect("it has run");
+    assert_eq!(seconds(learned.mean), 2);
+}
