@@ -177,15 +177,11 @@ impl Admission {
 
     /// Gives an agent's number free. No class is of it any more.
     pub(super) fn forget_agent(&mut self, agent: AgentId) {
-        let state = &mut self.agents[agent.at()];
-        (state.wake_at, state.blocked) = (None, Vec::new());
         self.free_agents.push(agent);
     }
 
     /// Gives a tenant's number free. No class is of it any more.
     pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
-        // What it has had is remembered by nobody; whoever comes back has saved nothing up.
-        self.tenants[tenant.at()] = Tenant::new(1.0);
         self.free_tenants.push(tenant);
     }
 
@@ -195,9 +191,6 @@ impl Admission {
         if self.kept.as_ref().is_some_and(|kept| kept.class == class) {
             self.let_go(class);
         }
-        let state = &mut self.classes[class.at()];
-        (state.ready, state.demands) = (Ready::default(), Box::default());
-        (state.announced, state.blocked) = (None, false);
         self.free_classes.push(class);
     }
 
@@ -248,6 +241,7 @@ impl Admission {
 
     pub(super) fn add_tenant(&mut self, weight: f64) -> TenantId {
         match self.free_tenants.pop() {
+            // What the last one had is remembered by nobody.
             Some(id) => {
                 self.tenants[id.at()] = Tenant::new(weight);
                 id
@@ -457,6 +451,12 @@ impl Admission {
         let tenant = &mut self.tenants[class.tenant.at()];
         tenant.ready -= 1;
         tenant.had += f64::from(estimate) / tenant.weight;
+    }
+
+    /// The next start is the turn of the task that has been ready the longest.
+    #[cfg(test)]
+    pub(super) fn make_it_the_turn_of_the_oldest(&mut self) {
+        self.starts = AGEING - 1;
     }
 
     /// The task is out of the ready ones: its state says so already.

@@ -169,6 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ready_stays_when_entries_of_others_are_thrown_out() {
+        let mut ready = Ready::default();
+        (0..200).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
+        for left in 0..150 {
+            ready.left(|_, seq| seq > left);
+        }
+        assert!(ready.by_key.len() < 200 && ready.by_age.len() < 200);
+        assert_eq!(ready.oldest(|_, seq| seq >= 150), Some((150, task(150))));
+        assert_eq!(ready.best(|_, seq| seq >= 150).map(|(_, at)| at), Some(task(150)));
+        assert_eq!(ready.best(|_, seq| seq == 199).map(|(_, at)| at), Some(task(199)));
+    }
+
+    #[test]
     fn the_memory_of_a_peak_comes_back_as_tasks_start() {
         let mut ready = Ready::default();
         let all = 10_000;

@@ -88,9 +88,6 @@ impl Machine {
         let decided: Vec<(TaskRef, Decided)> =
             decided.into_iter().map(|task| (task, run.decide(task.node))).collect();
         for (task, decided) in decided {
-            if !matches!(self.state(task), Some(State::Pending { .. })) {
-                continue;
-            }
             match decided {
                 Decided::Pending => {}
                 Decided::Ready => self.make_ready(task, out),

@@ -399,7 +399,6 @@ impl Run {
     /// A task and all that needs it, directly or through others, each after everything that needs it.
     pub(super) fn downstream(&self, from: u32) -> Vec<u32> {
         let mut seen = vec![false; self.nodes.len()];
-        seen[from as usize] = true;
         let mut order = Vec::new();
         // Of each task on the way from `from` the next of its dependents.
         let mut way = vec![(from, self.first_dependent(from))];

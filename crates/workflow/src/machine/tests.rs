@@ -259,7 +259,7 @@ fn an_attempt_past_its_timeout_is_stopped_and_counts_as_timed_out() {
 #[test]
 fn a_cancelled_run_stops_what_runs_and_ends_what_waits() {
     let mut bench = Bench::new(1, &[9]);
-    bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(A, &[0])]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(A, &[0]), spec(A, &[2])]);
     bench.machine.cancel_run(RUN, &mut bench.out);
     bench.admit();
     bench.fail(0);
@@ -269,8 +269,82 @@ fn a_cancelled_run_stops_what_runs_and_ends_what_waits() {
         .filter(|(_, end)| *end == End::Cancelled)
         .map(|(node, _)| node)
         .collect();
-    assert_eq!(cancelled, BTreeSet::from([0, 1, 2]));
+    assert_eq!(cancelled, BTreeSet::from([0, 1, 2, 3]), "none of them skipped");
     assert_eq!(bench.machine.load(), (0, 0));
+}
+
+#[test]
+fn a_run_that_fails_fast_goes_on_after_ends_that_are_no_failures() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut run = Run::new(true, None);
+    (0..4).for_each(|_| run.push(spec(A, &[])));
+    bench.machine.submit(RUN, run, None, bench.now, &mut bench.out);
+    bench.admit();
+    bench.ok(0);
+    bench.end(1, Attempt::Declined);
+    bench.machine.cancel_task(TaskRef { run: RUN, node: 2 }, &mut bench.out);
+    bench.fail(2);
+    assert_eq!(bench.waiting(3), Waiting::Running);
+    assert!(!bench.out.contains(&Action::Stop { task: TaskRef { run: RUN, node: 3 } }));
+}
+
+#[test]
+fn a_running_task_is_asked_to_stop_once_whatever_it_is_stopped_for() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut slow = spec(A, &[]);
+    slow.policy.timeout = Some(SECOND);
+    bench.submit(vec![slow, spec(A, &[0])]);
+    let task = TaskRef { run: RUN, node: 0 };
+    bench.at(SECOND);
+    bench.machine.cancel_task(task, &mut bench.out);
+    bench.machine.cancel_run(RUN, &mut bench.out);
+    assert!(bench.machine.is_stopping_or_over(task));
+    let stops = bench.out.iter().filter(|action| matches!(action, Action::Stop { .. }));
+    assert_eq!(stops.count(), 1);
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(1, End::Cancelled), (0, End::Cancelled)]);
+}
+
+#[test]
+fn a_task_waits_for_those_of_its_needs_that_are_not_over() {
+    let mut bench = Bench::new(9, &[9]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(A, &[0, 1])]);
+    bench.ok(0);
+    assert_eq!(bench.waiting(2), Waiting::Needs(vec![1]));
+}
+
+#[test]
+fn what_needs_a_skipped_task_is_skipped_for_the_root_when_it_is_added_too() {
+    let mut bench = chain();
+    bench.fail(0);
+    bench.out.clear();
+    bench.insert(spec(A, &[2]), &[]);
+    assert_eq!(bench.ends(), [(4, End::Skipped { because: 0 })]);
+}
+
+#[test]
+fn a_task_added_before_a_long_way_goes_before_one_that_ends_it() {
+    let mut bench = Bench::new(1, &[9]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[0])]);
+    bench.insert(spec(A, &[]), &[]);
+    bench.insert(spec(A, &[]), &[1]);
+    bench.insert(NodeSpec { estimate: 2.0, ..spec(A, &[]) }, &[]);
+    let mut order = bench.started();
+    for _ in 0..3 {
+        bench.ok(*order.last().expect("one runs"));
+        order.extend(bench.started());
+    }
+    assert_eq!(order, [0, 3, 4, 2], "by 1.6, 1.2 and 0.4 seconds after their parts");
+}
+
+#[test]
+fn a_graph_of_many_ways_is_searched_once() {
+    let mut bench = Bench::new(9, &[9]);
+    let rungs = (1..100).flat_map(|rung| [2 * rung - 2, 2 * rung - 1].map(|_| rung));
+    let specs = rungs.map(|rung| spec(A, &[2 * rung - 2, 2 * rung - 1]));
+    bench.submit([spec(A, &[]), spec(A, &[])].into_iter().chain(specs).collect());
+    assert!(bench.machine.reaches(RUN, 0, 199));
+    assert!(!bench.machine.reaches(RUN, 0, 1));
 }
 
 #[test]
@@ -431,6 +505,65 @@ fn no_minute_sees_more_starts_than_the_rate_retries_included() {
 }
 
 #[test]
+fn a_breaker_that_is_taken_away_and_a_capacity_that_is_raised_let_waiting_tasks_start() {
+    let mut bench = shared(9, &[6]);
+    bench.machine.set_breaker(AgentId(0), Some(Breaker { failures: 1, cool_down: SECOND }));
+    bench.submit(vec![spec(A, &[]), spec(ClassId(1), &[]), spec(ClassId(1), &[])]);
+    assert_eq!(bench.started(), [0, 1]);
+    bench.machine.set_capacity(ResourceId(0), 12);
+    bench.admit();
+    assert_eq!(bench.started(), [2]);
+    bench.fail(0);
+    bench.insert(spec(A, &[]), &[]);
+    assert!(bench.started().is_empty());
+    bench.machine.set_breaker(AgentId(0), None);
+    bench.admit();
+    assert_eq!(bench.started(), [3]);
+}
+
+#[test]
+fn a_task_of_one_agent_that_is_old_starts_within_the_bound_although_another_has_many() {
+    let mut bench = Bench::new(1, &[9, 9]);
+    let urgent = || NodeSpec { priority: 5, ..spec(A, &[]) };
+    bench.submit(vec![urgent(), spec(B, &[])]);
+    (0..100).for_each(|_| bench.insert(urgent(), &[]));
+    let mut running = bench.started();
+    for start in 1.. {
+        bench.ok(running.remove(0));
+        running = bench.started();
+        if running == [1] {
+            return;
+        }
+        assert!(start <= admission::AGEING, "it has not started after {start}");
+    }
+}
+
+#[test]
+fn what_was_kept_for_a_task_is_free_when_that_is_cancelled() {
+    let mut bench = shared(2, &[1, 10]);
+    bench.submit(vec![spec(ClassId(1), &[]), spec(ClassId(1), &[]), spec(ClassId(2), &[])]);
+    (0..100).for_each(|_| bench.insert(spec(ClassId(1), &[]), &[]));
+    let mut running = bench.started();
+    while running.len() == 2 {
+        bench.ok(running.remove(0));
+        running.extend(bench.started());
+    }
+    bench.machine.cancel_task(TaskRef { run: RUN, node: 2 }, &mut bench.out);
+    bench.admit();
+    assert_eq!(bench.started().len(), 1);
+}
+
+#[test]
+fn what_has_started_counts_against_a_rate_that_is_changed() {
+    let mut bench = Bench::new(9, &[9]);
+    bench.machine.set_rate(AgentId(0), Some(2));
+    bench.submit((0..4).map(|_| spec(A, &[])).collect());
+    bench.machine.set_rate(AgentId(0), Some(3));
+    bench.admit();
+    assert_eq!(bench.started(), [0, 1, 2]);
+}
+
+#[test]
 fn a_raised_rate_lets_waiting_tasks_start() {
     let mut bench = Bench::new(9, &[9]);
     bench.machine.set_rate(AgentId(0), Some(0));
@@ -501,10 +634,16 @@ fn a_tenant_that_comes_back_has_saved_nothing_up() {
     for node in 0..20 {
         bench.end_of(TaskRef { run: RunId(0), node }, Attempt::Succeeded, SECOND);
     }
+    // It was there before, and what it wanted was cancelled.
+    bench.submit_as(RunId(2), vec![spec(ClassId(2), &[])], None);
+    bench.machine.cancel_run(RunId(2), &mut bench.out);
+    for node in 20..30 {
+        bench.end_of(TaskRef { run: RunId(0), node }, Attempt::Succeeded, SECOND);
+    }
     bench.submit_as(RunId(1), (0..10).map(|_| spec(ClassId(2), &[])).collect(), None);
     bench.out.clear();
     let mut of_new = 0;
-    let mut running = TaskRef { run: RunId(0), node: 20 };
+    let mut running = TaskRef { run: RunId(0), node: 30 };
     for _ in 0..8 {
         bench.end_of(running, Attempt::Succeeded, SECOND);
         let start = bench.out.drain(..).find_map(|action| match action {
@@ -512,9 +651,30 @@ fn a_tenant_that_comes_back_has_saved_nothing_up() {
             _ => None,
         });
         running = start.expect("a slot is free");
-        of_new += running.run.0;
+        of_new += running.run.0.min(1);
     }
     assert!((3..=5).contains(&of_new), "{of_new} of 8 starts");
+}
+
+#[test]
+fn who_gets_the_number_of_a_forgotten_tenant_has_had_nothing() {
+    let mut bench = Bench::new(1, &[9]);
+    let old = bench.machine.add_tenant(0.001);
+    let of_old = bench.machine.add_class(old, AgentId(0), Box::default());
+    bench.submit_as(RunId(0), vec![spec(of_old, &[])], None);
+    bench.end_of(TaskRef { run: RunId(0), node: 0 }, Attempt::Succeeded, SECOND);
+    bench.machine.forget_class(of_old);
+    bench.machine.forget_tenant(old);
+    let new = bench.machine.add_tenant(1.0);
+    assert_eq!(new, old);
+    let of_new = bench.machine.add_class(new, AgentId(0), Box::default());
+    bench.submit((0..3).map(|_| spec(A, &[])).collect());
+    bench.submit_as(RunId(1), vec![spec(of_new, &[])], None);
+    bench.ok(0);
+    bench.out.clear();
+    bench.ok(1);
+    let task = TaskRef { run: RunId(1), node: 0 };
+    assert!(bench.out.contains(&Action::Start { task, attempt: 1 }));
 }
 
 #[test]
@@ -608,11 +768,15 @@ fn timers_of_attempts_that_are_over_do_not_pile_up() {
     for run in 0..5_000 {
         let mut brief = spec(A, &[]);
         brief.policy.timeout = Some(3600 * SECOND);
-        bench.submit_as(RunId(run), vec![brief], None);
+        let mut state = Run::new(false, None);
+        state.push(brief);
+        let hour = Some(3600 * SECOND);
+        bench.machine.submit(RunId(run), state, hour, bench.now, &mut bench.out);
+        bench.admit();
         bench.end_of(TaskRef { run: RunId(run), node: 0 }, Attempt::Succeeded, SECOND);
         assert!(bench.machine.take_over(RunId(run)).is_some());
     }
-    assert!(bench.machine.timers.len() <= STALE_TIMERS + 1);
+    assert!(bench.machine.timers.len() <= STALE_TIMERS + 2);
 }
 
 impl Bench {
@@ -638,6 +802,9 @@ fn a_task_runs_again_alone_and_what_has_used_its_output_stays() {
     (0..3).for_each(|node| bench.ok(node));
     bench.out.clear();
     assert_eq!(bench.rerun(0, false), [0]);
+    let again = Action::Again { task: TaskRef { run: RUN, node: 0 }, attempts: 1 };
+    let told = bench.out.iter().filter(|action| matches!(action, Action::Again { .. }));
+    assert!(told.eq([&again]), "{:?}", bench.out);
     assert_eq!(bench.started(), [0]);
     bench.ok(0);
     assert_eq!(bench.ends(), [(0, End::Succeeded)]);
@@ -757,4 +924,46 @@ fn a_cancelled_run_does_not_run_again() {
     bench.machine.cancel_run(RUN, &mut bench.out);
     let task = TaskRef { run: RUN, node: 0 };
     assert_eq!(bench.machine.rerun(task, true, &mut bench.out), None);
+}
+
+#[test]
+fn what_has_not_begun_since_it_was_to_run_again_does_not_begin_again() {
+    let mut bench = chain();
+    bench.ok(0);
+    bench.machine.set_limit(0);
+    assert_eq!(bench.rerun(0, false), [0]);
+    bench.out.clear();
+    assert!(bench.rerun(0, false).is_empty());
+    assert_eq!(bench.out, [Action::Ready { task: TaskRef { run: RUN, node: 0 } }]);
+}
+
+#[test]
+fn the_delay_of_an_earlier_attempt_starts_no_later_one() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut flaky = spec(A, &[]);
+    flaky.policy.retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
+    bench.submit(vec![flaky]);
+    bench.fail(0);
+    bench.at(SECOND / 2);
+    bench.rerun(0, false);
+    bench.fail(0);
+    bench.started();
+    bench.at(SECOND);
+    assert!(bench.started().is_empty());
+    bench.at(3 * SECOND / 2);
+    assert_eq!(bench.started(), [0]);
+}
+
+#[test]
+fn a_run_is_done_when_its_last_task_is_skipped_by_running_again() {
+    let mut bench = Bench::new(9, &[9]);
+    let mut flaky = spec(A, &[0]);
+    flaky.policy.retry = Retry::attempts(2);
+    bench.submit(vec![spec(A, &[]), flaky]);
+    bench.ok(0);
+    bench.fail(1);
+    bench.rerun(0, false);
+    bench.fail(0);
+    bench.rerun(1, false);
+    assert_eq!(bench.out.last(), Some(&Action::RunDone { run: RUN }));
 }

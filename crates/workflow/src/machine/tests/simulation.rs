@@ -227,6 +227,10 @@ impl Simulation {
     }
 
     fn step(&mut self, next_run: &mut u64) {
+        // In so short a schedule it would never come to that.
+        if self.numbers.chance(20) {
+            self.machine.admission.make_it_the_turn_of_the_oldest();
+        }
         match self.numbers.below(20) {
             0 => {
                 self.submit_run(*next_run);
