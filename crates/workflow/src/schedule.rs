@@ -35,7 +35,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -364,11 +364,10 @@ impl Scheduler {
     }
 
     async fn perform_in_line(&self, due: &Due<Job>, place: Place) -> JobReport {
-        let turn = match &place.turn {
+        let _turn = match &place.turn {
             Some(turn) => Some(Arc::clone(turn).lock_owned().await),
             None => None,
         };
-        place.begins();
         let one_by_one = match self.mode {
             Mode::Sequential => Some(self.alone.lock().await),
             Mode::Concurrent | Mode::Auto => None,
@@ -377,7 +376,6 @@ impl Scheduler {
         if one_by_one.is_none() {
             self.repeat_alone(due, &mut report, &place.cancel).await;
         }
-        drop(turn);
         report
     }
 
@@ -436,28 +434,15 @@ impl Due<Job> {
 #[derive(Default)]
 struct Line {
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Of the runs that have not ended: whether each waits, and how to cancel it.
-    runs: Vec<std::sync::Weak<PlaceState>>,
-}
-
-struct PlaceState {
-    waits: std::sync::atomic::AtomicBool,
-    cancel: CancellationToken,
+    /// How to cancel each of the runs that have not ended.
+    runs: Vec<Weak<CancellationToken>>,
 }
 
 /// A run's place in the line; gone with the run.
 struct Place {
-    state: Arc<PlaceState>,
-    cancel: CancellationToken,
+    cancel: Arc<CancellationToken>,
     /// To be had before it begins, unless others may run meanwhile.
     turn: Option<Arc<tokio::sync::Mutex<()>>>,
-}
-
-impl Place {
-    fn begins(&self) {
-        // ORDERING: Relaxed; read only to count those that wait, which may be late by one.
-        self.state.waits.store(false, std::sync::atomic::Ordering::Relaxed);
-    }
 }
 
 impl Line {
@@ -468,20 +453,18 @@ impl Line {
     /// A place for a run that is due, if it may run.
     fn join(&mut self, overlap: Overlap, stop: &CancellationToken) -> Option<Place> {
         self.runs.retain(|run| run.strong_count() > 0);
-        let live: Vec<Arc<PlaceState>> =
-            self.runs.iter().filter_map(std::sync::Weak::upgrade).collect();
-        // ORDERING: Relaxed; see `Place::begins`.
-        let waits = |run: &Arc<PlaceState>| run.waits.load(std::sync::atomic::Ordering::Relaxed);
         match overlap {
-            Overlap::Skip if !live.is_empty() => return None,
-            Overlap::Wait if live.len() > 1 && live.iter().any(waits) => return None,
-            Overlap::Replace => live.iter().for_each(|run| run.cancel.cancel()),
+            Overlap::Skip if !self.runs.is_empty() => return None,
+            // One runs, and another waits.
+            Overlap::Wait if self.runs.len() > 1 => return None,
+            Overlap::Replace => {
+                self.runs.iter().filter_map(Weak::upgrade).for_each(|run| run.cancel());
+            }
             Overlap::Skip | Overlap::Wait | Overlap::Allow => {}
         }
-        let cancel = stop.child_token();
-        let state = Arc::new(PlaceState { waits: true.into(), cancel: cancel.clone() });
-        self.runs.push(Arc::downgrade(&state));
+        let cancel = Arc::new(stop.child_token());
+        self.runs.push(Arc::downgrade(&cancel));
         let turn = (overlap != Overlap::Allow).then(|| Arc::clone(&self.turn));
-        Some(Place { state, cancel, turn })
+        Some(Place { cancel, turn })
     }
 }

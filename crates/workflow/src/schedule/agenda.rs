@@ -123,7 +123,6 @@ impl<J> Item<J> {
                     times.push(time);
                 }
                 times.truncate(at_most as usize);
-                times.reverse();
                 times
             }
         }

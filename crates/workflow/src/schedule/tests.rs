@@ -313,7 +313,9 @@ async fn minutely(overlap: Overlap, minutes: u32) -> Vec<JobReport> {
     });
     tokio::time::sleep(minutes * MINUTE + Duration::from_secs(1)).await;
     stop.cancel();
+    let stopped = tokio::time::Instant::now();
     running.await.expect("it does not panic");
+    assert_eq!(stopped.elapsed(), Duration::ZERO, "what runs was cancelled");
     let mut reports = Vec::new();
     while let Some(report) = told.recv().await {
         reports.push(report);
@@ -383,6 +385,93 @@ async fn a_job_that_is_added_while_it_sleeps_wakes_it() {
     scheduler.add(Job::now("now", || one(|| Ok(())))).expect("a new id");
     assert!(told.recv().await.expect("it runs").is_success());
     assert!(start.elapsed() < LOOK, "nobody waits for the next look");
+    stop.cancel();
+    running.await.expect("it does not panic");
+}
+
+/// A job that counts how often it was tried.
+fn counted(succeeds: bool) -> (Arc<AtomicUsize>, impl Fn() -> Graph + Clone + Send + Sync) {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tries);
+    let graph = move || {
+        let count = Arc::clone(&count);
+        one(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            if succeeds { Ok(()) } else { Err("no") }
+        })
+    };
+    (tries, graph)
+}
+
+#[tokio::test]
+async fn what_fails_alone_or_succeeds_in_company_is_not_tried_again() {
+    for (limit, jobs, succeeds) in [(8, 1, false), (1, 2, false), (8, 2, true)] {
+        let orchestrator = Orchestrator::builder().limit(limit).build();
+        let scheduler = Scheduler::new(orchestrator.expect("the settings are sound"));
+        let scheduler = scheduler.fall_back(true);
+        let (tries, graph) = counted(succeeds);
+        for id in ["a", "b"].into_iter().take(jobs) {
+            scheduler.add(Job::now(id, graph.clone())).expect("a new id");
+        }
+        let reports = scheduler.tick().await;
+        assert!(reports.iter().all(|report| !report.fell_back), "{reports:?}");
+        assert_eq!(tries.load(Ordering::Relaxed), jobs);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_by_one_by_itself_no_two_jobs_run_at_once_and_none_is_tried_again() {
+    let scheduler = scheduler(&Set::to("2026-05-01T08:00:00Z"));
+    let scheduler = Arc::new(scheduler.mode(Mode::Sequential).fall_back(true));
+    let crowd: Arc<[AtomicUsize; 2]> = Arc::default();
+    for id in ["a", "b", "c"] {
+        let crowd = Arc::clone(&crowd);
+        let graph = move || {
+            let crowd = Arc::clone(&crowd);
+            let mut graph = Graph::new();
+            let work = move |_| {
+                let crowd = Arc::clone(&crowd);
+                async move {
+                    crowd[1]
+                        .fetch_max(1 + crowd[0].fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    crowd[0].fetch_sub(1, Ordering::Relaxed);
+                    Err::<(), _>("no")
+                }
+            };
+            graph.add(Task::new("work", work)).expect("it is alone");
+            graph
+        };
+        scheduler.add(Job::now(id, graph)).expect("a new id");
+    }
+    let stop = CancellationToken::new();
+    let mut reports = Vec::new();
+    let told = |report| {
+        reports.push(report);
+        if reports.len() == 3 {
+            stop.cancel();
+        }
+    };
+    scheduler.run(stop.clone(), told).await;
+    assert_eq!(crowd[1].load(Ordering::Relaxed), 1);
+    assert!(reports.iter().all(|report| !report.fell_back), "{reports:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_is_noticed_at_the_next_look() {
+    let clock = Set::to("2026-05-01T08:00:00Z");
+    let scheduler = Arc::new(scheduler(&clock));
+    let (tries, graph) = counted(true);
+    scheduler.add(Job::at("far", at("2027-05-01T08:00:00Z"), graph)).expect("a new id");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (scheduler, stop) = (Arc::clone(&scheduler), stop.clone());
+        async move { scheduler.run(stop, drop).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    clock.set("2027-05-01T08:00:00Z");
+    tokio::time::sleep(LOOK).await;
+    assert_eq!(tries.load(Ordering::Relaxed), 1);
     stop.cancel();
     running.await.expect("it does not panic");
 }
