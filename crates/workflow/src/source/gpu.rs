@@ -227,7 +227,9 @@ mod tests {
     fn the_card_that_is_used_most_counts_and_one_that_is_silent_leaves_no_reading() {
         let high = GpuUse { compute: Some(0.5), memory: Some(0.8), celsius: None };
         let card = |compute, memory| GpuUse { compute, memory, celsius: None };
-        let cards = [card(Some(0.1), Some(0.2)), card(Some(0.2), Some(0.6))];
+        let mut cards = [card(Some(0.1), Some(0.2)), card(Some(0.2), Some(0.6))];
+        assert!(strain(&high, &cards).is_some_and(|strain| (strain - 0.75).abs() < 1e-9));
+        cards.reverse();
         assert!(strain(&high, &cards).is_some_and(|strain| (strain - 0.75).abs() < 1e-9));
         assert_eq!(strain(&high, &[cards[0], card(None, Some(0.1))]), None);
         assert_eq!(strain(&high, &[]), None);

@@ -242,3 +242,38 @@ fn shown(address: &str) -> String {
         _ => address.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> HttpSource {
+        HttpSource::new("http://x/").expect("it is an address").error_share("failed", "all")
+    }
+
+    /// The error rate after each of these counts of failures and of everything.
+    fn rates<const N: usize>(source: &mut HttpSource, counts: [(f64, f64); N]) -> [Option<f64>; N] {
+        counts.map(|(failed, all)| {
+            let sample = |name: &str, value| Sample { name: name.into(), labels: vec![], value };
+            let samples = [sample("failed", failed), sample("all", all), sample("rate", 0.5)];
+            source.reading(&samples).error_rate
+        })
+    }
+
+    #[test]
+    fn the_share_that_failed_is_unknown_when_a_counter_has_begun_anew() {
+        let counts = [(5.0, 10.0), (1.0, 20.0), (2.0, 3.0), (4.0, 7.0)];
+        assert_eq!(rates(&mut source(), counts), [None, None, None, Some(0.5)]);
+    }
+
+    #[test]
+    fn no_more_than_all_of_it_failed() {
+        assert_eq!(rates(&mut source(), [(0.0, 0.0), (9.0, 3.0)])[1], Some(1.0));
+    }
+
+    #[test]
+    fn an_error_rate_that_is_told_counts_more_than_one_that_is_worked_out() {
+        let mut told = source().error_rate("rate");
+        assert_eq!(rates(&mut told, [(0.0, 0.0), (3.0, 4.0)]), [Some(0.5); 2]);
+    }
+}

@@ -94,6 +94,8 @@ pub struct MachineSource {
     root: PathBuf,
     high: MachineUse,
     processors: Option<Processors>,
+    /// The machine's own share at the last read, whatever the groups' was.
+    own: Option<f64>,
     groups: Groups,
     last: MachineUse,
     gauges: Option<[Gauge; 6]>,
@@ -118,7 +120,8 @@ impl MachineSource {
         let high = MachineUse { cpu: Some(0.95), memory: Some(0.9), ..MachineUse::default() };
         let processors = processors(&read(&root, "proc/stat"));
         let groups = Groups::new(&root, Instant::now());
-        Self { root, high, processors, groups, last: MachineUse::default(), gauges: None }
+        let last = MachineUse::default();
+        Self { root, high, processors, own: None, groups, last, gauges: None }
     }
 
     /// What counts as high. Figures that are `None` do not count.
@@ -157,7 +160,7 @@ impl MachineSource {
         self.processors = stat.or(self.processors);
         let group = self.groups.read(root, now);
         // Two reads within a tick of the clock tell nothing new.
-        let machine = machine.or(self.last.cpu.filter(|_| stat.is_some()));
+        self.own = machine.or(self.own.filter(|_| stat.is_some()));
         let load =
             read(root, "proc/loadavg").split(' ').next().and_then(|load| load.parse::<f64>().ok());
         let load = load.zip(count).map(|(load, count)| load / f64::from(count.max(1)));
@@ -165,7 +168,7 @@ impl MachineSource {
             greatest(stalled(&read(root, &format!("proc/pressure/{of}"))), group)
         };
         self.last = MachineUse {
-            cpu: greatest(machine, group.cpu),
+            cpu: greatest(self.own, group.cpu),
             memory: greatest(memory(&read(root, "proc/meminfo")), group.memory),
             load,
             cpu_pressure: pressure("cpu", group.pressure[0]),

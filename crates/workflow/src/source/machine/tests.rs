@@ -56,6 +56,12 @@ fn a_machine_without_limits_is_read_from_proc() {
     };
     assert_eq!(later(&mut source, 1), expected);
     assert_eq!(later(&mut source, 1).cpu, Some(0.6), "no time has passed in the file");
+    tree.write("proc/stat", "cpu  140 0 130 720 210 0 0 0 90 0\ncpu0 1 1\ncpu1 1 1\n");
+    assert_eq!(later(&mut source, 1).cpu, Some(0.1), "since the last read");
+    tree.write("proc/stat", "cpu  240 0 130 719 210 0 0 0 90 0\ncpu0 1 1\ncpu1 1 1\n");
+    assert_eq!(later(&mut source, 1).cpu, Some(1.0), "the idle time went back");
+    tree.write("proc/stat", "nothing");
+    assert_eq!(later(&mut source, 1).cpu, None);
 }
 
 #[test]
@@ -109,13 +115,36 @@ fn v1_is_read_from_the_mounts_of_its_controllers() {
     let read = source.read_at(begun + Duration::from_secs(4));
     assert_eq!(read.cpu, Some(0.5), "1 s in 4 s at half a processor");
     assert_eq!(read.memory, Some(0.7));
+    tree.write("sys/fs/cgroup/cpu,cpuacct/c/cpuacct.usage", "2500000000\n");
+    let read = source.read_at(begun + Duration::from_secs(5));
+    assert_eq!(read.cpu, Some(1.0), "half a second since the last read");
+    tree.write("sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "-1\n");
+    assert_eq!(source.read_at(begun + Duration::from_secs(6)).cpu, None, "without a quota");
+}
+
+#[test]
+fn beside_v1_the_groups_of_v2_are_in_a_folder_of_their_own() {
+    let tree = Tree::new("hybrid", MACHINE);
+    for (path, text) in [
+        ("proc/self/cgroup", "4:memory:/m\n0::/a\n"),
+        ("sys/fs/cgroup/unified/a/memory.max", "1000\n"),
+        ("sys/fs/cgroup/unified/a/memory.current", "950\n"),
+    ] {
+        tree.write(path, text);
+    }
+    assert_eq!(MachineSource::at(&tree.0).read_at(Instant::now()).memory, Some(0.95));
 }
 
 #[tokio::test]
 async fn strain_is_the_greatest_share_of_what_is_high_and_is_published() {
     let tree = Tree::new("strain", MACHINE);
     let registry = Registry::new();
-    let high = MachineUse { memory: Some(0.8), load: Some(1.0), ..MachineUse::default() };
+    let high = MachineUse {
+        memory: Some(0.8),
+        load: Some(1.0),
+        io_pressure: Some(1.0),
+        ..MachineUse::default()
+    };
     let mut source =
         MachineSource::at(&tree.0).high(high).publish(&registry).expect("the names are free");
     assert_eq!(source.read().await.gpu_wait, Some(1.5));
