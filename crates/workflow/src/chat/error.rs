@@ -144,3 +144,27 @@ impl fmt::Display for ChatConfigError {
 }
 
 impl std::error::Error for ChatConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_get_better_is_tried_again_and_what_says_so_is_an_overload() {
+        let wait = Some(Duration::from_secs(7));
+        for (status, retry_after, is_retryable, is_overload) in [
+            (400, None, false, false),
+            (400, wait, false, false),
+            (408, None, true, false),
+            (429, None, true, true),
+            (500, None, true, false),
+            (502, wait, true, true),
+            (503, None, true, true),
+        ] {
+            let refused = ChatError::Refused { status, message: String::new(), retry_after };
+            let error = refused.into_task_error();
+            let told = (error.is_retryable(), error.overload().is_some());
+            assert_eq!(told, (is_retryable, is_overload), "{status} {retry_after:?}");
+        }
+    }
+}

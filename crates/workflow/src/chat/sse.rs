@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn events_are_the_same_wherever_the_pieces_are_cut() {
-        let text = "data: {\"a\":1}\r\n\r\n: a comment\nevent: x\ndata: grün\ndata:two\n\nid: 3\n\ndata\n\ndata: [DONE]\n\n";
+        let text = "data: {\"a\":1}\r\n\r\n: a comment\nevent: x\r\ndata: grün\r\ndata:two\r\n\r\nid: 3\n\ndata\n\ndata: [DONE]\n\n";
         let whole = Events::default().push(text.as_bytes());
         let expected = ["{\"a\":1}", "grün\ntwo", "[DONE]"].map(|data| data.as_bytes().to_vec());
         assert_eq!(whole, expected);

@@ -184,6 +184,8 @@ mod tests {
         assert_eq!(message(b"{\"error\": \"no\"}"), "no");
         assert_eq!(message(b"plain"), "plain");
         assert_eq!(message(b"\xff"), "\u{fffd}");
+        assert_eq!(message("x".repeat(300).as_bytes()), "x".repeat(300));
+        assert_eq!(message("x".repeat(301).as_bytes()), format!("{}…", "x".repeat(300)));
     }
 
     #[test]
@@ -215,6 +217,7 @@ mod tests {
             "{\"choices\":[{\"delta\":{\"content\":\"eig\"}}]}",
             "{\"choices\":[{\"delta\":{\"content\":\"ht\"},\"finish_reason\":\"stop\"}]}",
             "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}",
+            "{\"choices\":[{\"delta\":{}}]}",
         ] {
             assert!(matches!(said.take(data.as_bytes()), Ok(Piece::Text(_))));
         }

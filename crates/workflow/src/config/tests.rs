@@ -195,3 +195,39 @@ fn names_of_the_environment_get_back_the_case_they_have_in_files() {
     assert_eq!(configuration.agent_settings("Coding-Agent").concurrency, 9);
     assert_eq!(configuration.get("resources.GPU"), Some(&Value::Count(2)));
 }
+
+#[test]
+fn a_setting_that_is_set_in_code_twice_has_the_last_value_alone() {
+    let layers = Layers::new().set("retry.jitter", 0.5).set("retry.jitter", 0.25);
+    let explained = layers.load().expect("it is sound").explain();
+    let jitter = explained.0.iter().find(|one| one.setting == "retry.jitter").expect("it is there");
+    assert_eq!((jitter.value.to_string(), jitter.over.len()), ("0.25".to_owned(), 1));
+}
+
+#[test]
+fn variables_are_read_in_the_order_of_their_names_and_those_of_others_are_passed_over() {
+    let ours = [("TIDEGATE_RETRY__FACTOR", "x"), ("TIDEGATE_MAX_CONCURRENT_TASKS", "x")];
+    let problems = told(Layers::new().environment_of(ours));
+    assert!(problems[0].contains("MAX_CONCURRENT_TASKS"), "{problems:?}");
+    let others = Layers::new().environment_of([("TIDEGATE_ELSEWHERE__SOMETHING", "x")]);
+    others.load().expect("it is none of ours");
+}
+
+#[test]
+fn a_file_without_end_is_not_read_and_one_that_must_be_there_is_missed() {
+    let path = std::env::temp_dir().join(format!("tidegate-long-{}.yaml", std::process::id()));
+    let long = vec![b'\n'; usize::try_from(tree::LONGEST).expect("it is small") + 1];
+    std::fs::write(&path, long).expect("the folder can be written");
+    let problems = told(Layers::new().file(&path));
+    std::fs::remove_file(&path).expect("it was written");
+    assert!(problems[0].contains("longer than"), "{problems:?}");
+    assert_eq!(told(Layers::new().file(&path)).len(), 1, "it is gone");
+}
+
+#[test]
+fn a_cool_down_is_for_a_breaker() {
+    let agent = |settings: &str| yaml(&format!("agents: {{a: {{{settings}}}}}\n"));
+    agent("breaker_failures: 2, breaker_cool_down: 5s").load().expect("both are there");
+    let problems = told(agent("breaker_cool_down: 5s"));
+    assert!(problems[0].contains("breaker_failures"), "{problems:?}");
+}

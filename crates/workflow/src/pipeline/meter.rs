@@ -255,6 +255,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn threads_that_come_late_with_their_time_count_none_twice() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut tally = Tally::default();
+        tally.ask(at(10));
+        tally.begin(at(20));
+        tally.finish(at(15));
+        tally.end(at(30), Ending::Failed, Duration::from_secs(20));
+        assert_eq!((tally.sums.elapsed, tally.sums.working).0, Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn statistics_are_of_now_and_nothing_asked_is_nothing_failed() {
+        let meter = Meter::new();
+        assert_eq!(meter.statistics().success_rate(), 1.0);
+        let asking = meter.asking();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(meter.statistics().elapsed, Duration::from_secs(5));
+        drop(asking);
+    }
+
+    #[test]
     fn times_are_those_with_a_request_with_an_agent_and_with_two() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

@@ -295,6 +295,29 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_is_found_behind_steps_that_are_none_of_it() {
+        let steps = vec![
+            step("a", &[]),
+            step("b", &["a"]),
+            step("x", &["b", "z"]),
+            step("y", &["x"]),
+            step("z", &["a", "y"]),
+        ];
+        let expected = Flaw::Cycle { path: ["x", "z", "y", "x"].map(str::to_owned).to_vec() };
+        assert_eq!(Plan { steps, ..Plan::default() }.check(&["a".to_owned()]), [expected]);
+    }
+
+    #[test]
+    fn ids_and_plans_may_be_as_long_as_is_said_and_no_longer() {
+        let flaws = |steps: Vec<Step>| Plan { steps, ..Plan::default() }.check(&["a".to_owned()]);
+        assert_eq!(flaws(vec![step(&"x".repeat(100), &[])]), []);
+        assert!(matches!(flaws(vec![step(&"x".repeat(101), &[])])[..], [Flaw::BadId { .. }]));
+        let many = |count: usize| (0..count).map(|at| step(&at.to_string(), &[])).collect();
+        assert_eq!(flaws(many(Plan::LONGEST)), []);
+        assert!(matches!(flaws(many(Plan::LONGEST + 1))[..], [Flaw::TooLong { .. }]));
+    }
+
+    #[test]
     fn the_ends_are_what_nobody_needs() {
         let steps = vec![step("x", &[]), step("y", &["x"]), step("z", &["x"])];
         let plan = Plan { steps, ..Plan::default() };

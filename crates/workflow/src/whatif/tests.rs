@@ -83,6 +83,44 @@ fn times_without_end_add_up_to_no_more_than_there_is() {
     let one_by_one = odd.replay(&Settings::limit(1).requests_per_minute("x", 1));
     assert_eq!((one_by_one.makespan, one_by_one.busy), (Duration::MAX, Duration::MAX));
     assert_eq!((one_by_one.waited, one_by_one.agents["x"].busy), (Duration::MAX, Duration::MAX));
+    let slow = Settings::limit(1).speed("x", 1e-300);
+    assert_eq!(recording(vec![task("a", "x", &[], 1)]).replay(&slow).makespan, Duration::MAX);
+}
+
+#[test]
+fn settings_under_which_nothing_could_run_count_as_the_least() {
+    let settings = Settings::limit(0).agent("reader", 0).requests_per_minute("reader", 0);
+    assert_eq!(secs(&readers().replay(&settings.speed("writer", 0.0))), 185);
+    let as_it_is = Settings::limit(1).speed("reader", f64::NAN).speed("writer", f64::INFINITY);
+    assert_eq!(secs(&readers().replay(&as_it_is)), 14);
+    let nothing = recording(vec![]).replay(&Settings::limit(1));
+    assert_eq!((nothing.utilisation(), nothing.makespan), (0.0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_has_what_ran_each_after_what_those_between_came_after() {
+    let mut graph = crate::Graph::new();
+    let work = |fails: bool| {
+        move |_| async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            if fails { Err("no") } else { Ok(()) }
+        }
+    };
+    graph.add(crate::Task::new("bad", work(true)).agent("x")).expect("new");
+    graph.add(crate::Task::new("skipped", work(false)).needs(["bad"])).expect("new");
+    let last = crate::Task::new("last", work(false)).agent("x");
+    graph.add(last.wants(["skipped", "bad"])).expect("new");
+    let waits = crate::Task::new("waits", work(false)).agent("x");
+    graph.add(waits.wants(["skipped"])).expect("new");
+    let orchestrator = crate::Orchestrator::builder().agent("x", 1).build().expect("it is sound");
+    let report = orchestrator.run(graph).await.expect("it starts").report;
+    let recording = Recording::of(&report);
+    let tasks: Vec<(&str, &[usize])> =
+        recording.tasks.iter().map(|task| (&*task.id, &task.needs[..])).collect();
+    assert_eq!(tasks, [("bad", &[][..]), ("last", &[0]), ("waits", &[0])]);
+    let actual = &recording.actual;
+    assert_eq!((actual.busy.as_secs(), actual.agents["x"].busy.as_secs()), (6, 6));
+    assert!(actual.waited >= Duration::from_secs(2), "{:?}", actual.waited);
 }
 
 #[test]
@@ -95,4 +133,5 @@ fn the_table_has_a_column_for_each_and_every_line_is_as_long() {
     let lengths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
     assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
     assert!(text.contains("one at a time") && text.contains("14.000s"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("reader")).count(), 1, "{text}");
 }

@@ -199,3 +199,38 @@ async fn readiness_follows_the_alerts() {
         "{answer}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_gauge_counts_what_fires_and_only_what_is_critical_and_fires_is_unhealthy() {
+    let registry = Registry::new();
+    let depth = registry.gauge_vec("depth", "Depth.", ["queue"]).expect("the name is free");
+    let deep = |above| Expr::metric("depth").above(above);
+    let minute = Duration::from_secs(60);
+    let rules = Rules::new()
+        .with(Rule::new("Deep", deep(1.0)))
+        .and_then(|rules| {
+            let bad = Rule::new("Abyss", deep(5.0)).severity(Severity::Critical);
+            rules.with(bad.lasting(minute))
+        })
+        .expect("the rules are sound");
+    let alerts = Alerts::new(&registry, rules).expect("the names are free");
+    let firing = || {
+        [("Deep", "warning"), ("Abyss", "critical")].map(|(alert, severity)| {
+            registry.value_of("alerts_firing", &[("alert", alert), ("severity", severity)])
+        })
+    };
+    assert_eq!(firing(), [Some(0.0), Some(0.0)]);
+    depth.set(["a"], 2.0);
+    depth.set(["b"], 9.0);
+    alerts.check();
+    assert_eq!(firing(), [Some(2.0), Some(0.0)]);
+    assert!(alerts.is_healthy(), "a warning fires, and what is critical is pending");
+    tokio::time::advance(minute).await;
+    alerts.check();
+    assert_eq!((firing(), alerts.is_healthy()), ([Some(2.0), Some(1.0)], false));
+    depth.set(["b"], 0.0);
+    alerts.check();
+    assert_eq!((firing(), alerts.is_healthy()), ([Some(1.0), Some(0.0)], true));
+    let watching = tokio::time::timeout(minute, alerts.watch(Duration::ZERO));
+    watching.await.expect_err("it goes on, at some interval");
+}

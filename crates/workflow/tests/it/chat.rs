@@ -35,7 +35,7 @@ async fn complete(answer: Vec<u8>) -> Result<String, ChatError> {
 async fn an_answer_comes_with_its_tokens_and_its_cost() {
     let server = Server::start([json("eight"), stream(&["ei", "ght"])]).await;
     let registry = Registry::new();
-    let client = ChatClient::builder(server.url(), "test-model")
+    let client = ChatClient::builder(format!("{}/", server.url()), "test-model")
         .key_from_env("CARGO_PKG_NAME")
         .price(Price { prompt_per_million: 1e6, completion_per_million: 2e6 })
         .registry(registry.clone())
@@ -57,6 +57,7 @@ async fn an_answer_comes_with_its_tokens_and_its_cost() {
 
     let totals = client.totals();
     assert_eq!((totals.requests, totals.failures, totals.cost), (2, 0, 22.0));
+    assert_eq!(totals.latency, answer.latency + streamed.latency);
     assert_eq!(registry.value("chat_cost_total"), Some(22.0));
     let model = ("model", "test-model");
     let of = |name, label, value| registry.value_of(name, &[model, (label, value)]);
@@ -71,6 +72,36 @@ async fn an_answer_comes_with_its_tokens_and_its_cost() {
     assert!(requests[0].contains(r#""max_tokens":5"#) && requests[0].contains("Be short."));
     assert!(!requests[0].contains(r#""stream""#) && requests[1].contains(r#""stream":true"#));
     assert!(!format!("{client:?}").contains("tidegate-workflow"), "the key is in no Debug text");
+}
+
+#[tokio::test]
+async fn how_each_request_ended_is_counted() {
+    let half = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\nhalf".to_vec();
+    let answers =
+        [refusal("429 Too Many Requests", ""), half, chunked("text/html", "<html>"), json("eight")];
+    let server = Server::start(answers).await;
+    let registry = Registry::new();
+    let client = ChatClient::builder(server.url(), "test-model").registry(registry.clone());
+    let client = client.build().expect("the settings are sound");
+    let mut refused = Vec::new();
+    for _ in 0..4 {
+        let answer = client.complete(&ChatRequest::new("?")).await;
+        refused.extend(answer.err().map(|error| error.to_string()));
+    }
+    assert_eq!(refused[1], "the server answered with status 502", "what else it says is lost");
+    for outcome in ["overloaded", "refused", "not_understood", "answered"] {
+        let labels = [("model", "test-model"), ("outcome", outcome)];
+        assert_eq!(registry.value_of("chat_requests_total", &labels), Some(1.0), "{outcome}");
+    }
+    assert_eq!((client.totals().requests, client.totals().failures), (4, 3));
+}
+
+#[tokio::test]
+async fn the_first_piece_is_timed_when_it_comes() {
+    let server = Server::slow(&["a", "b", "c", "d"]).await;
+    let answer = client(&server).stream(&ChatRequest::new("?"), |_| {}).await.expect("it answers");
+    let first = answer.first_piece.expect("it came in pieces");
+    assert!(first + Duration::from_millis(60) <= answer.latency, "{first:?} of {answer:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_workflow::config::{Effect, Format, Layers};
 use tidegate_workflow::telemetry::Registry;
-use tidegate_workflow::{Context, Graph, Outcome, Task, TaskError};
+use tidegate_workflow::{Context, Graph, Outcome, Retry, Task, TaskError, Waiting};
 
 const YAML: &str = "\
 max_concurrent_tasks: 8
@@ -50,6 +50,8 @@ async fn settings_are_in_force_from_the_start() {
     graph.add(Task::new("own", hangs).timeout(Duration::from_secs(1))).expect("the ids differ");
     let work = async |_| Ok::<(), TaskError>(());
     graph.add(Task::new("licensed", work).uses("licence", 2)).expect("the ids differ");
+    let failing = async |_| Err::<(), TaskError>("busy".into());
+    graph.add(Task::new("twice", failing).retry(Retry::attempts(2))).expect("the ids differ");
     let report = orchestrator.run(configuration.prepare(graph)).await.expect("it starts").report;
     let ends: Vec<(&Outcome, u32)> =
         report.tasks.iter().map(|task| (&task.outcome, task.attempts)).collect();
@@ -59,9 +61,11 @@ async fn settings_are_in_force_from_the_start() {
             (&Outcome::Succeeded, 3),
             (&Outcome::TimedOut, 3),
             (&Outcome::TimedOut, 3),
-            (&Outcome::Succeeded, 1)
+            (&Outcome::Succeeded, 1),
+            (&Outcome::Failed { error: "busy".to_owned() }, 2),
         ]
     );
+    assert!(report.tasks[2].busy < Duration::from_secs(30), "its own time-out counts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +84,8 @@ async fn settings_change_while_it_runs_and_what_cannot_says_so() {
             "default_agent: {max_concurrent_tasks: 2}",
             "default_agent: {max_concurrent_tasks: 1}",
         )
-        .replace("memory_mb: 100, ", "");
+        .replace("memory_mb: 100, ", "")
+        .replace("resources: {licence: 2}\n", "");
     std::fs::write(&path, other).expect("the folder can be written");
     let changes = configuration.reload(&orchestrator).expect("it is sound");
     let effects: Vec<(&str, Effect)> =
@@ -92,6 +97,7 @@ async fn settings_change_while_it_runs_and_what_cannot_says_so() {
             ("agents.model.memory_mb", Effect::NextStart),
             ("default_agent.max_concurrent_tasks", Effect::NextStart),
             ("max_concurrent_tasks", Effect::Now),
+            ("resources.licence", Effect::NextStart),
             ("retry.attempts", Effect::NewTasks),
         ]
     );
@@ -118,6 +124,30 @@ async fn settings_change_while_it_runs_and_what_cannot_says_so() {
     );
     assert_eq!(configuration.limit(), 6, "nothing has changed");
     std::fs::remove_file(&path).expect("it was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_and_a_rate_that_are_set_while_it_runs_hold_agents_back() {
+    let mut configuration = Layers::new().load().expect("nothing is set");
+    let orchestrator = configuration.builder(&Registry::new()).build().expect("it is sound");
+    for (path, value) in
+        [("agents.frail.breaker_failures", 1), ("agents.slow.max_requests_per_minute", 1)]
+    {
+        configuration.update(&orchestrator, path, value).expect("it is sound");
+    }
+    let mut graph = Graph::new();
+    let work = async |_| Ok::<(), TaskError>(());
+    let fails = async |_| Err::<(), TaskError>("broken".into());
+    graph.add(Task::new("fails", fails).agent("frail")).expect("the ids differ");
+    graph.add(Task::new("after", work).agent("frail").wants(["fails"])).expect("the ids differ");
+    graph.add(Task::new("one", work).agent("slow")).expect("the ids differ");
+    graph.add(Task::new("two", work).agent("slow").needs(["one"])).expect("the ids differ");
+    let running = orchestrator.start(graph).expect("it starts");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let why = running.why("after").await;
+    assert!(matches!(why, Some(Waiting::Breaker { .. })), "{why:?}");
+    let why = running.why("two").await;
+    assert!(matches!(why, Some(Waiting::Rate { .. })), "{why:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -210,6 +210,7 @@ async fn if_load_kept_the_answer_from_coming_what_did_not_succeed_runs_once_more
         assert!(given_up.tasks.iter().any(|task| *task.id == *"easy"));
         let ids: Vec<&str> = answer.report.tasks.iter().map(|task| &*task.id).collect();
         assert_eq!((ids, answer.missing.len()), (vec!["shy", "writer"], 0));
+        assert!(answer.report.critical_path.iter().all(|id| matches!(&**id, "shy" | "writer")));
         let statistics = pipeline.statistics();
         assert_eq!((statistics.fell_back, statistics.complete, statistics.asked), (1, 1, 1));
 
@@ -237,7 +238,8 @@ async fn load_elsewhere_or_that_has_passed_is_no_reason_to_fall_back() {
     let mut draft = Draft::<str>::new("aside");
     let overloaded = || TaskError::overloaded("too many", None);
     let aside = draft.stage("aside").run(move |_, ()| async move { Err::<(), _>(overloaded()) });
-    aside.expect("new");
+    let after = draft.stage("after aside").after(&aside.expect("new")).run(|_, _| says(""));
+    after.expect("new");
     let wrong = draft.stage("wrong").retry(Retry::attempts(2));
     let wrong = wrong.run_with(move |cx, _, ()| async move {
         Err::<(), _>(if cx.attempt() == 1 { overloaded() } else { "it is wrong".into() })
@@ -258,6 +260,48 @@ async fn a_stage_whose_condition_says_no_is_not_missing() {
     let pipeline = draft.answer(&answer).expect("it is there");
     let answer = pipeline.ask(&orchestrator(), "").await.expect("nothing fails");
     assert!(*answer.value && answer.missing.is_empty(), "{:?}", answer.missing);
+    let mut draft = Draft::<str>::new("without");
+    let no = draft.stage("no").with(|task| task.when(|_| false)).run(|_, ()| says("no"));
+    let answer = draft.stage("answer").after(&no.expect("new")).run(|_, _| says("yes"));
+    let pipeline = draft.answer(&answer.expect("new")).expect("it is there");
+    let error = pipeline.ask(&orchestrator(), "").await.expect_err("it was to be there");
+    assert!(error.to_string().contains("`no` was not to start"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_bear_each_other_runs_one_after_another_once_it_is_tried_again() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut draft = Draft::<str>::new("rivals");
+    let mut rival = |id: &'static str| {
+        let running = Arc::clone(&running);
+        let stage = draft.stage(id).with(|task| task.needs(["nobody"]));
+        stage.run(move |_, ()| {
+            let running = Arc::clone(&running);
+            async move {
+                let before = running.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(SECOND).await;
+                let after = running.fetch_sub(1, Ordering::Relaxed);
+                let is_alone = (before, after) == (0, 1);
+                if is_alone { Ok(()) } else { Err(TaskError::overloaded("too many", None)) }
+            }
+        })
+    };
+    let (a, b) = (rival("a").expect("new"), rival("b").expect("new"));
+    let both = draft.stage("both").after((&a, &b)).run(async |_, _| Ok(())).expect("new");
+    let pipeline = draft.answer(&both).expect("it is there");
+    pipeline.ask(&orchestrator(), "").await.expect("each alone has room");
+    assert_eq!((pipeline.statistics().fell_back, pipeline.statistics().complete), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_fails_twice_has_fallen_back_and_failed() {
+    let mut draft = Draft::<str>::new("full");
+    let full = async |_, ()| Err::<(), _>(TaskError::overloaded("too many", None));
+    let full = draft.stage("full").run(full).expect("new");
+    let pipeline = draft.answer(&full).expect("it is there");
+    pipeline.ask(&orchestrator(), "").await.expect_err("there is never room");
+    let statistics = pipeline.statistics();
+    assert_eq!((statistics.failed, statistics.fell_back, statistics.attempts), (1, 1, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -255,3 +255,44 @@ mod by_a_model {
         assert_eq!(requests.len(), 1);
     }
 }
+
+#[tokio::test]
+async fn the_table_knows_goals_in_any_case_and_agents_by_their_names() {
+    let table = TablePlanner::new()
+        .when("Weather", Plan::single("{goal}", "says"))
+        .if_fails("panics", plan([step("b", "nobody", &[])]))
+        .if_fails("fails", plan([step("a", "says", &[])]));
+    let planned = table.plan("the WEATHER", &[]).await.expect("it is in the table");
+    assert_eq!(planned.steps[0].instruction, "the WEATHER");
+    table.plan("the news", &[]).await.expect_err("it is not");
+    let finished = run(table, 1, &plan([step("x", "fails", &[])])).await;
+    assert_eq!(*finished.output::<Value>("x").expect("it was replaced"), json!({ "a": [] }));
+}
+
+#[tokio::test]
+async fn for_a_step_that_succeeds_nobody_looks_for_an_alternative() {
+    struct Never;
+    impl Planner for Never {
+        async fn plan(&self, _: &str, _: &[String]) -> Result<Plan, NoPlan> {
+            Err(NoPlan::because("no plans"))
+        }
+        async fn alternative(&self, failure: &Failure, _: &[String]) -> Result<Plan, NoPlan> {
+            panic!("asked about {failure:?}")
+        }
+    }
+    let finished = run(Never, 1, &plan([step("x", "says", &[])])).await;
+    assert!(finished.report.is_success(), "{}", finished.report);
+}
+
+#[tokio::test]
+async fn no_more_than_a_thousand_plans_are_remembered() {
+    let planner = TablePlanner::new().otherwise(Plan::single("{goal}", "says"));
+    let planning = Planning::new(planner, workers(), "says", 0);
+    for goal in 0..1000 {
+        planning.outline(&goal.to_string()).await;
+    }
+    assert_eq!(planning.outline("0").await.origin, Origin::Remembered);
+    planning.outline("one more").await;
+    assert_eq!(planning.outline("0").await.origin, Origin::Planner);
+    assert_eq!(planning.outline("one more").await.origin, Origin::Remembered);
+}

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidegate_workflow::journal::{Durability, History, MemoryStore};
 use tidegate_workflow::{
-    Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Reach, RerunError, Run, Task,
-    TaskError,
+    Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Reach, RerunError,
+    Run, Task, TaskError,
 };
 use tokio::sync::oneshot;
 
@@ -147,6 +147,14 @@ async fn a_finished_run_goes_on_with_some_of_its_tasks() {
     assert_eq!(*second.output::<String>("text").expect("it ran"), "draft 1");
     let again = make().rerun(&first, &["draft"], Reach::Downstream).expect("it is there");
     assert_eq!(attempts(&orchestrator.run(again).await.expect("it starts")), [2, 2, 1, 0, 1]);
+    let outcomes = |of: &Finished| -> Vec<Outcome> {
+        of.report.tasks.iter().map(|task| task.outcome.clone()).collect()
+    };
+    assert_eq!(outcomes(&second), outcomes(&first), "also of what did not run again");
+    let twice = make().rerun(&first, &["bad"], Reach::Task).expect("it is there");
+    let twice = twice.rerun(&second, &["text"], Reach::Task).expect("it is there");
+    let third = orchestrator.run(twice).await.expect("it starts");
+    assert_eq!(attempts(&third), [1, 3, 1, 0, 1], "what was said last counts alone");
     let unknown = make().rerun(&first, &["nobody"], Reach::Task).map(drop);
     assert_eq!(unknown, Err(RerunError::Unknown { id: "nobody".to_owned() }));
 }
@@ -223,4 +231,29 @@ async fn a_rerun_that_was_told_as_taken_is_in_the_journal_wherever_it_is_cut_aft
         assert!(finished.expect("it starts").report.is_success());
         assert_eq!(*seen.lock().expect("nobody panics"), ["r/a/1", "r/b/1", "r/c"], "{level:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_in_a_finished_run_is_run_whatever_the_order_of_its_graph() {
+    let orchestrator = orchestrator();
+    let make = |ids: [&'static str; 3]| {
+        let mut graph = Graph::new();
+        for id in ids {
+            graph.add(if id == "long" { crate::until_stopped(id) } else { echo(id) }).expect("new");
+        }
+        graph
+    };
+    let running = orchestrator.start(make(["a", "long", "b"])).expect("it starts");
+    over(&running, 2).await;
+    running.cancel();
+    let first = running.wait().await.expect("the orchestrator lives");
+    let mut graph = Graph::new();
+    for id in ["b", "long", "a"] {
+        graph.add(echo(id)).expect("ids differ");
+    }
+    let graph = graph.rerun(&first, &[], Reach::Task).expect("nothing is unknown");
+    let second = orchestrator.run(graph).await.expect("it starts");
+    assert_eq!(attempts(&second), [1, 2, 1]);
+    assert_eq!(*second.output::<&str>("a").expect("it is there"), "a");
+    assert_eq!(*second.output::<&str>("long").expect("it ran"), "long");
 }

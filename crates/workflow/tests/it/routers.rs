@@ -43,6 +43,7 @@ async fn the_first_rule_that_fits_chooses_and_else_the_default() {
     }
     let statistics = router.statistics();
     assert_eq!((statistics.complete, statistics.asked), (3, 3), "of all its pipelines");
+    assert_eq!(statistics.attempts, 3);
 }
 
 #[cfg(feature = "http")]

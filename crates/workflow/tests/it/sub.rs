@@ -10,6 +10,7 @@ use tidegate_workflow::{
     Task, TaskError,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::{echo, failing, until_stopped};
 
@@ -83,7 +84,7 @@ async fn graphs_within_graphs_need_one_slot_and_hold_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_map_keeps_its_own_limit_and_the_order_of_its_items() {
-    for (own, of_all, most) in [(3, 9, 3), (9, 2, 2)] {
+    for (own, of_all, most) in [(3, 9, 3), (9, 2, 2), (0, 9, 1)] {
         let crowd = Crowd::default();
         let items = crowd.clone();
         let finished = alone(&limited(of_all), move |cx: Context| {
@@ -99,16 +100,30 @@ async fn a_map_keeps_its_own_limit_and_the_order_of_its_items() {
 
 #[tokio::test(start_paused = true)]
 async fn a_map_ends_with_its_first_failure_when_what_ran_has_ended() {
-    let started = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&started);
+    let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (of_started, of_ended) = (Arc::clone(&started), ended);
     let finished = alone(&limited(9), move |cx: Context| {
-        let started = Arc::clone(&count);
+        let (started, ended) = (Arc::clone(&of_started), Arc::clone(&of_ended));
+        let count = Arc::clone(&ended);
         async move {
             let tasks = (0..10).map(|at| {
                 started.fetch_add(1, Ordering::Relaxed);
-                if at == 1 { failing("bad") } else { until_stopped("long") }
+                let ended = Arc::clone(&ended);
+                Task::new(if at == 1 { "bad" } else { "long" }, move |cx: Context| {
+                    let ended = Arc::clone(&ended);
+                    async move {
+                        if at == 1 {
+                            return Err::<(), _>("out of order");
+                        }
+                        cx.token().cancelled().await;
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        ended.fetch_add(1, Ordering::Relaxed);
+                        Err("stopped")
+                    }
+                })
             });
             let error = cx.map::<()>(3, tasks).await.expect_err("one fails");
+            assert_eq!(count.load(Ordering::Relaxed), 2);
             let Some(status) = cx.run().status().await else { return Err("it is live".into()) };
             assert_eq!(status.running.len(), 1);
             Ok(error)
@@ -118,6 +133,17 @@ async fn a_map_ends_with_its_first_failure_when_what_ran_has_ended() {
     let error = finished.output::<SubError>("all").expect("it ran");
     assert_eq!(error.to_string(), "task `bad` failed: out of order");
     assert_eq!(started.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_failures_of_one_moment_a_map_tells_that_of_the_first_item() {
+    let finished = alone(&limited(9), async |cx: Context| {
+        let tasks = ["a", "b", "c"].map(failing);
+        Ok(cx.map::<()>(3, tasks).await.expect_err("all fail").to_string())
+    })
+    .await;
+    let error = finished.output::<String>("all").expect("it ran");
+    assert_eq!(*error, "task `a` failed: out of order");
 }
 
 #[tokio::test]
@@ -134,7 +160,7 @@ async fn a_map_that_goes_on_says_of_each_item_what_became_of_it() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_runs_within_a_task_ends_with_it() {
     let orchestrator = limited(2);
     let mut graph = Graph::new();
@@ -147,10 +173,74 @@ async fn what_runs_within_a_task_ends_with_it() {
     while !matches!(events.next().await, Some(Next::Event(event)) if matches!(&event.kind, EventKind::TaskStarted { task, .. } if &**task == "inner"))
     {
     }
+    let cancelled = Instant::now();
     running.cancel();
     let report = running.wait().await.expect("the orchestrator lives").report;
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
+    assert_eq!(cancelled.elapsed(), Duration::ZERO, "it was not left to its grace period");
     orchestrator.wait().await.expect("nothing is live");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_to_stop_begins_nothing_more() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let orchestrator = limited(9);
+    let mut graph = Graph::new();
+    let late = move |cx: Context| {
+        let begun = Arc::clone(&count);
+        async move {
+            cx.token().cancelled().await;
+            let begins = move |_| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(Ok::<(), TaskError>(()))
+            };
+            let within = cx.sub_task::<()>(Task::new("late", begins)).await;
+            assert_eq!(within, Err(SubError::Stopped));
+            Ok::<_, TaskError>("it has seen that")
+        }
+    };
+    graph.add(Task::new("all", late)).expect("no cycle");
+    let running = orchestrator.start(graph).expect("it starts");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    running.cancel();
+    let finished = running.wait().await.expect("the orchestrator lives");
+    finished.output::<&str>("all").expect("it has seen that");
+    assert_eq!(begun.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_can_never_run_within_a_task_says_why() {
+    let finished = alone(&limited(9), async |cx: Context| {
+        let mut graph = Graph::new();
+        graph.add(echo("a").needs(["nobody"]))?;
+        Ok::<_, TaskError>(cx.sub_graph(graph).await.expect_err("there is no such task"))
+    })
+    .await;
+    let why = finished.output::<SubError>("all").expect("it ran");
+    assert!(matches!(&*why, SubError::Start(_)), "{why}");
+    assert!(why.to_string().contains("nobody"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_what_runs_within_it_is_not_busy_and_not_beside_others() {
+    let mut graph = Graph::new();
+    let pause = |secs| {
+        Task::new("pause", move |_| async move {
+            tokio::time::sleep(Duration::from_secs(secs)).await;
+            Ok::<(), TaskError>(())
+        })
+    };
+    let waits = move |cx: Context| async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        cx.sub_task::<()>(pause(10)).await.map(drop)
+    };
+    graph.add(Task::new("waits", waits)).expect("no cycle");
+    graph.add(pause(20)).expect("no cycle");
+    let report = limited(9).run(graph).await.expect("it starts").report;
+    assert_eq!(report.tasks[0].busy, Duration::from_secs(2));
+    assert_eq!(report.parallel, Duration::from_secs(2));
+    assert_eq!((report.peak, report.makespan), (2, Duration::from_secs(20)));
 }
 
 /// A task that costs so much, and fails twice before it succeeds.
@@ -207,7 +297,7 @@ async fn a_slow_stage_holds_up_its_source_and_every_item_passes_once_in_order() 
         async move {
             let sent = Arc::clone(&count);
             let source = async move |sink: tidegate_workflow::Sink<usize>| {
-                for item in 0..50 {
+                for item in 0..51 {
                     sink.send(item).await?;
                     sent.fetch_add(1, Ordering::Relaxed);
                 }
@@ -231,7 +321,7 @@ async fn a_slow_stage_holds_up_its_source_and_every_item_passes_once_in_order() 
                 Ok(())
             })
             .await?;
-            assert_eq!((watch.in_flight(), watch.stages()[0].done), (0, 50));
+            assert_eq!((watch.in_flight(), watch.stages()[0].done), (0, 51));
             Ok((crowd.most(), ahead, passed))
         }
     })
@@ -239,8 +329,9 @@ async fn a_slow_stage_holds_up_its_source_and_every_item_passes_once_in_order() 
     let all = finished.output::<(usize, usize, Vec<usize>)>("all").expect("it ran");
     assert_eq!(all.0, 2);
     assert!(all.1 <= 12, "the source was {} ahead", all.1);
-    assert!(all.2.iter().copied().eq(0..50));
-    assert_eq!(produced.load(Ordering::Relaxed), 50);
+    // The last one is alone in its stage when the source has ended.
+    assert!(all.2.iter().copied().eq(0..51));
+    assert_eq!(produced.load(Ordering::Relaxed), 51);
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,6 +430,8 @@ async fn items_for_one_agent_are_done_together_under_its_limits() {
     let output = |item: usize| finished.output::<usize>(&format!("item {item}")).ok().map(|it| *it);
     let expected = (0..10).map(|item| (!(4..8).contains(&item)).then_some(2 * item));
     assert!((0..10).map(output).eq(expected), "the second batch of four fails as one");
+    let error = "task `batch` failed: seven".to_owned();
+    assert_eq!(finished.report.tasks[4].outcome, Outcome::Failed { error });
     assert_eq!(batch.batches(), 3);
 }
 
@@ -396,4 +489,66 @@ async fn what_a_task_has_waited_for_its_sub_graph_is_not_its_own_time() {
     assert_eq!((seconds(report.tasks[0].busy), seconds(report.makespan)), (2, 62));
     let learned = orchestrator.durations().await.estimate("outer").expect("it has run");
     assert_eq!(seconds(learned.mean), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_whose_task_can_never_run_says_why_to_each_of_its_items() {
+    let orchestrator = limited(1);
+    let batch: Arc<Batch<(), ()>> =
+        Arc::new(orchestrator.batch(Batcher::builder().max_items(2), |_| echo("a").uses("b", 1)));
+    let finished = alone(&orchestrator, move |cx: Context| {
+        let batch = Arc::clone(&batch);
+        async move {
+            let (one, other) = tokio::join!(batch.call(&cx, ()), batch.call(&cx, ()));
+            Ok([one, other].map(|result| result.expect_err("there is no `b`").to_string()))
+        }
+    })
+    .await;
+    let errors = finished.output::<[String; 2]>("all").expect("it ran");
+    assert!(errors.iter().all(|error| error.contains("`b`")), "{errors:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_returns_when_all_that_ran_in_it_has_ended() {
+    for bad in ["stage", "consumer"] {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ended);
+        let finished = alone(&limited(9), move |cx: Context| {
+            let ended = Arc::clone(&count);
+            async move {
+                let source = async |sink: tidegate_workflow::Sink<usize>| {
+                    for item in 0.. {
+                        sink.send(item).await?;
+                    }
+                    Ok(())
+                };
+                let flow = Flow::source(9, source).stage::<usize, _>("work", 4, 1, move |item| {
+                    let ended = Arc::clone(&ended);
+                    Task::new("work", move |cx: Context| {
+                        let ended = Arc::clone(&ended);
+                        async move {
+                            // Several at the same moment, so that the next place is full.
+                            tokio::time::sleep(Duration::from_secs(1)).await;
+                            if bad == "stage" && item == 1 {
+                                return Err("out of order");
+                            }
+                            if item < 3 {
+                                return Ok(item);
+                            }
+                            cx.token().cancelled().await;
+                            tokio::time::sleep(Duration::from_secs(1)).await;
+                            ended.fetch_add(1, Ordering::Relaxed);
+                            Ok(item)
+                        }
+                    })
+                });
+                let consume = |_| if bad == "consumer" { Err("no room".into()) } else { Ok(()) };
+                flow.run(&cx, consume).await.expect_err("it is bad");
+                Ok::<(), TaskError>(())
+            }
+        })
+        .await;
+        finished.output::<()>("all").expect("the flow has failed, and this has not");
+        assert!(ended.load(Ordering::Relaxed) > 0, "{bad}");
+    }
 }

@@ -147,3 +147,48 @@ fn the_count_and_sum_of_a_histogram_are_metrics_and_labels_choose_series() {
     }
     assert_eq!(bench.check(0), [is(Firing, "of=a", 2.0)]);
 }
+
+#[test]
+fn each_rule_looks_back_as_far_as_it_says() {
+    let above = |over: Duration| Expr::rate("done_total", over).above(0.5);
+    let rules = Rules::new()
+        .with(Rule::new("Long", above(10 * MINUTE)))
+        .and_then(|rules| rules.with(Rule::new("Short", above(MINUTE))))
+        .expect("the rules are sound");
+    let mut bench = Bench { registry: Registry::new(), evaluator: Evaluator::new(rules) };
+    let done = bench.registry.counter("done_total", "Done.").expect("the name is free");
+    bench.check(0);
+    done.inc_by(1000);
+    assert_eq!(bench.check(30).len(), 2);
+    done.inc_by(1);
+    let over = bench.check(90);
+    assert_eq!((over.len(), over[0].0), (1, Resolved), "the short one does not see it any more");
+    assert_eq!(bench.evaluator.active()[0].rule, "Long");
+}
+
+#[test]
+fn two_looks_at_the_same_time_make_no_rate() {
+    let rate = Expr::rate("done_total", MINUTE).above(0.0);
+    let mut bench = Bench::new(Rule::new("Busy", rate));
+    let done = bench.registry.counter("done_total", "Done.").expect("the name is free");
+    bench.check(1);
+    done.inc();
+    assert_eq!(bench.check(1), []);
+}
+
+#[test]
+fn a_label_chooses_on_both_sides_of_a_ratio_and_below_is_not_equal() {
+    let ratio = Expr::metric("used").per(Expr::metric("size")).label("disk", "a").below(0.5);
+    let mut bench = Bench::new(Rule::new("Empty", ratio));
+    let used = bench.registry.gauge_vec("used", "Used.", ["disk"]).expect("the name is free");
+    let size = bench.registry.gauge_vec("size", "Size.", ["disk"]).expect("the name is free");
+    for disk in ["a", "b"] {
+        used.set([disk], 2.0);
+        size.set([disk], 4.0);
+    }
+    assert_eq!(bench.check(0), []);
+    used.set(["a"], 1.0);
+    assert_eq!(bench.check(1), [is(Firing, "disk=a", 0.25)]);
+    let text = Expr::metric("used").per(Expr::metric("size")).label("disk", "a").below(0.5);
+    assert_eq!(text.promql(), "used{disk=\"a\"} / size{disk=\"a\"} < 0.5");
+}
