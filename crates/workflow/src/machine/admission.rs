@@ -421,7 +421,7 @@ impl Admission {
         let kept = self.next_kept(runs, now, &mut wake);
         let task = kept.or_else(|| {
             let is_turn = self.starts + 1 >= AGEING;
-            is_turn.then(|| self.next_oldest(runs, now, &mut wake)).flatten()
+            is_turn.then(|| self.next_oldest(runs, now)).flatten()
         });
         task.or_else(|| self.next_best(runs, now, &mut wake))
     }
@@ -536,20 +536,14 @@ impl Admission {
             self.let_go(class);
             return None;
         };
-        let kept = self.kept.take();
         match self.blocker(class, now) {
             None => {
-                self.kept = kept;
                 self.let_go(class);
                 Some(task)
             }
-            Some(Blocker::Slots | Blocker::Resource(_)) if self.may_fit(class) => {
-                self.kept = kept;
-                None
-            }
+            Some(Blocker::Slots | Blocker::Resource(_)) if self.may_fit(class) => None,
             Some(blocker) => {
                 // Room alone does not help it now, or there will never be enough.
-                self.kept = kept;
                 self.let_go(class);
                 self.block(class, blocker, wake);
                 None
@@ -558,12 +552,7 @@ impl Admission {
     }
 
     /// The task that has been ready the longest and is held up by others alone: it starts, or room is kept for it.
-    fn next_oldest(
-        &mut self,
-        runs: &ById<Run>,
-        now: Duration,
-        wake: &mut impl FnMut(AgentId, Duration),
-    ) -> Option<TaskRef> {
+    fn next_oldest(&mut self, runs: &ById<Run>, now: Duration) -> Option<TaskRef> {
         if self.kept.is_some() {
             return None;
         }
@@ -582,9 +571,8 @@ impl Admission {
                     self.classes[class.at()].announced = None;
                     return Some(task);
                 }
-                Some(blocker @ (Blocker::Rate(_) | Blocker::Circuit(_))) => {
-                    self.block(class, blocker, wake);
-                }
+                // It waits for time, and not for others.
+                Some(Blocker::Rate(_) | Blocker::Circuit(_)) => {}
                 Some(Blocker::Slots | Blocker::Resource(_)) => {
                     if self.keep(class) {
                         return None;

@@ -540,17 +540,68 @@ fn a_task_of_one_agent_that_is_old_starts_within_the_bound_although_another_has_
 
 #[test]
 fn what_was_kept_for_a_task_is_free_when_that_is_cancelled() {
-    let mut bench = shared(2, &[1, 10]);
-    bench.submit(vec![spec(ClassId(1), &[]), spec(ClassId(1), &[]), spec(ClassId(2), &[])]);
-    (0..100).for_each(|_| bench.insert(spec(ClassId(1), &[]), &[]));
+    let mut bench = shared(3, &[1, 10]);
+    let mut specs = vec![spec(ClassId(1), &[]); 100];
+    specs[3] = spec(ClassId(2), &[]);
+    bench.submit(specs);
     let mut running = bench.started();
-    while running.len() == 2 {
+    while running.len() > 1 {
         bench.ok(running.remove(0));
         running.extend(bench.started());
     }
-    bench.machine.cancel_task(TaskRef { run: RUN, node: 2 }, &mut bench.out);
+    bench.machine.cancel_task(TaskRef { run: RUN, node: 3 }, &mut bench.out);
     bench.admit();
-    assert_eq!(bench.started().len(), 1);
+    assert_eq!(bench.started().len(), 2);
+}
+
+#[test]
+fn room_is_kept_for_one_task_and_not_for_the_next_of_its_kind() {
+    let mut bench = shared(2, &[1, 10]);
+    let urgent = NodeSpec { priority: 1, ..spec(ClassId(1), &[]) };
+    let mut specs = vec![urgent; 200];
+    (2..4).for_each(|node| specs[node] = spec(ClassId(2), &[]));
+    bench.submit(specs);
+    let mut running = bench.started();
+    while !running.contains(&2) {
+        bench.ok(running.remove(0));
+        running.extend(bench.started());
+    }
+    bench.ok(2);
+    assert_eq!(bench.started().len(), 2, "urgent ones, although another large one waits");
+}
+
+#[test]
+fn a_slot_of_its_agent_is_kept_for_a_task_that_lacks_a_resource_too() {
+    let mut bench = Bench::new(9, &[1, 9]);
+    let resource = bench.machine.add_resource(10);
+    for (agent, amount) in [(0, 10), (1, 1)] {
+        let demands = Box::new([Demand { resource, amount }]);
+        bench.machine.add_class(TenantId::DEFAULT, AgentId(agent), demands);
+    }
+    let (large, small) = (ClassId(2), ClassId(3));
+    let mut specs = vec![spec(A, &[]); 200];
+    (specs[1], specs[2]) = (spec(small, &[]), spec(large, &[]));
+    bench.submit(specs);
+    assert_eq!(bench.started(), [0, 1]);
+    let mut of_agent = 0;
+    for _ in 0..2 * admission::AGEING {
+        bench.ok(of_agent);
+        match bench.started()[..] {
+            [] => return,
+            ref started => of_agent = started[0],
+        }
+    }
+    panic!("others take the slot while the resource is not free");
+}
+
+#[test]
+fn a_class_is_not_forgotten_while_another_is_announced_again_and_again() {
+    let mut bench = Bench::new(0, &[999, 9]);
+    bench.submit(vec![spec(B, &[])]);
+    (0..500).for_each(|priority| bench.insert(NodeSpec { priority, ..spec(A, &[]) }, &[]));
+    bench.machine.set_limit(999);
+    bench.admit();
+    assert_eq!(bench.started().len(), 501);
 }
 
 #[test]
