@@ -48,6 +48,24 @@ async fn a_polite_task_ends_by_itself_and_a_rude_one_is_aborted_after_the_grace_
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_aborted_tasks_all_are_counted_and_so_many_named_as_failures_are_kept() {
+    let group = TaskGroup::<u8, NoError>::builder().grace(SECOND).keep_failures(2).build();
+    let began = Arc::new(tokio::sync::Barrier::new(4));
+    for _ in 0..3 {
+        let began = Arc::clone(&began);
+        let rude = async move {
+            began.wait().await;
+            pending().await
+        };
+        group.spawn(rude).unwrap();
+    }
+    began.wait().await;
+    group.cancel();
+    let error = group.wait().await.unwrap_err();
+    assert_eq!((error.aftermath.aborted_count, error.aftermath.aborted.len()), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_out_a_grace_period_that_nobody_needs() {
     let group = TaskGroup::<u8, NoError>::builder().grace(60 * SECOND).build();
     group

@@ -19,6 +19,16 @@ fn on(runtime: &Runtime, work: impl Future<Output = ()> + Send + 'static) {
     runtime.block_on(async { tokio::spawn(work).await.expect("no panic") });
 }
 
+/// Spawns a task that blocks its thread until all have come.
+fn spawn_blocking_its_thread(group: &TaskGroup<(), ()>, all: &Arc<Barrier>) {
+    let all = Arc::clone(all);
+    let task = async move {
+        all.wait();
+        Ok(())
+    };
+    group.spawn(task).unwrap();
+}
+
 #[test]
 fn tasks_that_block_their_threads_run_on_every_worker() {
     let runtime = workers(4);
@@ -26,13 +36,7 @@ fn tasks_that_block_their_threads_run_on_every_worker() {
         on(&runtime, async {
             let (group, all) = (TaskGroup::<(), ()>::new(), Arc::new(Barrier::new(4)));
             for _ in 0..4 {
-                let all = Arc::clone(&all);
-                group
-                    .spawn(async move {
-                        all.wait();
-                        Ok(())
-                    })
-                    .unwrap();
+                spawn_blocking_its_thread(&group, &all);
             }
             group.wait().await.unwrap();
         });
@@ -46,13 +50,7 @@ fn a_spawner_that_blocks_its_thread_holds_up_none_but_the_last() {
         on(&runtime, async {
             let (group, all) = (TaskGroup::<(), ()>::new(), Arc::new(Barrier::new(3)));
             for _ in 0..2 {
-                let all = Arc::clone(&all);
-                group
-                    .spawn(async move {
-                        all.wait();
-                        Ok(())
-                    })
-                    .unwrap();
+                spawn_blocking_its_thread(&group, &all);
             }
             group.spawn(async { Ok(()) }).unwrap();
             all.wait();

@@ -65,6 +65,22 @@ async fn a_task_of_a_child_may_cancel_the_parent() {
 }
 
 #[tokio::test]
+async fn a_closure_that_waits_for_its_own_group_is_told_at_once() {
+    let group = TaskGroup::<(), ()>::new();
+    let (give, given) = oneshot::channel::<Wait<(), ()>>();
+    let (tell, told) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    group
+        .spawn_blocking(move |_| {
+            let wait = given.blocking_recv().map_err(drop)?;
+            tell.send(runtime.block_on(wait)).map_err(drop)
+        })
+        .unwrap();
+    give.send(group.wait()).unwrap();
+    assert!(matches!(told.await.unwrap().unwrap_err().cause, Cause::WaitedFromInside));
+}
+
+#[tokio::test]
 async fn a_task_that_waits_for_its_own_group_is_told_at_once() {
     let group = TaskGroup::<(), ()>::new();
     let (give, given) = oneshot::channel::<Wait<(), ()>>();

@@ -110,6 +110,20 @@ async fn panic_in_the_drop_of_a_task_that_never_started_is_a_follower() {
     assert_eq!((error.aftermath.cancelled, error.aftermath.followers.len()), (1, 1));
 }
 
+#[tokio::test]
+async fn panic_in_the_drop_of_a_closure_that_never_started_goes_no_further() {
+    let group = TaskGroup::<(), ()>::builder().limit(1).build();
+    group.spawn(pending()).unwrap();
+    let captured = PanicsOnDrop;
+    let closure = move |_| {
+        let _kept = captured;
+        Ok(())
+    };
+    group.spawn_blocking(closure).unwrap();
+    group.cancel();
+    assert_eq!(group.wait().await.unwrap_err().aftermath.cancelled, 2);
+}
+
 #[derive(Debug)]
 struct PanicsOnDisplay;
 
