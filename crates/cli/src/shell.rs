@@ -8,14 +8,20 @@
 //! | plain | `"${TIDEGATE_1}"`, a list as several words |
 //! | inside `"…"` or a here-document | `${TIDEGATE_1}` |
 //! | inside `'…'` | `'"${TIDEGATE_1}"'` |
-//! | inside `$((…))` | the digits, if it is a whole number |
+//! | inside `$((…))`, `((…))`, `$[…]`, a subscript, `let`, beside `-gt` and its kin in `[ … ]` | the digits, if it is a whole number |
 //! | inside `` `…` ``, `${…}`, `$'…'`, a quoted here-document | an error |
 //!
-//! The variables are assigned, single-quoted, ahead of the script. This walk need not understand all of the shell's
-//! grammar to be safe: the result of an expansion is never parsed again, so that the worst a misjudged place
-//! can do is to split a value into words or to print it with its quotes.
+//! The variables are assigned, single-quoted, ahead of the script. The walk need not understand all of the shell's
+//! grammar: the result of an expansion is not parsed again, so that the worst a misjudged place can do is to split a
+//! value into words or to print it with its quotes. There is one exception, and the fifth row is about it: where a shell
+//! computes, an expansion's result is an expression, and `a[$(…)]` in an expression is a command.
+
+mod command;
+mod walk;
 
 use std::fmt::Write as _;
+
+use walk::walk;
 
 /// Stands before a value in a rendered template: a code point that no text may contain (a Unicode noncharacter).
 pub(crate) const OPEN: char = '\u{fdd0}';
@@ -48,6 +54,7 @@ impl Refused {
     }
 }
 
+/// Where a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Code,
@@ -55,10 +62,29 @@ enum Place {
     Single,
     AnsiC,
     Braces,
+    /// Inside `$((…))` or `((…))`.
     Arithmetic,
+    /// Inside `$[…]`, the old way to write it.
+    OldArithmetic,
+    Subscript,
+    /// Part of a command that compares or computes numbers.
+    Operand,
     Backtick,
     Heredoc,
     QuotedHeredoc,
+}
+
+impl Place {
+    /// What to call a place where a text would be taken as an expression.
+    fn computes(self) -> Option<&'static str> {
+        match self {
+            Self::Arithmetic => Some("in `$((…))`"),
+            Self::OldArithmetic => Some("in `$[…]`"),
+            Self::Subscript => Some("in a subscript"),
+            Self::Operand => Some("where numbers are compared or computed"),
+            _ => None,
+        }
+    }
 }
 
 /// The script to run for a rendered template.
@@ -75,7 +101,7 @@ pub(crate) fn script(rendered: &str) -> Result<String, Refused> {
         let _ = writeln!(assignments, "TIDEGATE_{count}='{quoted}'");
         format!("${{TIDEGATE_{count}}}")
     };
-    let body = walk(rendered, |place, value, offset| {
+    let body = walk(rendered, &mut |place, value, offset| {
         if value.contains('\0') {
             return Err(Refused::new(offset, "a value holds a NUL byte", "pass it through a file"));
         }
@@ -85,16 +111,17 @@ pub(crate) fn script(rendered: &str) -> Result<String, Refused> {
             Place::Single => format!("'\"{}\"'", variable(value)),
             _ => variable(value),
         };
-        match (place, list) {
-            (Place::Arithmetic, None) => {
-                let digits = value.trim().strip_prefix('-').unwrap_or(value.trim());
-                if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                    let why =
-                        format!("`{}` stands in `$((…))` and is not a whole number", clip(value));
-                    return Err(Refused::new(offset, &why, "assign it to a variable first"));
-                }
-                Ok(value.trim().to_owned())
+        if let Some(computes) = place.computes() {
+            let digits = value.trim().strip_prefix('-').unwrap_or(value.trim());
+            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                // Without the value, which may be a secret.
+                let why = format!("a value stands {computes} that is not a whole number");
+                let hint = "a shell takes a text there for an expression, which may be a command";
+                return Err(Refused::new(offset, &why, hint));
             }
+            return Ok(value.trim().to_owned());
+        }
+        match (place, list) {
             (Place::Code, Some("")) => Ok(String::new()),
             (Place::Code, Some(list)) => {
                 let words: Vec<String> =
@@ -134,7 +161,7 @@ pub(crate) fn refused(source: &str) -> Vec<Refused> {
     }
     text.push_str(rest);
     let mut found = Vec::new();
-    let walked = walk(&text, |_, _, _| Ok(String::new()));
+    let walked = walk(&text, &mut |_, _, _| Ok(String::new()));
     // `walk` stops at the first: take marks away one after another to see them all.
     let mut outcome = walked;
     while let Err(mut refusal) = outcome {
@@ -142,221 +169,9 @@ pub(crate) fn refused(source: &str) -> Vec<Refused> {
         text.replace_range(at..at + OPEN.len_utf8() + CLOSE.len_utf8(), "      ");
         refusal.offset = offsets.iter().find(|&&(mark, _)| mark == at).map_or(0, |&(_, from)| from);
         found.push(refusal);
-        outcome = walk(&text, |_, _, _| Ok(String::new()));
+        outcome = walk(&text, &mut |_, _, _| Ok(String::new()));
     }
     found
-}
-
-fn clip(value: &str) -> String {
-    let mut clipped: String = value.chars().take(20).collect();
-    if clipped.len() < value.len() {
-        clipped.push('…');
-    }
-    clipped
-}
-
-/// Copies `text`, with each marked value replaced by what `put` makes of its place, itself and its offset.
-fn walk(
-    text: &str,
-    mut put: impl FnMut(Place, &str, usize) -> Result<String, Refused>,
-) -> Result<String, Refused> {
-    let mut out = String::with_capacity(text.len() + 64);
-    let mut stack = vec![Place::Code];
-    let mut heredocs: Vec<(String, Place, bool)> = Vec::new();
-    let mut at = 0;
-    let mut word_start = true;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let place = stack.last().copied().unwrap_or(Place::Code);
-        let mut step = c.len_utf8();
-        let mut starts = false;
-        match (place, c) {
-            (_, OPEN) => {
-                let end = rest.find(CLOSE).unwrap_or(rest.len());
-                let value = &rest[OPEN.len_utf8()..end];
-                out.push_str(&mark(place, value, at, &mut put)?);
-                at += (end + CLOSE.len_utf8()).min(rest.len());
-                word_start = false;
-                continue;
-            }
-            (Place::Single, '\'') => drop(stack.pop()),
-            (Place::Single, _) => {}
-            (_, '\\') => {
-                // The escaped character is copied with its backslash; an escaped mark is none of the shell's business.
-                let next = rest[1..].chars().next().filter(|&next| next != OPEN);
-                step += next.map_or(0, char::len_utf8);
-            }
-            (Place::AnsiC, '\'') | (Place::Double, '"') | (Place::Braces, '}') => {
-                stack.pop();
-            }
-            (Place::AnsiC, _) => {}
-            (Place::Backtick, '`') => drop(stack.pop()),
-            (Place::Arithmetic, ')') => {
-                stack.pop();
-                if rest.starts_with("))") {
-                    step = 2;
-                }
-            }
-            (Place::Arithmetic, '(') => stack.push(Place::Arithmetic),
-            (_, '$') if rest.starts_with("$((") => {
-                stack.push(Place::Arithmetic);
-                step = 3;
-            }
-            (_, '$') if rest.starts_with("$(") => {
-                stack.push(Place::Code);
-                step = 2;
-                starts = true;
-            }
-            (_, '$') if rest.starts_with("${") => {
-                stack.push(Place::Braces);
-                step = 2;
-            }
-            (Place::Code, '$') if rest.starts_with("$'") => {
-                stack.push(Place::AnsiC);
-                step = 2;
-            }
-            (_, '`') => stack.push(Place::Backtick),
-            (Place::Code | Place::Braces | Place::Backtick, '"') => stack.push(Place::Double),
-            (Place::Code | Place::Backtick, '\'') => stack.push(Place::Single),
-            (Place::Code, '#') if word_start => {
-                // A value in a comment would end it at its first newline: it is left out with all that follows it.
-                let line = line_end(rest);
-                let end = rest[..line].find(OPEN).unwrap_or(line);
-                out.push_str(&rest[..end]);
-                at += line;
-                continue;
-            }
-            (Place::Code, '<') if rest.starts_with("<<<") => step = 3,
-            (Place::Code, '<') if rest.starts_with("<<") => {
-                let (delimiter, place, tabs, length) = heredoc(rest);
-                if !delimiter.is_empty() {
-                    heredocs.push((delimiter, place, tabs));
-                    step = length;
-                }
-            }
-            (Place::Code, '\n') if !heredocs.is_empty() => {
-                out.push('\n');
-                at += 1;
-                for (delimiter, place, tabs) in heredocs.drain(..) {
-                    at = document(text, at, &delimiter, place, tabs, &mut out, &mut put)?;
-                }
-                word_start = true;
-                continue;
-            }
-            (Place::Code, '(') => {
-                stack.push(Place::Code);
-                starts = true;
-            }
-            (Place::Code, ')') if stack.len() > 1 => drop(stack.pop()),
-            _ => {}
-        }
-        out.push_str(&rest[..step]);
-        at += step;
-        word_start = starts || c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')');
-    }
-    Ok(out)
-}
-
-/// Where the line ends; newlines inside values do not count.
-fn line_end(text: &str) -> usize {
-    let mut inside = false;
-    let newline = text.char_indices().find(|&(_, c)| {
-        inside = c == OPEN || inside && c != CLOSE;
-        c == '\n' && !inside
-    });
-    newline.map_or(text.len(), |(at, _)| at)
-}
-
-fn mark(
-    place: Place,
-    value: &str,
-    at: usize,
-    put: &mut impl FnMut(Place, &str, usize) -> Result<String, Refused>,
-) -> Result<String, Refused> {
-    let refuse = |why, hint| Err(Refused::new(at, why, hint));
-    match place {
-        Place::Backtick => refuse("a value stands inside backquotes", "write `$(…)` instead"),
-        Place::Braces => {
-            refuse("a value stands inside `${…}`", "assign it to a variable first, or use `env:`")
-        }
-        Place::AnsiC => refuse("a value stands inside `$'…'`", "use plain quotes"),
-        Place::QuotedHeredoc => refuse(
-            "a value stands in a here-document with a quoted delimiter",
-            "take the quotes from the delimiter, or pass the text by `stdin:`",
-        ),
-        _ => put(place, value, at),
-    }
-}
-
-/// The delimiter after `<<`, the kind of its document, whether tabs are stripped, and the length of it all.
-fn heredoc(rest: &str) -> (String, Place, bool, usize) {
-    let tabs = rest[2..].starts_with('-');
-    let start = 2 + usize::from(tabs);
-    let blank = rest[start..].len() - rest[start..].trim_start_matches([' ', '\t']).len();
-    let word = &rest[start + blank..];
-    let mut delimiter = String::new();
-    let mut quoted = false;
-    let mut quote = None;
-    let mut length = word.len();
-    let mut letters = word.char_indices();
-    while let Some((i, c)) = letters.next() {
-        match (quote, c) {
-            (_, OPEN) => {
-                length = i;
-                break;
-            }
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), c) => delimiter.push(c),
-            (None, '\'' | '"') => (quote, quoted) = (Some(c), true),
-            (None, '\\') => {
-                quoted = true;
-                delimiter.extend(letters.next().map(|(_, c)| c));
-            }
-            (None, c) if c.is_whitespace() || ";&|<>()".contains(c) => {
-                length = i;
-                break;
-            }
-            (None, c) => delimiter.push(c),
-        }
-    }
-    let place = if quoted { Place::QuotedHeredoc } else { Place::Heredoc };
-    (delimiter, place, tabs, start + blank + length)
-}
-
-/// Copies a here-document from `at` to the end of its delimiter's line; gives where it ends.
-fn document(
-    text: &str,
-    mut at: usize,
-    delimiter: &str,
-    place: Place,
-    tabs: bool,
-    out: &mut String,
-    put: &mut impl FnMut(Place, &str, usize) -> Result<String, Refused>,
-) -> Result<usize, Refused> {
-    // A value may span lines: the next line starts after the newline that is outside of any value.
-    while at < text.len() {
-        let mut line = String::new();
-        let start = at;
-        while let Some(c) = text[at..].chars().next() {
-            if c == OPEN {
-                let end = text[at..].find(CLOSE).map_or(text.len(), |end| at + end);
-                line.push_str(&mark(place, &text[at + OPEN.len_utf8()..end], at, put)?);
-                at = (end + CLOSE.len_utf8()).min(text.len());
-                continue;
-            }
-            line.push(c);
-            at += c.len_utf8();
-            if c == '\n' {
-                break;
-            }
-        }
-        out.push_str(&line);
-        let bare = text[start..at].trim_end_matches('\n');
-        if (if tabs { bare.trim_start_matches('\t') } else { bare }) == delimiter {
-            break;
-        }
-    }
-    Ok(at)
 }
 
 #[cfg(test)]

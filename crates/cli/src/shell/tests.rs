@@ -55,6 +55,62 @@ fn a_number_may_stand_in_arithmetic_and_nothing_else() {
     assert!(script(&format!("echo $(( {} ))", value("a[$(id)]"))).is_err());
 }
 
+/// An expression that is a command.
+const COMPUTED: &str = "a[$(echo PWNED >&2)]";
+
+#[test]
+fn a_text_is_refused_wherever_a_shell_would_compute_it() {
+    for template in [
+        "(( @ > 3 ))",
+        "(( \"@\" > 3 ))",
+        "for ((i = 0; i < @; i++)); do :; done",
+        "echo $[ @ + 1 ]",
+        "echo \"$(( \"@\" + 1 ))\"",
+        "cat <<EOF\n$(( @ + 1 ))\nEOF",
+        "cat <<EOF\n$[ @ + 1 ]\nEOF",
+        "[[ @ -gt 3 ]]",
+        "[[ \"@\" -gt 3 ]]",
+        "if ! [[ -n x && ( 3 -lt @ ) ]]; then :; fi",
+        "f() { [[ x =~ ^(a|b)$ || 3 -eq\n@ ]]; }; f",
+        "\"$(case x in y) ;; x) [[ -v @ ]];; esac)\"",
+        "[ @ -gt 3 ]",
+        "test 3 -gt \"@\"",
+        "let x=@",
+        "arr[@]=1",
+        "arr[\"@\"]=1",
+        "arr=(x [@]=1)",
+        "echo \"$arr[@]\"",
+        "echo ${x[\"@\"]}",
+        "echo ${x:-\"@\"}",
+    ] {
+        let found = script(&template.replace('@', &value(COMPUTED)));
+        assert!(found.is_err(), "{template}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_shell_does_not_compute_is_not_refused() {
+    for (template, wanted) in [
+        ("[[ -n @ ]] && echo ok", "ok"),
+        ("x=5; [[ @ == \"@\" && $x -gt 3 ]] && echo ok", "ok"),
+        ("[ 5 -gt 3 ] && printf %s @", COMPUTED),
+        ("if test -n @; then printf %s -gt; fi", "-gt"),
+        ("echo test -v @ -gt | sed 's/.* //'", "-gt"),
+        ("printf %s \"file[@]\"", "file[a[$(echo PWNED >&2)]]"),
+        ("case a[1] in x) ;; *) printf %s @;; esac", COMPUTED),
+        ("(( 1 + (2) )); printf %s $(( ((1)) )) '(' @", "1(a[$(echo PWNED >&2)]"),
+        ("printf %s \"$(echo $(case x in x) echo @;; esac))\"", "a[$(echo PWNED >&2)]"),
+    ] {
+        let script = script(&template.replace('@', &value(COMPUTED))).expect(template);
+        let output = Command::new("bash").arg("-c").arg(&script).output().expect("bash runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), output.stderr);
+        assert_eq!((out.trim(), &*err), (wanted, &b""[..]), "{template}");
+    }
+    let script = script(&format!("[[ {} -gt 3 ]] && echo ok", value("41"))).expect("a number");
+    let output = Command::new("bash").arg("-c").arg(&script).output().expect("bash runs");
+    assert_eq!(output.stdout, b"ok\n");
+}
+
 #[test]
 fn values_are_refused_where_they_cannot_be_quoted() {
     let source = "echo `echo {{ a }}` ${x:-{{ b }}}\ncat <<'E'\n{{ c }}\nE\necho {{ d }}";
@@ -63,8 +119,13 @@ fn values_are_refused_where_they_cannot_be_quoted() {
     assert_eq!(offsets, ["{{ a }}", "{{ b }}", "{{ c }}"]);
 }
 
+/// A hundred thousand in the long run.
+fn cases() -> u32 {
+    if std::env::var_os("TIDEGATE_NIGHTLY").is_some() { 100_000 } else { 64 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the shell code around it, a value never runs.
     #[test]
@@ -72,19 +133,21 @@ proptest! {
         prop::sample::select(vec![
             "@", "@", " ", "\n", "'", "\"", "\\", "$(", ")", "(", "`", "# ", "<<E\n", "<<'E'\n", "\nE\n", "${x:-", "}",
             ";", "echo ", "$((", "))", "case x in a)", ";; esac", "x=", "|", "$'", "<<-E\n", "<<<", "{ ", "; }",
+            "((", "$[", "]", "[[ ", " ]]", "[ ", " ]", "test ", " -gt 3", "3 -eq ", " -v ", "let x=", "arr[", "]=1", "x=([", "$x[",
+            " && ", "if ", "; then ",
         ]), 1..14))
     {
         let marker = std::env::temp_dir().join(format!("tidegate-pwned-{}", std::process::id()));
-        let evil = format!(
-            "'\"`;\n: > {0}\n$(: > {0})`: > {0}`\nE\n: > {0}\n) }} ;; esac\n: > {0}\n",
-            marker.display()
+        let marker = marker.display();
+        let code = format!(
+            "'\"`;\n: > {marker}\n$(: > {marker})`: > {marker}`\nE\n: > {marker}\n) }} ;; esac\n: > {marker}\n"
         );
-        let rendered = parts.concat().replace('@', &value(&evil));
-        if let Ok(script) = script(&rendered) {
-            let _ = Command::new("sh").arg("-c").arg(&script).current_dir(std::env::temp_dir())
-                .stdin(std::process::Stdio::null()).output().expect("sh runs");
-            let ran = marker.exists();
-            let _ = std::fs::remove_file(&marker);
+        let computed = format!("a[$(: > {marker})]");
+        for (shell, evil) in [("sh", &code), ("bash", &code), ("bash", &computed)] {
+            let Ok(script) = script(&parts.concat().replace('@', &value(evil))) else { continue };
+            let _ = Command::new(shell).arg("-c").arg(&script).current_dir(std::env::temp_dir())
+                .stdin(std::process::Stdio::null()).output().expect("a shell runs");
+            let ran = std::fs::remove_file(marker.to_string()).is_ok();
             prop_assert!(!ran, "{script}");
         }
     }
