@@ -22,7 +22,6 @@ use crate::job::{Failure, Item, Job, Named, TRACE_PARENT};
 use crate::outputs::Files;
 use crate::past::{self, Past, Product};
 use crate::process::GRACE;
-use crate::secrets::Secrets;
 use crate::summary::{Counts, Line, Summary};
 
 /// A node of the graph, whose product the journal keeps.
@@ -42,9 +41,8 @@ pub(crate) async fn execute(
     history: History,
     events: UnboundedSender<Event>,
 ) -> Result<Summary, Broken> {
-    let secrets = job.secrets();
     let removed = removed(&history, &job);
-    let run = Arc::new(Run { job, past, secrets, events, records: Mutex::default() });
+    let run = Arc::new(Run { job, past, events, records: Mutex::default() });
     run.take_over();
     let orchestrator = limits(&run.job).build().map_err(Broken::ours)?;
     let mut seen = orchestrator.events();
@@ -174,7 +172,6 @@ fn named_in_file(node: &str) -> &str {
 struct Run {
     job: Arc<Job>,
     past: Past,
-    secrets: Secrets,
     events: UnboundedSender<Event>,
     /// By the node that runs the command.
     records: Mutex<BTreeMap<String, Record>>,
@@ -276,7 +273,7 @@ impl Run {
     /// The node that runs a command.
     fn command(self: &Arc<Self>, node: &str, index: usize, item: Option<Item>) -> Node {
         let task = &self.job.workflow.tasks[index];
-        let shown = item.as_ref().map(|item| (item.index, item.label()));
+        let shown = item.as_ref().map(|item| (item.index, item.label(&self.job.secrets)));
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.insert(node.to_owned(), self.recorded(node, index, shown));
         drop(records);
@@ -321,7 +318,7 @@ impl Run {
             Some(items) => items,
             None => self.job.items(task).map_err(|failure| {
                 self.record(context.id(), |record| record.failure = Some(failure.clone()), index);
-                TaskError::fatal(self.secrets.taken_from(&failure.message))
+                TaskError::fatal(failure.message)
             })?,
         };
         let product = Product::Items(self.texts_of(&items));
@@ -339,7 +336,7 @@ impl Run {
     fn texts_of(&self, items: &[Item]) -> Option<Vec<String>> {
         let text = |item: &Item| serde_json::to_string(&item.value).ok();
         let texts = items.iter().map(text).collect::<Option<Vec<String>>>()?;
-        (!texts.iter().any(|text| self.secrets.stand_in(text))).then_some(texts)
+        (!texts.iter().any(|text| self.job.secrets.stand_in(text))).then_some(texts)
     }
 
     /// Keeps the outputs of all items, in their order.
@@ -388,8 +385,8 @@ impl Run {
                 Ok(Product::Wrote { attempt, seconds })
             }
             Err(failure) => {
-                let message = self.secrets.taken_from(&failure.message);
-                Err(if failure.again() { message.into() } else { TaskError::fatal(message) })
+                let (again, message) = (failure.again(), failure.message);
+                Err(if again { message.into() } else { TaskError::fatal(message) })
             }
         }
     }

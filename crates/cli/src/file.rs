@@ -4,6 +4,7 @@
 //! or every error that the file has. Nothing else in the crate looks at YAML.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -169,16 +170,17 @@ fn text_of(path: &Path) -> Result<String, Diagnostic> {
             _ => diagnostic.hint("give the path of a YAML file, as in `tidegate run flow.yaml`"),
         }
     };
-    let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
-    if metadata.len() > yaml::MAX_BYTES {
-        let (size, most) = (metadata.len() >> 20, yaml::MAX_BYTES >> 20);
+    // Not by the length that the file tells: a device or a pipe tells none, and a file may grow.
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(path);
+    let read = open.and_then(|file| file.take(yaml::MAX_BYTES + 1).read_to_end(&mut bytes));
+    if read.map_err(|error| failed(&error))? as u64 > yaml::MAX_BYTES {
         return Err(Diagnostic::at(
             Pos { line: 1, column: 1 },
-            format!("the file is {size} MiB large; at most {most} MiB are read"),
+            format!("the file is larger than {} MiB", yaml::MAX_BYTES >> 20),
         )
         .hint("keep data out of the workflow file: use `foreach` over the lines of a command"));
     }
-    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|&&b| b == b'\n').count() + 1;

@@ -17,7 +17,7 @@ use crate::file::{Foreach, Run, Task, Text, Workflow};
 use crate::outputs::{CAPTURE, Files, Output, Outputs};
 use crate::process::{self, Ended, Spec, Stop};
 use crate::run_dir::{self, RunDir};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, is_secret};
 use crate::template::{TemplateError, Templates};
 use crate::watchman;
 
@@ -39,6 +39,8 @@ pub(crate) struct Job {
     /// The environment as templates see it: ours, and the workflow's `env` over it.
     seen_env: Value,
     env: Vec<(String, String)>,
+    /// What no event, report or journal may hold: from the environment that commands see, and from the inputs.
+    pub(crate) secrets: Secrets,
     cwd: PathBuf,
 }
 
@@ -71,13 +73,14 @@ pub(crate) enum FailureKind {
 
 impl Item {
     /// The item as people see it: its text, clipped; a mapping by its `name` or `id`, else by its index.
-    pub(crate) fn label(&self) -> String {
+    pub(crate) fn label(&self, secrets: &Secrets) -> String {
         let named = |key| self.value.get_attr(key).ok().filter(|value| value.as_str().is_some());
         let shown = match self.value.kind() {
             ValueKind::Map => named("name").or_else(|| named("id")).map(|value| value.to_string()),
             _ => Some(self.value.to_string()),
         };
-        let shown = shown.unwrap_or_else(|| self.index.to_string());
+        // Before it is clipped: half a secret would not be found.
+        let shown = secrets.taken_from(&shown.unwrap_or_else(|| self.index.to_string()));
         let clean = shown.chars().filter(|c| !c.is_control());
         let mut clipped: String = clean.take(40).collect();
         if shown.chars().count() > 40 {
@@ -125,6 +128,10 @@ impl Failure {
     pub(crate) fn broken(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Broken, message: message.into(), stderr: String::new() }
     }
+
+    fn without(self, secrets: &Secrets) -> Self {
+        Self { message: secrets.taken_from(&self.message), ..self }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -167,7 +174,8 @@ impl Job {
             file => absolute(file).display().to_string(),
             dir => absolute(folder).display().to_string(),
         };
-        let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let given = inputs;
+        let inputs = given.iter().map(|(name, value)| (name.clone(), value.clone()));
         let inputs = Value::from_pairs(inputs);
         let mut job = Self {
             dir,
@@ -178,6 +186,7 @@ impl Job {
             about,
             seen_env: environment(&[]),
             env: Vec::new(),
+            secrets: Secrets::default(),
             cwd,
             workflow,
         };
@@ -186,6 +195,7 @@ impl Job {
             env.push((name.clone(), job.render(text, &job.context(None, None))?));
         }
         job.seen_env = environment(&env);
+        job.secrets = Secrets::ours().and(given).and(&env);
         job.env = env;
         Ok(job)
     }
@@ -216,6 +226,10 @@ impl Job {
     ///
     /// A template that cannot be rendered, or too many items.
     pub(crate) fn items(&self, task: &Task) -> Result<Vec<Item>, Failure> {
+        self.list(task).map_err(|failure| failure.without(&self.secrets))
+    }
+
+    fn list(&self, task: &Task) -> Result<Vec<Item>, Failure> {
         let values: Vec<Value> = match &task.foreach {
             None => Vec::new(),
             Some(Foreach::Items(items)) => {
@@ -270,11 +284,6 @@ impl Job {
         }
     }
 
-    /// The secrets of the environment that commands see.
-    pub(crate) fn secrets(&self) -> Secrets {
-        Secrets::of(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-    }
-
     /// Runs one attempt of a task or of one item of it; gives where it wrote.
     ///
     /// # Errors
@@ -292,7 +301,11 @@ impl Job {
     ) -> Result<Files, Failure> {
         let folder = absolute(&self.dir.task(&task.id, item.map(|item| item.index)));
         let files = self.files(task, item.map(|item| item.index), named.attempt);
-        let spec = self.spec(task, item, named, &folder, &files)?;
+        let spec = self.spec(task, item, named, &folder, &files);
+        let spec = spec.map_err(|failure| failure.without(&self.secrets))?;
+        // The task's own environment may hold others.
+        let own: Vec<_> = spec.env.iter().filter(|(name, _)| is_secret(name)).cloned().collect();
+        let secrets = || self.secrets.clone().and(&own);
         let program = spec.program.clone();
         let ended = process::run(spec, &self.stop).await.map_err(|error| {
             let message = match error.kind() {
@@ -301,7 +314,7 @@ impl Job {
                 }
                 _ => format!("cannot start `{}`: {error}", program.display()),
             };
-            Failure::broken(message)
+            Failure::broken(message).without(&secrets())
         })?;
         let (kind, message) = match ended {
             Ended::Exited(status) if status.success() => return Ok(files),
@@ -319,7 +332,7 @@ impl Job {
             }
             Ended::Stopped => (FailureKind::Stopped, "stopped".to_owned()),
         };
-        Err(Failure { kind, message, stderr: tail(&files.stderr) })
+        Err(Failure { kind, message, stderr: tail(&files.stderr, &secrets()) })
     }
 
     fn spec(
@@ -408,18 +421,19 @@ fn misrendered(text: &Text, error: &TemplateError) -> Failure {
     Failure::broken(format!("template on line {}: {}", at.line, error.message))
 }
 
-/// The last lines of a file, at most [`TAIL`] bytes; invalid UTF-8 replaced, control characters taken out.
-fn tail(path: &Path) -> String {
+/// The last lines of a file, at most [`TAIL`] bytes; invalid UTF-8 replaced, control characters and secrets taken out.
+fn tail(path: &Path, secrets: &Secrets) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL + secrets.longest() as u64)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
+    let text = secrets.taken_from_rest(&text, text.len().saturating_sub(TAIL as usize));
     let lines: Vec<&str> = text.lines().collect();
     let kept = lines[lines.len().saturating_sub(6)..].join("\n");
     kept.chars().filter(|&c| c == '\n' || !c.is_control()).collect()

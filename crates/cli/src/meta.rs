@@ -32,7 +32,7 @@ impl Meta {
         inputs: &[(String, String)],
         jobs: Option<u32>,
     ) -> Self {
-        let secrets = Secrets::of([]);
+        let secrets = Secrets::ours();
         let hidden = |(name, value): &&(String, String)| is_secret(name) || secrets.stand_in(value);
         Self {
             tidegate: env!("CARGO_PKG_VERSION").to_owned(),

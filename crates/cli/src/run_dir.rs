@@ -49,7 +49,8 @@ impl RunDir {
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     let lock = file(&path.join("lock"))?;
-                    lock.try_lock()?;
+                    // Somebody who only looks whether the run lives has it for a moment.
+                    lock.lock()?;
                     return Ok(Self { id, path, lock: Arc::new(lock) });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

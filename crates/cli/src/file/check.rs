@@ -9,8 +9,9 @@ use crate::template::{ROOTS, RUN_FIELDS, TASK_FIELDS, Templates, WORKFLOW_FIELDS
 
 /// Adds every broken reference, cycle and bad template of the workflow.
 pub(super) fn check(workflow: &Workflow, templates: &Templates, found: &mut Vec<Diagnostic>) {
+    let known = workflow.tasks.iter().map(|task| task.id.as_str()).collect();
     for task in &workflow.tasks {
-        needs(workflow, task, found);
+        needs(workflow, &known, task, found);
         agent(workflow, task, found);
     }
     cycles(workflow, found);
@@ -38,13 +39,13 @@ pub(super) fn check(workflow: &Workflow, templates: &Templates, found: &mut Vec<
     }
 }
 
-fn needs(workflow: &Workflow, task: &Task, found: &mut Vec<Diagnostic>) {
+fn needs(workflow: &Workflow, known: &BTreeSet<&str>, task: &Task, found: &mut Vec<Diagnostic>) {
     let mut seen = BTreeSet::new();
     for (id, at) in &task.needs {
         if !seen.insert(id) {
             let message = format!("task `{}` needs `{id}` twice", task.id);
             found.push(Diagnostic::at(*at, message).hint("name it once"));
-        } else if !workflow.tasks.iter().any(|other| other.id == *id) {
+        } else if !known.contains(id.as_str()) {
             let ids = workflow.tasks.iter().map(|other| other.id.as_str());
             let message = format!("task `{}` needs `{id}`, which does not exist", task.id);
             let hint = match nearest(id, ids.clone().filter(|&other| other != task.id)) {

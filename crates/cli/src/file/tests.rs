@@ -22,6 +22,23 @@ fn durations_read_as_people_write_them() {
 }
 
 #[test]
+fn a_size_that_no_number_holds_is_no_size() {
+    let size =
+        |text: &str| parse(&format!("limits: {{capture: {text}}}\ntasks: {{a: {{run: echo}}}}"));
+    assert_eq!(size("2 MiB").expect("a size").limits.capture, Some(2 << 20));
+    for text in ["17592186044417 MiB", "2000 MiB", "1 GiB"] {
+        assert!(size(text).is_err(), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_end_is_read_up_to_the_bound() {
+    let error = super::text_of("/dev/zero".as_ref()).expect_err("no workflow");
+    assert!(error.message.contains("larger than 4 MiB"), "{error:?}");
+}
+
+#[test]
 fn the_place_of_a_template_error_is_exact() {
     let text = "tasks:\n  a:\n    run: |\n      echo\n      echo {{ nope }}\n  b: {run: \"echo {{ nope }}\"}\n";
     let found = parse(text).expect_err("two bad names");

@@ -156,9 +156,14 @@ fn events_are_json_lines_and_secrets_are_not_among_them() {
         "json",
         r#"
 env: {TOKEN: s3cr3t-value}
+inputs: {api_key: s3cr3t-input}
 tasks:
   use: {run: 'test "$TOKEN" = s3cr3t-value', env: {OTHER: "{{ env.TOKEN }}"}}
-  fail: {run: "false"}
+  fail: {run: 'echo "$TOKEN and" {{ inputs.api_key }} >&2; false', retry: {attempts: 2, backoff: 1ms}}
+  own: {run: 'seq 1000 >&2; echo $PASSWORD >&2; false', env: {PASSWORD: s3cr3t-own}}
+  missing: {run: ["{{ env.TOKEN }}"]}
+  number: {run: "echo $(( {{ env.TOKEN }} ))"}
+  items: {foreach: "{{ ['long before the token: 0123456789 ' ~ env.TOKEN] }}", run: "false"}
 "#,
     );
     let done = place.run(&["run", "flow.yaml", "--json"]);
@@ -170,11 +175,17 @@ tasks:
         .collect();
     assert_eq!(events[0]["event"], "run_started");
     let last = events.last().expect("events");
-    assert_eq!((&last["event"], &last["counts"]["failed"]), (&"run_finished".into(), &1.into()));
-    assert!(!done.stdout.contains("s3cr3t") && !done.stderr.contains("s3cr3t"));
+    assert_eq!((&last["event"], &last["counts"]["failed"]), (&"run_finished".into(), &5.into()));
+    assert!(done.stdout.contains("*** and ***") && done.stdout.contains("cannot start `***`"));
     let run = last["dir"].as_str().expect("a folder");
-    assert!(place.read(&format!("{run}/events.jsonl")).lines().count() >= events.len() - 1);
-    assert!(place.read(&format!("{run}/report.json")).contains("\"failed\": 1"));
+    let [kept, report] =
+        ["events.jsonl", "report.json"].map(|it| place.read(&format!("{run}/{it}")));
+    assert!(kept.lines().count() >= events.len() - 1);
+    assert!(report.contains("\"failed\": 5"));
+    let told = place.run(&["run", "flow.yaml", "--plain"]);
+    for text in [&done.stdout, &done.stderr, &kept, &report, &told.stdout, &told.stderr] {
+        assert!(!text.contains("s3cr"), "{text}");
+    }
 }
 
 #[test]

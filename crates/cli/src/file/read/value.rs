@@ -53,13 +53,13 @@ impl Reader<'_> {
         let bytes = node.text().and_then(|text| {
             let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
             let (number, unit) = text.split_at(end);
-            let shift = match unit.trim() {
-                "B" => 0,
-                "KiB" => 10,
-                "MiB" => 20,
+            let factor = match unit.trim() {
+                "B" => 1,
+                "KiB" => 1 << 10,
+                "MiB" => 1 << 20,
                 _ => return None,
             };
-            number.parse::<u64>().ok()?.checked_shl(shift).filter(|&b| b <= 1 << 30)
+            number.parse::<u64>().ok()?.checked_mul(factor).filter(|&b| b <= 1 << 30)
         });
         if bytes.is_none() {
             self.wrong(node, &format!("`{what}`"), "a size up to 1024 MiB, as `64 KiB` or `8 MiB`");
