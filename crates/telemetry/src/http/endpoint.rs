@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +16,8 @@ use hyper::header::{
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::task::spawn_blocking;
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::render::Renderer;
@@ -47,6 +48,25 @@ struct Inner {
 struct Check {
     name: String,
     run: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// One that nobody waited for to the end: the next who asks waits for it, so that one that hangs has one thread.
+    running: Mutex<Option<JoinHandle<Result<(), String>>>>,
+}
+
+impl Check {
+    async fn outcome(&self, patience: Duration) -> Result<(), String> {
+        let ended = timeout(patience, async {
+            let mut running = self.running.lock().await;
+            let run = Arc::clone(&self.run);
+            let ended = running.get_or_insert_with(|| spawn_blocking(move || run())).await;
+            *running = None;
+            ended
+        });
+        match ended.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err("the check panicked".to_owned()),
+            Err(_) => Err("the check takes too long".to_owned()),
+        }
+    }
 }
 
 impl Endpoint {
@@ -63,7 +83,8 @@ impl Endpoint {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Adds a check to `/readyz`; it may block, and a panic in it is a failure.
+    /// Adds a check to `/readyz`; it may block, and a panic in it is a failure. Checks run beside one another, each at most once
+    /// at a time.
     ///
     /// # Panics
     ///
@@ -74,7 +95,8 @@ impl Endpoint {
         name: impl Into<String>,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.inner_mut().checks.push(Check { name: name.into(), run: Arc::new(check) });
+        let (name, run) = (name.into(), Arc::new(check));
+        self.inner_mut().checks.push(Check { name, run, running: Mutex::default() });
         self
     }
 
@@ -148,13 +170,9 @@ impl Endpoint {
     async fn ready(&self) -> Response<Body> {
         let mut status = StatusCode::OK;
         let mut text = String::new();
-        for check in &self.inner.checks {
-            let run = Arc::clone(&check.run);
-            let outcome = match timeout(self.inner.patience, spawn_blocking(move || run())).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err("the check panicked".to_owned()),
-                Err(_) => Err("the check takes too long".to_owned()),
-            };
+        let checks = &self.inner.checks;
+        let outcomes = all(checks.iter().map(|check| check.outcome(self.inner.patience))).await;
+        for (check, outcome) in checks.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => text.push_str(&format!("{}: ok\n", check.name)),
                 Err(reason) => {
@@ -168,6 +186,25 @@ impl Endpoint {
         }
         answer(status, PLAIN, text.into())
     }
+}
+
+/// What each of the futures gives, polled side by side.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = future.as_mut().poll(cx) {
+                *output = Some(ready);
+            }
+        }
+        if futures.iter().all(|(_, output)| output.is_some()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 impl<B: Send + 'static> Service<Request<B>> for Endpoint {

@@ -168,6 +168,29 @@ fn ready_means_that_every_check_passes() {
 }
 
 #[test]
+fn a_check_that_hangs_takes_one_thread_however_often_it_is_asked() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, runs) = (Mutex::new(held), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&runs);
+    let hangs = move || {
+        seen.fetch_add(1, Ordering::Relaxed);
+        // An error says that the test is over.
+        let _ = held.lock().unwrap().recv();
+        Ok(())
+    };
+    let endpoint = Endpoint::new(sample()).ready_when("disk", hangs).ready_when("net", || Ok(()));
+    let running = start(Server::new(endpoint.patience(Duration::from_millis(300))));
+    for _ in 0..9 {
+        let (head, body) = request(running.addr(), "GET /readyz");
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        assert_eq!(body, b"disk: the check takes too long\nnet: ok\n");
+        assert!(request(running.addr(), "GET /metrics").0.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    release.send(()).unwrap();
+}
+
+#[test]
 fn a_check_that_hangs_is_a_failure_after_the_patience() {
     let gate = Arc::new(Gate::default());
     let held = Arc::clone(&gate);
