@@ -94,6 +94,9 @@ impl ProcessPool {
     ///
     /// # Errors
     /// Nothing gets as far as this.
+    ///
+    /// # Cancel safety
+    /// Nothing gets as far as this.
     pub async fn run<I, O, E>(&self, _: Function<I, O, E>, _: &I) -> Result<O, JobError<E>> {
         match self.0 {}
     }
@@ -101,6 +104,9 @@ impl ProcessPool {
     /// Hands a job in.
     ///
     /// # Errors
+    /// Nothing gets as far as this.
+    ///
+    /// # Cancel safety
     /// Nothing gets as far as this.
     pub async fn submit<I, O, E>(
         &self,
@@ -123,6 +129,9 @@ impl ProcessPool {
     }
 
     /// Runs a function over many inputs.
+    ///
+    /// # Cancel safety
+    /// Nothing gets as far as this.
     pub async fn batch<I, O, E>(
         &self,
         _: Function<I, O, E>,
@@ -135,16 +144,25 @@ impl ProcessPool {
     ///
     /// # Errors
     /// Nothing gets as far as this.
+    ///
+    /// # Cancel safety
+    /// Nothing gets as far as this.
     pub async fn ready(&self) -> Result<(), StartError> {
         match self.0 {}
     }
 
     /// Finishes what was taken in.
+    ///
+    /// # Cancel safety
+    /// Nothing gets as far as this.
     pub async fn shutdown(&self) {
         match self.0 {}
     }
 
     /// Ends at once.
+    ///
+    /// # Cancel safety
+    /// Nothing gets as far as this.
     pub async fn kill(&self) {
         match self.0 {}
     }
