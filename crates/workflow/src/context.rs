@@ -14,7 +14,7 @@ use tracing::Span;
 
 use crate::executor::Executor;
 use crate::run::Run;
-use crate::task::Output;
+use crate::task::{DEFAULT_AGENT, Output};
 use crate::trace::TraceParent;
 
 /// What an attempt gets: its inputs, its number, the token that tells it to stop, and its run. Cheap to clone.
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) attempt: u32,
     /// How often the task had succeeded when it was to run again.
     generation: u32,
+    /// Unless it is the default one: most are, and one count of references for all of them would be every core's.
+    agent: Option<Arc<str>>,
     pub(crate) inputs: Box<[(Arc<str>, Option<Output>)]>,
     /// The places of the inputs by their ids, once somebody asks for one of many.
     order: OnceLock<Box<[u32]>>,
@@ -128,6 +130,7 @@ impl Context {
     pub(crate) fn new(
         id: Arc<str>,
         (attempt, generation): (u32, u32),
+        agent: &Arc<str>,
         inputs: Box<[(Arc<str>, Option<Output>)]>,
         run: Run,
         span: &Span,
@@ -138,6 +141,7 @@ impl Context {
             id,
             attempt,
             generation,
+            agent: (**agent != *DEFAULT_AGENT).then(|| Arc::clone(agent)),
             inputs,
             order: OnceLock::new(),
             run,
@@ -159,6 +163,12 @@ impl Context {
     /// Which attempt this is, counted from 1.
     pub fn attempt(&self) -> u32 {
         self.0.attempt
+    }
+
+    /// Within whose limits the attempt runs: of several that [can do it](crate::Task::any_agent) the one that was chosen, or else
+    /// the task's own, or [`DEFAULT_AGENT`].
+    pub fn agent(&self) -> &str {
+        self.0.agent.as_deref().unwrap_or(DEFAULT_AGENT)
     }
 
     /// The same for every attempt of this task, and for no other task of any orchestrator: with it, an effect outside happens

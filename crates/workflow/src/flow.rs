@@ -119,8 +119,10 @@ impl<T: Send + 'static> Flow<T> {
             let producing = produce(sink);
             Box::pin(async move {
                 tokio::select! {
-                    produced = producing => produced.map_err(Some),
+                    // First: a source that finds its buffer closed tells of it, and not of why.
+                    biased;
                     () = scope.stop.cancelled() => Err(None),
+                    produced = producing => produced.map_err(Some),
                 }
             })
         };
@@ -166,7 +168,8 @@ impl<T: Send + 'static> Flow<T> {
     }
 
     /// Sets everything going and gives each item that has passed the last stage to `consume`, in order. Returns when the source
-    /// has ended and every item is consumed, or when something has failed and all that ran has ended.
+    /// has ended and every item is consumed, or when something has failed and all that ran has ended. Source and consumer, and what the
+    /// attempt does afterwards, are under no limit, as after a [`sub_graph`](Context::sub_graph); the tasks of the stages are.
     ///
     /// # Errors
     /// The first failure of source, stage or consumer; or that the attempt is to stop.

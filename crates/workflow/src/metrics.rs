@@ -38,7 +38,7 @@ impl Metrics {
             [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
         let tasks = registry.counter_vec(
             "orchestrator_tasks_total",
-            "Tasks that are over, by how they ended.",
+            "Tasks that are over, by how they ended; one whose outcome nobody knows counts as skipped.",
             ["outcome"],
         )?;
         Ok(Self {

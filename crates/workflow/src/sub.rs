@@ -57,7 +57,7 @@ impl Context {
     }
 
     /// Runs a task as a part of this one, as [`sub_graph`](Self::sub_graph) does, and gives what it returned. It needs
-    /// nobody.
+    /// nobody. What the attempt does afterwards is under no limit, as there: put work that has to be limited into tasks.
     ///
     /// # Errors
     /// When it did not succeed, or returned another type; and those of `sub_graph`.
@@ -72,7 +72,8 @@ impl Context {
     /// gives what they returned in the order of the items. It ends with the first failure: what has not started never will,
     /// and what runs is asked to stop, and has ended when this returns.
     ///
-    /// The items are taken one by one as there is room. Ids need not differ.
+    /// The items are taken one by one as there is room. Ids need not differ. What the attempt itself does afterwards is under no
+    /// limit, as after a [`sub_graph`](Self::sub_graph).
     ///
     /// # Errors
     /// The first failure; otherwise as [`sub_graph`](Self::sub_graph).
@@ -121,7 +122,7 @@ impl Context {
         first.map_or(Ok(values), Err)
     }
 
-    /// As [`map`](Self::map), but goes on after failures, and says of each item what became of it.
+    /// As [`map`](Self::map), in its limits too, but goes on after failures, and says of each item what became of it.
     ///
     /// # Cancel safety
     /// Dropping the future cancels what runs.

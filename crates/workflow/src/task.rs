@@ -309,14 +309,18 @@ impl<K> Task<K> {
         self
     }
 
-    /// The agent whose limits hold for it.
+    /// The agent whose limits hold for it. Of this and [`any_agent`](Self::any_agent) the last one counts.
     pub fn agent(mut self, name: impl Into<Arc<str>>) -> Self {
         self.agent = Some(name.into());
+        if let Some(extras) = &mut self.extras {
+            extras.any_of.clear();
+        }
         self
     }
 
     /// Agents any of which can do it. Whenever it becomes ready, and before each further attempt, it is given to one whose
-    /// breaker is closed and that has the least to do for its number of tasks at once.
+    /// breaker is closed and that has the least to do for its number of tasks at once; its work asks
+    /// [`Context::agent`](crate::Context::agent) which one that is.
     ///
     /// # Examples
     /// ```

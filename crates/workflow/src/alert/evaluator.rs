@@ -1,6 +1,6 @@
 //! Rules on snapshots, without a clock: inactive → pending → firing → inactive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -85,7 +85,8 @@ impl Evaluator {
             let found = rule.condition.read(&reading);
             let mut over: Vec<Labels> =
                 self.active.keys().filter(|key| key.0 == at).map(|key| key.1.clone()).collect();
-            over.retain(|labels| !found.iter().any(|(of, _)| of == labels));
+            let still: HashSet<&Labels> = found.iter().map(|(labels, _)| labels).collect();
+            over.retain(|labels| !still.contains(labels));
             over.sort_unstable();
             for labels in over {
                 let Some(mut alert) = self.active.remove(&(at, labels)) else { continue };

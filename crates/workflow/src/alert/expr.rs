@@ -1,5 +1,6 @@
 //! What a rule looks at: a number for each label set, and when it is too much.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tidegate_telemetry::{HistogramSnapshot, Snapshot, Value};
@@ -167,9 +168,9 @@ impl Node {
             Self::Rate(selector, over) => at.histories.rates(selector, at.now, *over),
             Self::Sum(of, by) => sum(of.read(at), by),
             Self::Per(one, other) => {
-                let other = other.read(at);
+                let other: HashMap<Labels, f64> = other.read(at).into_iter().collect();
                 let divided = one.read(at).into_iter().filter_map(|(labels, value)| {
-                    let (_, by) = other.iter().find(|(of, _)| *of == labels)?;
+                    let by = other.get(&labels)?;
                     Some((labels, value / by))
                 });
                 divided.collect()
@@ -194,15 +195,12 @@ impl Node {
 }
 
 fn sum(vector: Vector, by: &[String]) -> Vector {
-    let mut sums = Vector::new();
+    let mut sums: BTreeMap<Labels, f64> = BTreeMap::new();
     for (mut labels, value) in vector {
         labels.retain(|(name, _)| by.contains(name));
-        match sums.iter_mut().find(|(of, _)| *of == labels) {
-            Some((_, sum)) => *sum += value,
-            None => sums.push((labels, value)),
-        }
+        *sums.entry(labels).or_default() += value;
     }
-    sums
+    sums.into_iter().collect()
 }
 
 /// What there is to evaluate.

@@ -1,5 +1,6 @@
 //! The shell around the evaluator: clock, lock, callbacks, streams.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -119,11 +120,12 @@ impl Alerts {
     }
 
     fn publish(&self, changed: &[Alert], active: &[Alert]) {
-        for alert in changed {
-            let of_rule =
-                |other: &&Alert| other.rule == alert.rule && other.state == AlertState::Firing;
+        let rules: BTreeMap<&str, Severity> =
+            changed.iter().map(|alert| (&*alert.rule, alert.severity)).collect();
+        for (rule, severity) in rules {
+            let of_rule = |other: &&Alert| other.rule == rule && other.state == AlertState::Firing;
             let count = active.iter().filter(of_rule).count();
-            self.firing.set([&alert.rule, &alert.severity.to_string()], count as f64);
+            self.firing.set([rule, &severity.to_string()], count as f64);
         }
     }
 

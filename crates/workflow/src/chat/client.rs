@@ -84,7 +84,7 @@ pub struct ChatTotals {
 }
 
 /// Settings of a client to be; see [`ChatClient::builder`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct ChatBuilder {
     url: String,
@@ -95,6 +95,15 @@ pub struct ChatBuilder {
     bounds: Bounds,
     whole: Duration,
     registry: Option<Registry>,
+}
+
+impl fmt::Debug for ChatBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatBuilder")
+            .field("url", &public(&self.url))
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -428,8 +437,11 @@ fn from_env(variable: &str) -> Result<String, ChatConfigError> {
     std::env::var(variable).map_err(unset)
 }
 
-/// User and password before an `@` are nobody's business.
 fn bad_url(url: &str) -> ChatConfigError {
-    let host = url.rsplit_once('@').map_or(url, |(_, host)| host);
-    ChatConfigError::Url { url: host.to_owned() }
+    ChatConfigError::Url { url: public(url).to_owned() }
+}
+
+/// User and password before an `@` are nobody's business.
+fn public(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, host)| host)
 }

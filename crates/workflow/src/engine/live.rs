@@ -256,7 +256,7 @@ impl Live {
         &mut self,
         task: TaskRef,
         attempt: u32,
-        agent: &str,
+        agent: &Arc<str>,
         needs: &[Need],
         waits: bool,
         now: Duration,
@@ -282,7 +282,7 @@ impl Live {
             spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt.0)
         });
         let handle = self.handle.of_task(task.node);
-        let context = Context::new(Arc::clone(&entry.id), attempt, inputs, handle, &span);
+        let context = Context::new(Arc::clone(&entry.id), attempt, agent, inputs, handle, &span);
         entry.running = Some(context.clone());
         Job {
             context,

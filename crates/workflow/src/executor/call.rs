@@ -24,6 +24,8 @@ pub struct Call {
     pub function: Arc<str>,
     /// Which attempt of the task, counted from 1.
     pub attempt: u32,
+    /// Within whose limits it runs: of several that can do the task, the one that was chosen.
+    pub agent: Arc<str>,
     /// The same for every attempt of this task, and for no other task of any orchestrator: what makes an effect outside
     /// happen once, if the other side asks for such a key.
     pub key: Arc<str>,

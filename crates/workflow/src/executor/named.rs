@@ -96,6 +96,7 @@ impl<K> Task<K> {
                     task: context.shared_id(),
                     function: Arc::from(function.name()),
                     attempt: context.attempt(),
+                    agent: Arc::from(context.agent()),
                     key: context.idempotency_key().into(),
                     token: context.token().clone(),
                 };

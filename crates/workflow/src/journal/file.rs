@@ -30,14 +30,17 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the file, or makes it; its folder is there already.
+    /// Opens the file, or makes it, for its owner alone to read; its folder is there already.
     ///
     /// # Errors
     /// When it cannot be opened, and with `WouldBlock` when another `FileStore` has it, in this process or in another.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let options =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).to_owned();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // It holds what tasks returned.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::new(

@@ -6,6 +6,10 @@ use crate::chat::{ChatClient, ChatRequest, Role, Usage, unfenced};
 /// Asks a model for plans that follow [`Plan::schema`]. An answer that is none, names agents that are not there, or goes in a
 /// cycle is sent back with everything that is wrong with it, up to three times in all.
 ///
+/// Its requests are no tasks: they count for no agent, so that limits, rate and breaker of the agent that is named after the model
+/// do not hold for them, and a [`Retry-After`](crate::TaskError::overloaded) ends the planning. Where that matters, give the planner a client and a
+/// quota of its own.
+///
 /// # Examples
 /// ```no_run
 /// use tidegate_workflow::chat::ChatClient;

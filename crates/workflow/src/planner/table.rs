@@ -74,9 +74,34 @@ impl Planner for TablePlanner {
 fn filled(plan: &Plan, words: &[(&str, &str)]) -> Plan {
     let mut plan = plan.clone();
     for step in &mut plan.steps {
-        for (word, text) in words {
-            step.instruction = step.instruction.replace(word, text);
-        }
+        step.instruction = replaced(&step.instruction, words);
     }
     plan
+}
+
+/// What is put in is not looked through again: a goal may hold `{instruction}`.
+fn replaced(mut text: &str, words: &[(&str, &str)]) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let first = |text: &str| {
+        let found = words.iter().filter_map(|(word, by)| Some((text.find(word)?, *word, *by)));
+        found.min_by_key(|(at, ..)| *at)
+    };
+    while let Some((at, word, by)) = first(text) {
+        whole.push_str(&text[..at]);
+        whole.push_str(by);
+        text = &text[at + word.len()..];
+    }
+    whole + text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_is_not_looked_through_again() {
+        let words = [("{goal}", "a {instruction}"), ("{instruction}", "b {goal}")];
+        let text = "{instruction}, {goal}, {goal";
+        assert_eq!(replaced(text, &words), "b {goal}, a {instruction}, {goal");
+    }
 }

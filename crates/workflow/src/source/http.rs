@@ -84,7 +84,6 @@ struct Failing {
 ///     .within(Duration::from_millis(500));
 /// # drop(source); Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct HttpSource {
     uri: Uri,
     /// As it may be told: without user and password.
@@ -97,6 +96,12 @@ pub struct HttpSource {
     error_rate: Option<Series>,
     failing: Option<Failing>,
     trouble: Option<String>,
+}
+
+impl fmt::Debug for HttpSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSource").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl HttpSource {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_workflow::{
-    Agent, Breaker, EventKind, Facts, Graph, Law, Next, Orchestrator, Outcome, Sample, StartError,
-    Task, TaskError, TooMuch, Waiting, Weighted,
+    Agent, Breaker, Context, EventKind, Facts, Graph, Law, Next, Orchestrator, Outcome, Sample,
+    StartError, Task, TaskError, TooMuch, Waiting, Weighted,
 };
 use tokio::time::Instant;
 
@@ -209,9 +209,9 @@ fn agents_of(report: &tidegate_workflow::Report) -> Vec<&str> {
 
 #[tokio::test(start_paused = true)]
 async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
-    let work = async |_| {
+    let work = async |cx: Context| {
         tokio::time::sleep(SECOND).await;
-        Ok::<(), TaskError>(())
+        Ok::<_, TaskError>(cx.agent().to_owned())
     };
     let breaker = Breaker { failures: 1, cool_down: 60 * SECOND };
     let orchestrator = Orchestrator::builder()
@@ -228,8 +228,13 @@ async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
     assert_eq!(agents_of(&report), ["ill"]);
     // Its breaker is open now: the others share by what they may.
     let tasks = (0..6).map(|at| Task::new(format!("{at}"), work).any_agent(three));
-    let report = orchestrator.run(graph(tasks)).await.expect("it runs").report;
+    let finished = orchestrator.run(graph(tasks)).await.expect("it runs");
+    let report = &finished.report;
     assert_eq!((report.by_agent()["large"].tasks, report.by_agent()["small"].tasks), (4, 2));
+    for task in &report.tasks {
+        let told = finished.output::<String>(&task.id).expect("it returned");
+        assert_eq!(*told, *task.agent, "the work knows whom to call");
+    }
     assert_eq!(report.makespan, SECOND, "nobody waited");
     // And so into a live run.
     let running = orchestrator.start(graph([until_stopped("hold").agent("large")]));
@@ -242,6 +247,22 @@ async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
     let report = running.wait().await.expect("it ends").report;
     // 2 of 4 against 1 of 2: the first named; then 3 of 4 against 1 of 2.
     assert_eq!(agents_of(&report), ["large", "large", "small"]);
+}
+
+#[tokio::test]
+async fn of_one_agent_and_several_those_that_were_named_last_count() {
+    let orchestrator = Orchestrator::builder().agent("a", 1).agent("b", 9).agent("c", 9);
+    let orchestrator = orchestrator.build().expect("the settings are sound");
+    let ask =
+        |id: &str| Task::new(id, async |cx: Context| Ok::<_, TaskError>(cx.agent().to_owned()));
+    let tasks = [
+        ask("one").any_agent(["b", "c"]).agent("a"),
+        ask("several").agent("a").any_agent(["b"]),
+        ask("none"),
+    ];
+    let finished = orchestrator.run(graph(tasks)).await.expect("it runs");
+    let told = ["one", "several", "none"].map(|id| finished.output::<String>(id).expect("it ran"));
+    assert_eq!(told.map(|of| of.to_string()), ["a", "b", tidegate_workflow::DEFAULT_AGENT]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -397,6 +397,8 @@ async fn a_chat_task_reads_the_answers_before_it_and_stops_when_it_is_told() {
 fn addresses_and_keys_that_cannot_be_are_told_without_their_secrets() {
     let error = |url: &str| ChatClient::builder(url, "m").build().expect_err("no address");
     assert!(error("ftp://host").to_string().contains("ftp://host"));
+    let shown = format!("{:?}", ChatClient::builder("http://user:secret@host/v1", "m"));
+    assert!(shown.contains("host/v1") && !shown.contains("secret"), "{shown}");
     let secret = error("h ttp://user:secret@host/v1").to_string();
     assert!(!secret.contains("secret"), "{secret}");
     let unset = ChatClient::builder("http://host", "m").key_from_env("TIDEGATE_NO_SUCH").build();

@@ -145,6 +145,8 @@ mod http {
 
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let address = format!("http://user:hidden@{}/", nobody.expect("loopback is there"));
+        let shown = format!("{:?}", HttpSource::new(&address).expect("it is an address"));
+        assert!(shown.contains("http://127.") && !shown.contains("hidden"), "{shown}");
         let mut source =
             HttpSource::new(&address).expect("it is an address").queue_depth("waiting");
         assert_eq!(source.read().await, Reading::default());

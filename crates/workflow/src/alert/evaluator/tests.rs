@@ -33,6 +33,24 @@ fn is(state: AlertState, labels: &str, value: f64) -> (AlertState, String, f64) 
 }
 
 #[test]
+fn ten_times_the_series_cost_about_ten_times_as_much() {
+    let took = |count: usize| {
+        let errors = || Expr::metric("errors");
+        let rule = Rule::new("Wrong", errors().sum_by(["task"]).per(errors()).above(0.5));
+        let mut bench = Bench::new(rule);
+        let vec = bench.registry.gauge_vec("errors", "Errors.", ["task"]).expect("it is free");
+        (0..count).for_each(|at| vec.set([&at.to_string()], 1.0));
+        let begun = std::time::Instant::now();
+        assert_eq!(bench.check(0).len(), count);
+        assert!(bench.check(1).is_empty());
+        begun.elapsed()
+    };
+    let of = |count| (0..3).map(|_| took(count)).min().expect("three times");
+    let (few, many) = (of(500), of(5000));
+    assert!(many < 35 * few, "{few:?}, {many:?}");
+}
+
+#[test]
 fn an_alert_is_pending_then_fires_then_is_resolved_each_label_set_on_its_own() {
     let rule = Rule::new("Deep", Expr::metric("depth").above(10.0)).lasting(MINUTE);
     let mut bench = Bench::new(rule.summary("{queue}: {value}, {instance}{none}"));

@@ -28,6 +28,16 @@ fn fact(number: u8) -> Record {
     Record::Fact { name: number.to_string(), value: vec![number; 100] }
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_read_what_tasks_returned() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new("private");
+    drop(FileStore::open(&place.0).expect("it opens"));
+    let mode = std::fs::metadata(&place.0).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn a_store_that_is_synced_again_and_again_has_room_and_leaves_none() {
     let place = Place::new("room");
