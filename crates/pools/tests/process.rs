@@ -46,8 +46,8 @@ fn main() -> std::process::ExitCode {
     if let Ok(how) = std::env::var(lives::DELETE) {
         lives::delete_and_run(&host, &how);
     }
-    if std::env::var_os(lives::LET_GO).is_some() {
-        lives::let_go_and_tell(&host);
+    if let Ok(stdout) = std::env::var(lives::LET_GO) {
+        lives::let_go_and_tell(&host, &stdout);
     }
     if let Ok(path) = std::env::var(kills::PARENT) {
         kills::be_a_parent(&host, &path);

@@ -180,3 +180,22 @@ fn told(f: &mut fmt::Formatter<'_>, stderr: &str) -> fmt::Result {
         words => write!(f, "; its last words: {words}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Death, JobError};
+
+    #[test]
+    fn last_words_are_shown_where_there_are_some() {
+        let died = |stderr: &str| {
+            let error: JobError<String> =
+                JobError::Died { death: Death::Exited(7), stderr: stderr.to_owned() };
+            error.to_string()
+        };
+        assert_eq!(died(" \n"), "the job's worker exited with code 7");
+        assert_eq!(
+            died("no disk\n"),
+            "the job's worker exited with code 7; its last words: no disk"
+        );
+    }
+}

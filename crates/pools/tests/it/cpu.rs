@@ -127,7 +127,8 @@ async fn a_caller_that_gives_up_waiting_for_room_takes_its_job_along() {
     drop(open);
     running.await.expect("it ends");
     assert_eq!(queued.await, Ok(1));
-    pool.shutdown().await;
+    assert_eq!(pool.submit(Priority::Normal, || 2).await.expect("open").await, Ok(2));
+    assert_eq!(pool.stats().started, 3, "nothing of it stood before the door");
 }
 
 #[tokio::test]

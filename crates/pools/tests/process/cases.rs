@@ -5,11 +5,11 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use serde_bytes::ByteBuf;
 use tidegate_pools::process::{
-    Function, Host, JobError, ProcessPool, ProcessPoolBuilder, Stdout, SubmitError,
+    Function, Functions, Host, JobError, ProcessPool, ProcessPoolBuilder, Stdout, SubmitError,
 };
 
 use super::functions::{
-    BEHAVE, DOUBLE, ECHO, GROW, LOUD, NAP, PID, POLITE, UNFIT, UNREGISTERED, Unfit,
+    BEHAVE, DOUBLE, ECHO, GROW, LENGTH, LOUD, NAP, PID, POLITE, UNFIT, UNREGISTERED, Unfit,
 };
 use super::support::{Test, block_on, children, until, used_in, with_pool};
 
@@ -31,6 +31,13 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_job_that_shares_a_worker_gives_its_place_in_the_queue_back", place_back),
     ("an_idle_pool_takes_no_processor_time", idle_costs_nothing),
     ("a_shutdown_after_a_kill_does_not_take_it_back", killed_for_good),
+    ("a_job_that_asks_for_its_cancellation_takes_nothing_from_the_next_one", looks_ahead),
+    ("a_call_is_refused_exactly_where_its_frame_would_be_too_large", at_the_limit),
+    ("a_worker_is_shown_by_its_programs_name_and_as_a_worker", shown_as),
+    ("two_functions_of_one_name_are_refused_at_once", |_| {
+        let twice = std::panic::catch_unwind(|| Functions::new().with(DOUBLE).with(DOUBLE));
+        assert!(twice.is_err());
+    }),
     ("try_submit_refuses_when_the_queue_is_full", full),
     ("a_function_that_is_not_registered_is_refused", unregistered),
     ("a_closed_pool_refuses_and_a_second_shutdown_is_harmless", closed),
@@ -357,6 +364,60 @@ fn place_back(host: &Host) {
     );
 }
 
+fn looks_ahead(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let large = ByteBuf::from(vec![7; 1 << 20]);
+            let polite = POLITE.idempotent().grace(Duration::from_secs(20));
+            let busy = pool.submit(polite, &60_000).await;
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            let first = pool.submit(polite, &300).await.expect("there is room");
+            let second = pool.submit(ECHO.idempotent(), &large).await.expect("there is room");
+            drop(busy);
+            until(Duration::from_secs(5), "one worker has both", || {
+                (pool.stats().running == 2).then_some(())
+            });
+            assert_eq!(first.await, Ok("not told".to_owned()));
+            assert!(second.await == Ok(large));
+            assert_eq!(pool.stats().started, 1);
+        },
+    );
+}
+
+fn at_the_limit(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.max_frame_bytes(10_000).workers(1),
+        async |pool| {
+            let (mut taken, mut refused) = (0, 0);
+            for len in 9_950..10_010 {
+                match pool.run(LENGTH, &"x".repeat(len)).await {
+                    Ok(told) => taken += usize::from(told == len),
+                    Err(JobError::Rejected(SubmitError::TooLarge(10_000))) => refused += 1,
+                    other => panic!("{len}: {other:?}"),
+                }
+            }
+            // Two bytes and six letters for the name, two for the length of the text.
+            assert_eq!((taken, refused), (41, 19));
+        },
+    );
+}
+
+fn shown_as(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let pid = pool.run(PID, &()).await.expect("a worker");
+            let shown = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("procfs");
+            let ours = std::env::args().next().expect("a program has a name");
+            assert_eq!(shown.split('\0').collect::<Vec<_>>(), [&*ours, "tidegate-worker", ""]);
+        },
+    );
+}
+
 fn idle_costs_nothing(host: &Host) {
     with_pool(
         host,
@@ -366,6 +427,7 @@ fn idle_costs_nothing(host: &Host) {
                 assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
             }
             assert_eq!(pool.run(BEHAVE, &"mutter".to_owned()).await, Ok(0));
+            assert_eq!(pool.run(BEHAVE, &"close stdout and stderr".to_owned()).await, Ok(0));
             let used = used_in(Duration::from_millis(500));
             assert!(used < Duration::from_millis(100), "{used:?}");
         },

@@ -47,6 +47,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_job_that_heeds_nothing_is_killed_after_its_grace", stubborn),
     ("a_dropped_job_is_killed_after_its_grace", dropped_job),
     ("a_dropped_job_does_not_trouble_those_that_share_its_worker", dropped_neighbour),
+    ("a_dropped_job_of_a_dead_worker_is_not_run_again", dropped_with_the_dead),
+    ("a_death_after_the_timeout_was_told_is_no_second_end", died_in_its_grace),
     ("no_job_joins_a_worker_that_was_told_to_stop", told_worker),
     ("jobs_of_a_dead_worker_go_to_one_that_sleeps", woken_for_others),
     ("a_polite_job_is_told_and_keeps_its_worker", polite),
@@ -281,6 +283,45 @@ fn dropped_neighbour(host: &Host) {
             assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
             let stats = pool.stats();
             assert_eq!((stats.started, stats.done, stats.cancelled), (1, 2, 1));
+        },
+    );
+}
+
+fn dropped_with_the_dead(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let polite = POLITE.grace(Duration::from_secs(20));
+            let busy = pool.submit(polite, &60_000).await;
+            until(Duration::from_secs(5), "it runs", || (pool.stats().running == 1).then_some(()));
+            let behave = BEHAVE.idempotent();
+            let guilty = pool.submit(behave, &"exit 7 late".to_owned()).await.expect("room");
+            let dropped = pool.submit(behave, &"read stdin".to_owned()).await.expect("room");
+            drop(busy);
+            until(Duration::from_secs(5), "one worker has both", || {
+                (pool.stats().running == 2).then_some(())
+            });
+            drop(dropped);
+            let guilty = guilty.await;
+            assert!(matches!(guilty, Err(JobError::Died { .. })), "{guilty:?}");
+            let stats = pool.stats();
+            assert_eq!((stats.requeued, stats.cancelled, stats.given_up), (1, 2, 0));
+        },
+    );
+}
+
+fn died_in_its_grace(host: &Host) {
+    with_pool(
+        host,
+        |pool| pool.workers(1),
+        async |pool| {
+            let behave = BEHAVE.timeout(Duration::from_millis(50)).grace(Duration::from_secs(20));
+            let late = pool.run(behave, &"exit 7 late".to_owned()).await;
+            assert!(matches!(late, Err(JobError::TimedOut { .. })), "{late:?}");
+            assert_eq!(pool.run(DOUBLE, &4).await, Ok(8));
+            let stats = pool.stats();
+            assert_eq!((stats.timed_out, stats.died, stats.started), (1, 0, 2));
         },
     );
 }

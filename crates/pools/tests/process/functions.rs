@@ -201,6 +201,16 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
         }
         "speak unasked" => soon(|| write_to_socket(&[0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0])),
         "mutter" => soon(|| (0..100).for_each(|n| eprintln!("{n}: what a worker says to itself"))),
+        "close stdout and stderr" => {
+            let null = std::fs::File::create("/dev/null").map_err(|e| e.to_string())?;
+            rustix::stdio::dup2_stdout(&null).map_err(|e| e.to_string())?;
+            rustix::stdio::dup2_stderr(&null).map_err(|e| e.to_string())?;
+            Ok(0)
+        }
+        "leave a child" => {
+            let child = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn();
+            child.map(|child| child.id()).map_err(|e| e.to_string())
+        }
         "exit 7 late" => {
             std::thread::park_timeout(Duration::from_millis(300));
             std::process::exit(7)

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tidegate_pools::process::{Death, Host, JobError, ProcessPool};
 
 use super::deaths::kill;
-use super::functions::{FAMILY, NAP, PID};
+use super::functions::{BEHAVE, FAMILY, NAP, PID};
 use super::memory::resident_bytes;
 use super::support::{Test, block_on, children, nightly, runs, signal, until, with_pool};
 
@@ -112,16 +112,17 @@ fn kill_at_random(host: &Host, jobs: u64, kills: u64) {
     );
 }
 
-/// A parent with workers that are busy (and have children, and ignore SIGTERM) and one that is idle.
+/// A parent with workers that are busy (and have children, and ignore SIGTERM) and one that is idle, with a child that a job left.
 pub(crate) fn be_a_parent(host: &Host, path: &str) -> ! {
     block_on(async {
         let pool = ProcessPool::builder(host).workers(3).build().expect("a pool");
         let _busy = pool.submit(FAMILY, &path.to_owned()).await.expect("there is room");
         let _too = pool.submit(FAMILY, &path.to_owned()).await.expect("there is room");
         let idle = pool.run(PID, &()).await.expect("a worker");
+        let left = pool.run(BEHAVE, &"leave a child".to_owned()).await.expect("the same worker");
         let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("it is there");
         // In one write: the busy ones write to it, too.
-        file.write_all(format!("{idle} {idle}\n").as_bytes()).expect("the file is writable");
+        file.write_all(format!("{idle} {left}\n").as_bytes()).expect("the file is writable");
         std::future::pending::<()>().await;
     });
     std::process::exit(0)

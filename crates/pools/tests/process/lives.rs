@@ -131,12 +131,13 @@ fn idle_pause(host: &Host) {
     );
 }
 
-/// Makes this executable a parent whose workers print to its stdout, one replaced by plan and one let go at the end.
+/// Makes this executable a parent whose workers print to its stdout or nowhere, one replaced by plan and one let go at the end.
 pub(crate) const LET_GO: &str = "TEST_LET_GO";
 
-pub(crate) fn let_go_and_tell(host: &Host) -> ! {
+pub(crate) fn let_go_and_tell(host: &Host, stdout: &str) -> ! {
+    let stdout = if stdout == "inherited" { Stdout::Inherited } else { Stdout::Discarded };
     let pids = block_on(async {
-        let pool = ProcessPool::builder(host).workers(1).max_jobs(1).stdout(Stdout::Inherited);
+        let pool = ProcessPool::builder(host).workers(1).max_jobs(1).stdout(stdout);
         let pool = pool.build().expect("a pool");
         let mut pids = Vec::new();
         while pids.len() < 2 {
@@ -152,13 +153,16 @@ pub(crate) fn let_go_and_tell(host: &Host) -> ! {
 }
 
 fn let_go(_: &Host) {
-    let output = std::process::Command::new("/proc/self/exe").env(LET_GO, "1").output();
-    let output = output.expect("this executable runs");
-    let [said, pids] = [output.stdout, output.stderr].map(String::from_utf8);
-    let (said, pids) = (said.expect("it is text"), pids.expect("it is text"));
+    let said = |stdout| {
+        let output = std::process::Command::new("/proc/self/exe").env(LET_GO, stdout).output();
+        let output = output.expect("this executable runs");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("it is text"))
+    };
+    let [words, pids] = said("inherited");
     for pid in pids.split(' ') {
-        assert!(said.contains(&format!("kept back by {pid}\u{1f}")), "{pids}: {said:?}");
+        assert!(words.contains(&format!("kept back by {pid}\u{1f}")), "{pids}: {words:?}");
     }
+    assert_eq!(said("discarded")[0], "");
 }
 
 fn some_live(host: &Host) {

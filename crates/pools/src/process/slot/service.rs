@@ -173,16 +173,13 @@ impl Slot {
 
     /// The worker died, or must, with jobs: tells them how.
     fn bury(&mut self, mut child: Child, verdict: Option<String>) {
-        if verdict.is_some() {
-            child.kill();
-        }
-        // Its last descriptor is closed a little before the process is gone.
-        let death = child.wait_gone(Duration::from_millis(500));
-        let death = match (verdict, death) {
-            (Some(what), _) => Death::BrokeProtocol(what),
-            (None, Some(death)) => death,
-            (None, None) => Death::BrokeProtocol("it closed the pool's socket".to_owned()),
+        let death = match verdict {
+            Some(what) => Some(Death::BrokeProtocol(what)),
+            // Its last descriptor is closed a little before the process is gone.
+            None => child.wait_gone(Duration::from_millis(500)),
         };
+        let closed = || Death::BrokeProtocol("it closed the pool's socket".to_owned());
+        let death = death.unwrap_or_else(closed);
         child.end();
         let stderr = child.tail.text();
         if self.flight.len() == 1 {
