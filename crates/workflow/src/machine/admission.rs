@@ -567,10 +567,7 @@ impl Admission {
         by_age.sort_unstable();
         for (_, class, task) in by_age {
             match self.blocker(class, now) {
-                None => {
-                    self.classes[class.at()].announced = None;
-                    return Some(task);
-                }
+                None => return Some(task),
                 // It waits for time, and not for others.
                 Some(Blocker::Rate(_) | Blocker::Circuit(_)) => {}
                 Some(Blocker::Slots | Blocker::Resource(_)) => {
@@ -645,7 +642,6 @@ impl Admission {
         wake: &mut impl FnMut(AgentId, Duration),
     ) {
         let state = &mut self.classes[class.at()];
-        state.announced = None;
         if std::mem::replace(&mut state.blocked, true) {
             return;
         }
@@ -701,7 +697,6 @@ impl Admission {
     fn let_go(&mut self, class: ClassId) {
         let Some(kept) = self.kept.take() else { return };
         let agent = self.classes[class.at()].agent;
-        self.classes[class.at()].announced = None;
         self.unblock_agent(agent);
         kept.resources.into_iter().for_each(|resource| self.unblock_resource(resource));
         self.classes[class.at()].blocked = false;

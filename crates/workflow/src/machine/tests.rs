@@ -708,6 +708,28 @@ fn a_tenant_that_comes_back_has_saved_nothing_up() {
 }
 
 #[test]
+fn a_tenant_that_comes_back_owes_what_it_has_had() {
+    let mut bench = Bench::new(1, &[9]);
+    for _ in 0..2 {
+        let tenant = bench.machine.add_tenant(1.0);
+        bench.machine.add_class(tenant, AgentId(0), Box::default());
+    }
+    let tasks = |class| (0..5).map(|_| spec(ClassId(class), &[])).collect();
+    bench.submit_as(RunId(0), tasks(1), None);
+    for node in 0..5 {
+        bench.end_of(TaskRef { run: RunId(0), node }, Attempt::Succeeded, SECOND);
+    }
+    bench.submit_as(RunId(1), tasks(2), None);
+    bench.submit_as(RunId(2), tasks(1), None);
+    for node in 0..4 {
+        bench.out.clear();
+        bench.end_of(TaskRef { run: RunId(1), node }, Attempt::Succeeded, SECOND);
+        let task = TaskRef { run: RunId(1), node: node + 1 };
+        assert!(bench.out.contains(&Action::Start { task, attempt: 1 }), "{:?}", bench.out);
+    }
+}
+
+#[test]
 fn who_gets_the_number_of_a_forgotten_tenant_has_had_nothing() {
     let mut bench = Bench::new(1, &[9]);
     let old = bench.machine.add_tenant(0.001);

@@ -257,3 +257,54 @@ async fn what_was_cancelled_in_a_finished_run_is_run_whatever_the_order_of_its_g
     assert_eq!(*second.output::<&str>("a").expect("it is there"), "a");
     assert_eq!(*second.output::<&str>("long").expect("it ran"), "long");
 }
+
+#[tokio::test]
+async fn a_task_that_was_over_elsewhere_is_numbered_on_when_it_runs_again() {
+    let orchestrator = orchestrator();
+    let make = || graph(oneshot::channel().1);
+    let first = orchestrator.run(make()).await.expect("it starts");
+    let (release, hold) = oneshot::channel();
+    let again = graph(hold).rerun(&first, &["hold"], Reach::Task).expect("it is there");
+    let running = orchestrator.start(again).expect("it starts");
+    over(&running, 4).await;
+    running.rerun("draft", Reach::Task).await.expect("it is live");
+    over(&running, 4).await;
+    drop(release);
+    let second = running.wait().await.expect("the orchestrator lives");
+    assert_eq!(attempts(&second), [2, 1, 1, 0, 2]);
+}
+
+/// What cannot be dropped without a panic.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the destructor of an output");
+    }
+}
+
+#[tokio::test]
+async fn what_succeeded_and_runs_again_does_so_under_another_key_and_its_output_is_dropped_apart() {
+    let orchestrator = orchestrator();
+    let keys = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&keys);
+    let work = move |cx: Context| {
+        told.lock().expect("nobody panics").push(cx.idempotency_key());
+        async { Ok::<_, TaskError>(Bomb) }
+    };
+    let mut graph = Graph::new();
+    graph.add(Task::new("bomb", work)).expect("no cycle");
+    graph.add(crate::until_stopped("hold")).expect("no cycle");
+    let running = orchestrator.start(graph.keep_work()).expect("it starts");
+    for _ in 0..2 {
+        over(&running, 1).await;
+        running.rerun("bomb", Reach::Task).await.expect("it is live");
+    }
+    over(&running, 1).await;
+    running.cancel();
+    std::mem::forget(running.wait().await.expect("the orchestrator lives"));
+    let mut keys = keys.lock().expect("nobody panics").clone();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+}
