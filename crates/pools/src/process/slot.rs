@@ -120,7 +120,7 @@ impl Slot {
             if ready.stderr {
                 child.read_stderr();
             }
-            if (ready.socket || ready.gone) && child.greet(&self.pool.spec.hello)? {
+            if ready.socket && child.greet(&self.pool.spec.hello)? {
                 return Ok(Some(child));
             }
             if ready.gone {

@@ -160,7 +160,12 @@ async fn two_calls_never_share_the_one_idle_thread() {
 #[tokio::test]
 async fn a_call_that_comes_as_a_thread_goes_is_run() {
     let pool = BlockingPool::builder().idle(Duration::from_micros(20)).build();
-    for n in 0..3_000 {
+    for n in 0..5_000 {
+        // Some calls come while the thread waits, some when it has gone, and some just then.
+        let since = std::time::Instant::now();
+        while since.elapsed() < Duration::from_nanos(n % 100 * 1_000) {
+            std::hint::spin_loop();
+        }
         let job = pool.submit(move || n).expect("a thread is started");
         let ended = tokio::time::timeout(Duration::from_secs(20), job).await;
         assert_eq!(ended, Ok(Ok(n)));

@@ -432,18 +432,24 @@ async fn jobs_of_one_class_start_in_their_order_and_so_do_callers_that_wait_for_
     assert!(started.try_iter().eq(0..5));
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn shutdown_returns_when_the_threads_are_gone() {
-    for _ in 0..50 {
-        let pool = CpuPool::builder().threads(3).name("to-be-joined").build().expect("threads");
-        pool.shutdown().await;
-        // A thread that was joined may be listed for a moment longer, while the kernel buries it.
-        let began = Instant::now();
-        while crate::threads_named("to-be-joined") > 0 {
-            assert!(began.elapsed() < Duration::from_millis(200), "they are still there");
-        }
-    }
+async fn shutdown_returns_when_what_runs_has_ended() {
+    let pool = pool(4);
+    let ended = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&ended);
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let job = pool.submit(Priority::Normal, move || {
+        started.send(()).expect("the test waits");
+        std::thread::park_timeout(Duration::from_millis(50));
+        // ORDERING: Release; pairs with the Acquire below.
+        told.store(true, Ordering::Release);
+    });
+    let job = job.await.expect("open");
+    has_started.await.expect("it starts");
+    pool.shutdown().await;
+    // ORDERING: Acquire; pairs with the Release above.
+    assert!(ended.load(Ordering::Acquire));
+    assert_eq!(job.await, Ok(()));
 }
 
 #[tokio::test]

@@ -375,6 +375,9 @@ fn woken_for_others(host: &Host) {
             for other in others {
                 assert_eq!(other.await, Ok(0));
             }
+            until(Duration::from_secs(5), "nothing runs", || {
+                (pool.stats().running == 0).then_some(())
+            });
         },
     );
 }
