@@ -21,6 +21,8 @@ const EXAMPLES: &str = "Examples:
   tidegate runs                      the runs, the newest first
   tidegate show                      what became of the newest
   tidegate logs build                what `build` wrote in it
+  tidegate what-if -j 4,8            how long the newest would have taken with other limits
+  tidegate config flow.yaml          which settings are in force, and where each came from
   tidegate prune --keep 20           throw old runs away
   tidegate resume                    go on with the last run, after Ctrl-C or a crash
   tidegate retry build               run `build` once more, and what was not done
@@ -39,6 +41,10 @@ pub(crate) enum Command {
     Show(Show),
     /// Show what the tasks of a run wrote
     Logs(Logs),
+    /// Replay a run under other limits, agents or priorities, in no time
+    WhatIf(WhatIf),
+    /// Show which settings are in force, and where each came from
+    Config(Config),
     /// Remove the files of finished runs
     Prune(Prune),
     /// Go on with a run that was interrupted or killed: what is done is not done again
@@ -140,6 +146,9 @@ pub(crate) struct Shown {
     /// Only failures
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Send spans to a collector by OTLP, as http://localhost:4318; OTEL_EXPORTER_OTLP_ENDPOINT does so too
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     #[command(flatten)]
     pub(crate) state: StateDir,
 }
@@ -201,12 +210,97 @@ pub(crate) struct Prune {
     pub(crate) state: StateDir,
 }
 
+/// Replay a run under other limits, agents or priorities, in no time.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Each task takes as long as it took; what starts when is decided anew, by the scheduler's own rules.
+What is not named stays as it was. Without any flag, some other numbers of commands at once are tried.
+
+Examples:
+  tidegate what-if -j 4,8                        a column for each
+  tidegate what-if --agent registry=8            if it bore eight at once
+  tidegate what-if --priority publish=5 --speed registry=2
+  tidegate what-if --assign fetch=mirror --agent mirror=4"
+)]
+pub(crate) struct WhatIf {
+    /// The run, by its id or the beginning of it; the newest if none is named
+    pub(crate) run: Option<String>,
+    /// Commands at once; several numbers give a column each
+    #[arg(short, long, visible_alias = "limit", value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) jobs: Vec<u32>,
+    /// Commands of an agent at once, `off` for no limit; may be repeated, as all that follow
+    #[arg(long = "agent", value_name = "AGENT=N", value_parser = agent_limit)]
+    pub(crate) agents: Vec<(String, Option<usize>)>,
+    /// An agent so many times as fast
+    #[arg(long = "speed", value_name = "AGENT=X", value_parser = speed)]
+    pub(crate) speeds: Vec<(String, f64)>,
+    /// Another priority for a task, or all items of it
+    #[arg(long = "priority", value_name = "TASK=N", value_parser = priority, allow_hyphen_values = true)]
+    pub(crate) priorities: Vec<(String, i32)>,
+    /// Another agent for a task, or all items of it
+    #[arg(long = "assign", value_name = "TASK=AGENT", value_parser = pair)]
+    pub(crate) assigned: Vec<(String, String)>,
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
+/// Show which settings are in force, and where each came from.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "A flag counts more than the environment, the environment more than the workflow file, the file more than defaults.
+
+Examples:
+  tidegate config flow.yaml -j 4
+  TIDEGATE_MAX_CONCURRENT_TASKS=2 TIDEGATE_RETRY__ATTEMPTS=3 tidegate config flow.yaml"
+)]
+pub(crate) struct Config {
+    /// Workflow file; without one, what holds for any
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// A JSON object for each setting
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+}
+
 /// Where runs keep their files.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct StateDir {
     /// Folder in which runs keep their files
     #[arg(long, value_name = "DIR", default_value = ".tidegate", env = "TIDEGATE_STATE_DIR")]
     pub(crate) state_dir: PathBuf,
+}
+
+fn agent_limit(text: &str) -> Result<(String, Option<usize>), String> {
+    let (agent, limit) = pair(text)?;
+    match limit.as_str() {
+        "off" => Ok((agent, None)),
+        _ => match limit.parse() {
+            Ok(limit) if limit > 0 => Ok((agent, Some(limit))),
+            _ => Err(format!("`{limit}` is neither a number from 1 nor `off`")),
+        },
+    }
+}
+
+fn speed(text: &str) -> Result<(String, f64), String> {
+    let (agent, factor) = pair(text)?;
+    match factor.parse() {
+        Ok(factor) if f64::is_finite(factor) && factor > 0.0 => Ok((agent, factor)),
+        _ => Err(format!("`{factor}` is no number above 0")),
+    }
+}
+
+fn priority(text: &str) -> Result<(String, i32), String> {
+    let (task, priority) = pair(text)?;
+    match priority.parse() {
+        Ok(priority) if (-1000..=1000).contains(&priority) => Ok((task, priority)),
+        _ => Err(format!("`{priority}` is no whole number from -1000 to 1000")),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -22,6 +22,8 @@ use crate::job::{Failure, Item, Job, Named, TRACE_PARENT};
 use crate::outputs::Files;
 use crate::past::{self, Past, Product};
 use crate::process::GRACE;
+use crate::recording::Kept;
+use crate::settings::NO_LIMIT;
 use crate::summary::{Counts, Line, Summary};
 
 /// A node of the graph, whose product the journal keeps.
@@ -40,7 +42,7 @@ pub(crate) async fn execute(
     past: Past,
     history: History,
     events: UnboundedSender<Event>,
-) -> Result<Summary, Broken> {
+) -> Result<(Summary, Kept), Broken> {
     let removed = removed(&history, &job);
     let run = Arc::new(Run { job, past, events, records: Mutex::default() });
     run.take_over();
@@ -81,7 +83,12 @@ pub(crate) async fn execute(
             run.tell(&event.kind);
         }
     }
-    Ok(run.summary(&finished))
+    let bounds = run.job.workflow.agents.keys().filter_map(|name| {
+        let limit = run.job.settings.agent_limit(name);
+        (limit < NO_LIMIT).then(|| (name.clone(), limit))
+    });
+    let kept = Kept::of(&finished.report, orchestrator.limit(), bounds.collect());
+    Ok((run.summary(&finished), kept))
 }
 
 /// Where in which trace we are, if whoever runs us has said so.
@@ -89,24 +96,22 @@ fn trace_parent() -> Option<TraceParent> {
     std::env::var(TRACE_PARENT).ok()?.parse().ok()
 }
 
-/// An orchestrator with the limits of the file.
+/// An orchestrator with the limits that are in force.
 fn limits(job: &Job) -> Builder {
     let mut builder = Orchestrator::builder().event_capacity(EVENTS).agent_default(usize::MAX);
-    if let Some(concurrency) = job.workflow.limits.concurrency {
-        builder = builder.limit(concurrency);
+    for name in job.workflow.agents.keys() {
+        builder = builder.agent(agent_name(name), job.settings.agent(name));
     }
-    for (name, agent) in &job.workflow.agents {
-        if let Some(concurrency) = agent.concurrency {
-            builder = builder.agent(agent_name(name), concurrency);
-        }
-    }
-    builder
+    builder.limit(job.settings.limit())
 }
 
 /// An agent of the file, as the engine calls it: apart from the engine's own name for no agent.
 fn agent_name(name: &str) -> String {
-    format!("agent {name}")
+    format!("{AGENT}{name}")
 }
+
+/// What the engine's names of agents begin with.
+pub(crate) const AGENT: &str = "agent ";
 
 /// Why there is no summary.
 #[derive(Debug)]
@@ -283,13 +288,14 @@ impl Run {
             let (run, item) = (Arc::clone(&run), item.clone());
             async move { run.attempt(&context, index, item.as_deref()).await }
         };
-        let retry = Retry {
-            attempts: task.retry.attempts,
-            first_delay: task.retry.backoff,
-            factor: task.retry.factor,
-            max_delay: task.retry.max,
+        let own = task.retry.map(|own| Retry {
+            attempts: own.attempts,
+            first_delay: own.backoff,
+            factor: own.factor,
+            max_delay: own.max,
             ..Retry::default()
-        };
+        });
+        let retry = own.unwrap_or_else(|| self.job.settings.retry());
         // We end our processes ourselves within the grace period; the engine's comes after it.
         let mut made = Node::durable(node, work)
             .retry(retry)
@@ -550,7 +556,7 @@ fn status(outcome: &Outcome, record: &mut Record) -> Status {
 }
 
 /// What the id of the node that computes the items of a `foreach` ends in; no task can have such an id.
-const ITEMS: &str = " (items)";
+pub(crate) const ITEMS: &str = " (items)";
 
 /// The items that the journal has kept.
 fn items_of(texts: &[String]) -> Option<Vec<Item>> {

@@ -26,8 +26,13 @@ pub(crate) struct Workflow {
     pub(crate) env: Vec<(String, Text)>,
     pub(crate) limits: Limits,
     pub(crate) agents: BTreeMap<String, Agent>,
+    /// The time-out and the retries of tasks that do not say otherwise.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
     /// Tasks in file order.
     pub(crate) tasks: Vec<Task>,
+    /// Where each of `limits`, `defaults` and `agents` stands that has a value, as `limits.concurrency`.
+    pub(crate) places: BTreeMap<String, Pos>,
 }
 
 /// Bounds on the run as a whole.
@@ -58,8 +63,10 @@ pub(crate) struct Task {
     pub(crate) env: Vec<(String, Text)>,
     pub(crate) cwd: Option<Text>,
     pub(crate) stdin: Option<Text>,
+    /// Of each attempt; that of the workflow if there is none.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) retry: Retry,
+    /// Those of the workflow if there are none.
+    pub(crate) retry: Option<Retry>,
     pub(crate) agent: Option<(String, Pos)>,
     pub(crate) priority: i32,
     /// Whether it must not be repeated by another process without being asked.

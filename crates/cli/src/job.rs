@@ -11,6 +11,7 @@ use std::time::Duration;
 use minijinja::context;
 use minijinja::value::{Serde, Value, ValueKind};
 use tidegate_workflow::TraceParent;
+use tidegate_workflow::config::Configuration;
 
 use crate::event::Status;
 use crate::file::{Foreach, Run, Task, Text, Workflow};
@@ -30,6 +31,7 @@ const TAIL: u64 = 2048;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) workflow: Workflow,
+    pub(crate) settings: Configuration,
     pub(crate) dir: RunDir,
     pub(crate) stop: Stop,
     templates: Templates,
@@ -162,6 +164,7 @@ impl Job {
     /// An `env` of the workflow that cannot be rendered.
     pub(crate) fn new(
         workflow: Workflow,
+        settings: Configuration,
         file: &Path,
         inputs: &[(String, String)],
         dir: RunDir,
@@ -189,6 +192,7 @@ impl Job {
             secrets: Secrets::default(),
             cwd,
             workflow,
+            settings,
         };
         let mut env = Vec::new();
         for (name, text) in &job.workflow.env {
@@ -198,6 +202,11 @@ impl Job {
         job.secrets = Secrets::ours().and(given).and(&env);
         job.env = env;
         Ok(job)
+    }
+
+    /// How long an attempt may take.
+    fn timeout(&self, task: &Task) -> Option<Duration> {
+        task.timeout.or(self.settings.default_timeout())
     }
 
     fn context(&self, task: Option<&Task>, item: Option<&Item>) -> Value {
@@ -327,7 +336,7 @@ impl Job {
                 },
             ),
             Ended::TimedOut => {
-                let timeout = shown(task.timeout.unwrap_or_default());
+                let timeout = shown(self.timeout(task).unwrap_or_default());
                 (FailureKind::TimedOut, format!("took longer than {timeout}"))
             }
             Ended::Stopped => (FailureKind::Stopped, "stopped".to_owned()),
@@ -400,7 +409,7 @@ impl Job {
             stdin,
             stdout: run_dir::file(&files.stdout).map_err(unwritable)?,
             stderr: run_dir::file(&files.stderr).map_err(unwritable)?,
-            timeout: task.timeout,
+            timeout: self.timeout(task),
         })
     }
 }

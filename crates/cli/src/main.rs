@@ -17,17 +17,21 @@ mod outputs;
 mod past;
 mod process;
 mod progress;
+mod recording;
 mod resume;
 mod run;
 mod run_dir;
 mod runs;
 mod secrets;
+mod settings;
 mod shell;
+mod spans;
 mod style;
 mod summary;
 mod template;
 mod validate;
 mod watchman;
+mod what_if;
 mod yaml;
 
 fn main() -> ExitCode {
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         args::Command::Prune(args) => runs::exit_code(runs::prune(&args)),
         args::Command::Resume(args) => resume::resume(&args),
         args::Command::Retry(args) => resume::retry(&args),
+        args::Command::WhatIf(args) => runs::exit_code(what_if::what_if(&args)),
+        args::Command::Config(args) => settings::exit_code(&args),
         args::Command::Validate(validate) => validate::validate(&validate),
         args::Command::Watch { mark } => watchman::watch(&mark),
     }

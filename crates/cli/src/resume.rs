@@ -118,7 +118,9 @@ fn go_on(
         shown: &args.shown,
     };
     // It tells of an end that is none any more.
-    let _ = std::fs::remove_file(dir.path.join("report.json"));
+    for told in ["report.json", "recording.json"] {
+        let _ = std::fs::remove_file(dir.path.join(told));
+    }
     run::start(start, dir, history)
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tidegate_workflow::config::Configuration;
 use tidegate_workflow::journal::{FileStore, History};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,12 +19,14 @@ use crate::meta::Meta;
 use crate::past::Past;
 use crate::process::{self, Stop};
 use crate::progress::{self, Mode, Progress};
+use crate::recording::Kept;
 use crate::run_dir::{self, RunDir};
+use crate::spans::Spans;
 use crate::style::Style;
 use crate::summary::Summary;
 use crate::validate::report;
 use crate::watchman::Watchman;
-use crate::{args, engine, exit, file};
+use crate::{args, engine, exit, file, settings};
 
 /// Runs the file; gives the code to exit with.
 pub(crate) fn run(args: &args::Run) -> ExitCode {
@@ -44,7 +47,7 @@ fn try_run(args: &args::Run) -> Result<u8, u8> {
         shown: &args.shown,
     };
     // What is wrong with the file is told before anything is written.
-    let (workflow, _) = load(&start)?;
+    let Loaded { workflow, .. } = load(&start)?;
     let dir = RunDir::create(&args.shown.state.state_dir).map_err(unwritable)?;
     Meta::new(start.file, &start.cwd, &args.given.inputs, args.given.jobs)
         .write(&dir.path)
@@ -65,33 +68,43 @@ pub(crate) struct Start<'a> {
     pub(crate) shown: &'a args::Shown,
 }
 
-/// The workflow, and the inputs with their values.
-fn load(start: &Start<'_>) -> Result<(Workflow, Vec<(String, String)>), u8> {
-    let (mut workflow, _) = file::load(start.file).map_err(|(source, found)| {
+/// A workflow, what is in force for it, and its inputs with their values.
+struct Loaded {
+    workflow: Workflow,
+    settings: Configuration,
+    inputs: Vec<(String, String)>,
+}
+
+fn load(start: &Start<'_>) -> Result<Loaded, u8> {
+    let (workflow, _) = file::load(start.file).map_err(|(source, found)| {
         report(&source, &found);
         if start.file.exists() { exit::INVALID } else { exit::USAGE }
     })?;
     let inputs = inputs(&workflow, start.inputs).map_err(|message| fail(&message, exit::USAGE))?;
-    if let Some(jobs) = start.jobs {
-        workflow.limits.concurrency = Some(jobs as usize);
-    }
-    Ok((workflow, inputs))
+    let settings = settings::of(Some((start.file, &workflow)), start.jobs)
+        .map_err(|problems| fail(&problems.to_string(), exit::USAGE))?;
+    Ok(Loaded { workflow, settings, inputs })
 }
 
 /// Begins the run in this folder, or goes on with it.
 pub(crate) fn start(start: Start<'_>, dir: RunDir, mut history: History) -> Result<u8, u8> {
-    let (workflow, inputs) = load(&start)?;
+    let Loaded { workflow, settings, inputs } = load(&start)?;
     let past = Past::of(&mut history, &workflow)
         .map_err(|error| fail(&format!("the journal: {error}"), exit::INTERNAL))?;
     let Start { file, cwd, shown, .. } = start;
-    let job = Job::new(workflow, file, &inputs, dir, cwd)
+    let job = Job::new(workflow, settings, file, &inputs, dir, cwd)
         .map_err(|failure| fail(&format!("env: {failure}"), exit::INVALID))?;
+    let spans = Spans::start(shown.otlp.as_deref()).map_err(|why| fail(&why, exit::USAGE))?;
     process::adopt_orphans();
     let cannot_start = |error| fail(&format!("cannot start: {error}"), exit::IO);
     let _watchman = Watchman::start(&job.mark(), &job.dir.lock).map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(cannot_start)?;
-    let code = runtime.block_on(go(Arc::new(job), past, history, file, shown));
+    let code = runtime.block_on(async {
+        let code = go(Arc::new(job), past, history, file, shown).await;
+        spans.end().await;
+        code
+    });
     runtime.shutdown_background();
     Ok(code)
 }
@@ -173,8 +186,8 @@ async fn go(job: Arc<Job>, past: Past, history: History, file: &Path, args: &arg
     if signal.is_some() || late {
         process::kill_strays();
     }
-    let summary = match summary {
-        Ok(summary) => summary,
+    let (summary, recording) = match summary {
+        Ok(done) => done,
         Err(error) => {
             drop(events);
             let _ = shower.await;
@@ -184,7 +197,7 @@ async fn go(job: Arc<Job>, past: Past, history: History, file: &Path, args: &arg
     let _ = events.send(Event::RunFinished(Box::new(summary.clone())));
     drop(events);
     let written = shower.await.unwrap_or(false);
-    keep(&job, &summary);
+    keep(&job, &summary, &recording);
     if matches!(mode, Mode::Auto | Mode::Lines) {
         let mut out = std::io::stdout().lock();
         let style = Style::for_terminal(out.is_terminal());
@@ -254,8 +267,9 @@ fn show(
     file.and_then(|mut out| out.flush()).is_ok()
 }
 
-/// Keeps the summary beside the outputs.
-fn keep(job: &Job, summary: &Summary) {
+/// Keeps the summary beside the outputs, and what can be replayed.
+fn keep(job: &Job, summary: &Summary, recording: &Kept) {
+    let _ = recording.write(&job.dir.path);
     let report = serde_json::to_vec_pretty(summary).unwrap_or_default();
     let _ = run_dir::file(&job.dir.path.join("report.json"))
         .and_then(|mut file| file.write_all(&report));

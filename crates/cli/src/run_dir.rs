@@ -7,6 +7,7 @@
 //!   journal                  what is done, for `tidegate resume`: append-only, every record checked
 //!   events.jsonl             every event of the run
 //!   report.json              the summary
+//!   recording.json           what `tidegate what-if` replays
 //!   tasks/build/1.stdout     what attempt 1 of task `build` wrote
 //!   tasks/build/1.stderr
 //!   tasks/build/1.sh         the script as it ran

@@ -15,13 +15,13 @@ use crate::job::shown;
 use crate::run_dir::RunDir;
 use crate::style::Style;
 
-type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// What to say, and the code to exit with.
 pub(crate) struct Failure(String, u8);
 
 impl Failure {
-    fn usage(message: String) -> Self {
+    pub(crate) fn usage(message: String) -> Self {
         Self(message, exit::USAGE)
     }
 }
@@ -44,7 +44,14 @@ pub(crate) fn exit_code(done: Result<()>) -> std::process::ExitCode {
     code.into()
 }
 
-fn say(text: impl FnOnce(&mut io::StdoutLock<'static>, Style) -> io::Result<()>) -> Result<()> {
+/// Writes to standard output.
+///
+/// # Errors
+///
+/// It cannot be written; not when its reader is gone.
+pub(crate) fn say(
+    text: impl FnOnce(&mut io::StdoutLock<'static>, Style) -> io::Result<()>,
+) -> Result<()> {
     let mut out = io::stdout().lock();
     let style = Style::for_terminal(out.is_terminal());
     match text(&mut out, style).and_then(|()| out.flush()) {

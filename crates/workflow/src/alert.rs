@@ -34,15 +34,18 @@
 //! ```
 //! A service checks at intervals, with [`Alerts::watch`].
 
+mod condition;
 mod evaluator;
 mod expr;
 mod history;
 mod rule;
+mod selector;
 mod shipped;
 mod watch;
 mod yaml;
 
+pub use condition::Condition;
 pub use evaluator::{Alert, AlertState};
-pub use expr::{Condition, Expr};
+pub use expr::Expr;
 pub use rule::{Rule, RuleError, Rules, Severity};
 pub use watch::{Alerts, Changes};

@@ -18,29 +18,28 @@
 //! [foyer](https://docs.rs/foyer) has a bound, and belongs to one process; a database in a file
 //! ([redb](https://docs.rs/redb)) is for one process at a time as well.
 
+mod builder;
 mod disk;
 mod entry;
 mod invalidations;
+mod key;
+mod shared;
 
 use std::any::Any;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::io;
 use std::marker::PhantomData;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use moka::Expiry;
-use moka::future::Cache;
-use serde::Serialize;
+use std::sync::atomic::Ordering;
 
 use crate::context::Context;
-use crate::durable::{Codec, Durable, Keeps, Volatile};
+use crate::durable::{Durable, Keeps, Volatile};
 use crate::task::{Output, Task, TaskError};
-use disk::{Disk, Looked};
 use invalidations::Target;
+use shared::{Kept, Shared};
+
+pub use builder::CacheBuilder;
+pub use key::Key;
 
 /// Keeps what was computed, and computes nothing twice at a time.
 ///
@@ -71,51 +70,6 @@ use invalidations::Target;
 /// ```
 pub struct ResultCache<K = Volatile>(Arc<Shared>, PhantomData<fn() -> K>);
 
-struct Shared {
-    results: Cache<Key, Kept>,
-    /// Counts what was invalidated. A result that was computed meanwhile may be of the past: it is handed out and not kept.
-    invalidations: AtomicU64,
-    computed: AtomicU64,
-    reused: AtomicU64,
-    time_to_live: Option<Duration>,
-    disk: Option<Arc<Disk>>,
-}
-
-#[derive(Clone)]
-struct Kept {
-    output: Output,
-    tags: Arc<[Arc<str>]>,
-    /// How much longer it counts.
-    lives: Option<Duration>,
-}
-
-/// Each result lives for as long as it says.
-struct Lives;
-
-impl Expiry<Key, Kept> for Lives {
-    fn expire_after_create(&self, _: &Key, kept: &Kept, _: Instant) -> Option<Duration> {
-        kept.lives
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Key,
-        kept: &Kept,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        kept.lives
-    }
-}
-
-/// What a result was computed from: the kind of the computation, its version and its inputs.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// BLAKE3: nobody finds two inputs of one digest.
-    digest: [u8; 32],
-    tags: Arc<[Arc<str>]>,
-}
-
 /// What the cache has done, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStats {
@@ -133,51 +87,6 @@ pub struct CacheStats {
     pub not_kept: u64,
 }
 
-/// Settings of a [`ResultCache`].
-#[derive(Debug, Clone, Copy)]
-pub struct CacheBuilder {
-    capacity: u64,
-    time_to_live: Option<Duration>,
-    disk_bytes: u64,
-    compress_above: usize,
-}
-
-impl Key {
-    /// A key of these. Raise the version when the computation changes: results of other versions are not found.
-    ///
-    /// # Errors
-    /// The inputs cannot be serialized.
-    pub fn new(
-        kind: &str,
-        version: u32,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Self, TaskError> {
-        let bytes = postcard::to_stdvec(&(kind, version, inputs))
-            .map_err(|error| TaskError::fatal(format!("no cache key of `{kind}`: {error}")))?;
-        Ok(Self { digest: *blake3::hash(&bytes).as_bytes(), tags: Arc::default() })
-    }
-
-    /// What the result depends on besides, for [`ResultCache::invalidate_tag`]. Tags do not tell keys apart.
-    pub fn tags<T: Into<Arc<str>>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags = tags.into_iter().map(Into::into).collect();
-        self
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.digest.hash(state);
-    }
-}
-
 impl<K> Clone for ResultCache<K> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0), PhantomData)
@@ -187,96 +96,6 @@ impl<K> Clone for ResultCache<K> {
 impl<K> fmt::Debug for ResultCache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResultCache").field("stats", &self.stats()).finish()
-    }
-}
-
-impl Default for CacheBuilder {
-    fn default() -> Self {
-        Self { capacity: 10_000, time_to_live: None, disk_bytes: 1 << 30, compress_above: 1024 }
-    }
-}
-
-impl CacheBuilder {
-    /// The most results that are kept in memory; 10,000 by default.
-    pub fn capacity(mut self, results: u64) -> Self {
-        self.capacity = results;
-        self
-    }
-
-    /// How long a result is kept after it was computed, by whichever process; as long as there is room by default.
-    pub fn time_to_live(mut self, time: Duration) -> Self {
-        self.time_to_live = Some(time);
-        self
-    }
-
-    /// The most room that results take on the disk, in bytes; 1 GiB by default. What was used least recently goes first.
-    /// Between two looks at what there is, each process that has the folder open may go over it by a sixteenth.
-    pub fn disk_bytes(mut self, bytes: u64) -> Self {
-        self.disk_bytes = bytes;
-        self
-    }
-
-    /// Results on the disk of more than so many bytes are compressed (LZ4) if that makes them smaller; 1,024 by default.
-    pub fn compress_above(mut self, bytes: usize) -> Self {
-        self.compress_above = bytes;
-        self
-    }
-
-    /// The cache in memory, empty.
-    pub fn build(self) -> ResultCache {
-        self.with(None)
-    }
-
-    /// The cache in this folder, which is made if it is not there; results that are used are in memory as well.
-    ///
-    /// It blocks for as long as it takes to look through the folder.
-    ///
-    /// # Errors
-    /// When the folder cannot be made, read or written, or holds something else, which is left as it is.
-    ///
-    /// # Examples
-    /// ```
-    /// use tidegate_workflow::cache::{Key, ResultCache};
-    /// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = std::env::temp_dir().join(format!("tidegate-doc-cache-{}", std::process::id()));
-    /// let mut computed = Vec::new();
-    /// for process in ["first", "second"] {
-    ///     let cache = ResultCache::builder().disk_bytes(64 << 20).open(&folder)?;
-    ///     let mut graph = Graph::durable();
-    ///     let key = |_: &Context| Ok::<_, TaskError>(Key::new("square", 1, &12_u64)?.tags(["sums"]));
-    ///     graph.add(Task::cached("square", &cache, key, async |_| Ok::<_, TaskError>(12_u64 * 12)))?;
-    ///     let finished = Orchestrator::builder().build()?.run(graph).await?;
-    ///     assert_eq!(*finished.output::<u64>("square")?, 144);
-    ///     computed.push(cache.stats().computed);
-    /// }
-    /// assert_eq!(computed, [1, 0]);
-    /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok(()) }
-    /// ```
-    pub fn open(self, folder: impl Into<PathBuf>) -> io::Result<ResultCache<Durable>> {
-        let disk = Disk::open(folder.into(), self.disk_bytes, self.compress_above)?;
-        disk.sweep(self.time_to_live.unwrap_or(Duration::MAX));
-        Ok(self.with(Some(Arc::new(disk))))
-    }
-
-    fn with<K>(self, disk: Option<Arc<Disk>>) -> ResultCache<K> {
-        // What lives longer than a thousand years is more than the library takes.
-        let longest = Duration::from_secs(1000 * 365 * 24 * 3600);
-        let shared = Shared {
-            results: Cache::builder()
-                .max_capacity(self.capacity)
-                .support_invalidation_closures()
-                .expire_after(Lives)
-                .build(),
-            invalidations: AtomicU64::new(0),
-            computed: AtomicU64::new(0),
-            reused: AtomicU64::new(0),
-            time_to_live: self.time_to_live.map(|time| time.min(longest)),
-            disk,
-        };
-        ResultCache(Arc::new(shared), PhantomData)
     }
 }
 
@@ -414,112 +233,6 @@ enum Source {
     Others,
     Disk,
     Computed,
-}
-
-impl Shared {
-    /// Forgets in memory what this is about.
-    async fn forget(&self, target: &Target) {
-        // ORDERING: SeqCst; see `get_or_compute`.
-        self.invalidations.fetch_add(1, Ordering::SeqCst);
-        match target {
-            Target::All => self.results.invalidate_all(),
-            Target::Key(digest) => {
-                let key = Key { digest: *digest, tags: Arc::default() };
-                self.results.invalidate(&key).await;
-            }
-            Target::Tag(tag) => {
-                let tag: Box<str> = tag.as_str().into();
-                let is_tagged = move |_: &Key, kept: &Kept| kept.tags.iter().any(|of| **of == *tag);
-                let done = self.results.invalidate_entries_if(is_tagged);
-                debug_assert!(done.is_ok(), "the builder allows it");
-            }
-        }
-    }
-
-    /// The same on the disk first, where other processes hear of it.
-    async fn forget_for_good(&self, target: Target) -> io::Result<()> {
-        let written = match &self.disk {
-            Some(disk) => {
-                let (disk, target) = (Arc::clone(disk), target.clone());
-                blocking(move || disk.invalidate(&target))
-                    .await
-                    .unwrap_or_else(|| Err(io::Error::other("the runtime has shut down")))
-            }
-            None => Ok(()),
-        };
-        self.forget(&target).await;
-        written
-    }
-
-    /// Forgets what other processes have invalidated.
-    async fn hear_of_others(&self) {
-        let Some(disk) = &self.disk else { return };
-        let news = match disk.try_news() {
-            Some(news) => Some(news),
-            None => {
-                let disk = Arc::clone(disk);
-                blocking(move || disk.news()).await
-            }
-        };
-        for target in news.into_iter().flatten() {
-            self.forget(&target).await;
-        }
-    }
-
-    /// The disk's side of one result.
-    fn files<T>(&self, key: &Key, codec: Option<Codec>) -> Option<Files<'_>> {
-        let disk = Arc::clone(self.disk.as_ref()?);
-        let codec = codec?;
-        // Before anything is computed: what is invalidated from here on is not about what will be.
-        let place = disk.place(key.digest, &key.tags, std::any::type_name::<T>());
-        Some(Files { shared: self, disk, place, codec, tags: Arc::clone(&key.tags) })
-    }
-}
-
-/// The disk's side of one result.
-struct Files<'a> {
-    shared: &'a Shared,
-    disk: Arc<Disk>,
-    place: disk::Place,
-    codec: Codec,
-    tags: Arc<[Arc<str>]>,
-}
-
-impl Files<'_> {
-    async fn find(&self) -> Option<Kept> {
-        let (disk, place, limit) =
-            (Arc::clone(&self.disk), self.place.clone(), self.shared.time_to_live);
-        let Looked { value, age } = blocking(move || disk.find(&place, limit)).await.flatten()?;
-        let Ok(output) = (self.codec.decode)(&value) else {
-            self.disk.is_unreadable(&self.place);
-            return None;
-        };
-        let lives = self.shared.time_to_live.map(|time| time.saturating_sub(age));
-        Some(Kept { output, tags: Arc::clone(&self.tags), lives })
-    }
-
-    async fn keep(&self, output: &Output) {
-        let value = match (self.codec.encode)(&**output) {
-            Ok(value) => value,
-            Err(error) => return self.disk.cannot_keep(&self.place, &error),
-        };
-        let (disk, place, limit) =
-            (Arc::clone(&self.disk), self.place.clone(), self.shared.time_to_live);
-        blocking(move || {
-            if disk.keep(&place, &value) {
-                disk.sweep(limit.unwrap_or(Duration::MAX));
-            }
-        })
-        .await;
-    }
-}
-
-/// Runs a call that waits for the disk where it holds up nobody, if there is such a place; `None` if the runtime is gone.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(call).await.ok(),
-        Err(_) => Some(call()),
-    }
 }
 
 impl<K> Task<K> {

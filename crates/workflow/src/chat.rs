@@ -6,7 +6,7 @@
 //! a bound.
 
 mod client;
-mod error;
+pub(crate) mod error;
 mod sse;
 pub(crate) mod transport;
 mod wire;

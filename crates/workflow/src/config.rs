@@ -130,6 +130,11 @@ impl Configuration {
         agent
     }
 
+    /// How many tasks of one agent run at once.
+    pub fn agent_limit(&self, name: &str) -> usize {
+        self.agent_settings(name).concurrency
+    }
+
     /// The agents that have settings of their own.
     pub fn agents(&self) -> BTreeSet<&str> {
         self.names("agents.")

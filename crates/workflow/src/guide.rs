@@ -264,7 +264,8 @@
 //! one for the run, in it one for each task, in that one for each attempt. What an attempt calls can go on with the trace by
 //! [`Context::trace_parent`](crate::Context::trace_parent), as chat tasks do by themselves, and a run with the trace of whoever
 //! asked for it by [`Graph::trace_parent`](crate::Graph::trace_parent). With the feature `otel`, and the layer of
-//! `tracing-opentelemetry` on the subscriber, that place is the very span that the exporter gets.
+//! `tracing-opentelemetry` on the subscriber, that place is the very span that the exporter gets; with the feature `otlp`, module
+//! `otlp` has that layer, and sends the spans to a collector.
 //!
 //! # A limit that follows
 //! ```

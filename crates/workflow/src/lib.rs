@@ -23,6 +23,7 @@
 //! | compute nothing twice | `Task::cached`, module `cache` (feature `cache`) |
 //! | run graphs at their time | `Scheduler`, module `schedule` (feature `schedule`) |
 //! | settings from files and the environment, changed while it runs | `Layers`, `Configuration`, module `config` (feature `config`) |
+//! | send the spans of runs to a collector | `Otlp`, module `otlp` (feature `otlp`) |
 //! | ask a model over HTTP (feature `http`) | `chat` |
 //! | know what other limits would have made of a run | [`whatif`] |
 //! | see what happens, and what has happened | [`Orchestrator::events`], [`Run::why`], [`Report`] |
@@ -72,6 +73,8 @@ mod machine;
 mod metrics;
 mod offload;
 mod orchestrator;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod pipeline;
 pub mod planner;
 mod prioritizer;

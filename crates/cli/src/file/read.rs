@@ -4,9 +4,8 @@ mod task;
 mod value;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::{Agent, Limits, Retry, Text, Workflow};
+use super::{Agent, Limits, Text, Workflow};
 use crate::diagnostic::{Diagnostic, Pos};
 use crate::yaml::{Key, Node, Value};
 
@@ -36,9 +35,7 @@ type Fields<'n> = BTreeMap<&'n str, (&'n Key, &'n Node)>;
 struct Defaults {
     agent: Option<(String, Pos)>,
     cwd: Option<Text>,
-    retry: Option<Retry>,
     shell: Option<Vec<String>>,
-    timeout: Option<Duration>,
 }
 
 impl Reader<'_> {
@@ -64,13 +61,15 @@ impl Reader<'_> {
             workflow.env = self.env(node);
         }
         if let Some((_, node)) = fields.get("limits") {
-            workflow.limits = self.limits(node);
+            workflow.limits = self.limits(node, &mut workflow.places);
         }
         if let Some((_, node)) = fields.get("agents") {
-            workflow.agents = self.agents(node);
+            workflow.agents = self.agents(node, &mut workflow.places);
         }
-        let defaults =
-            fields.get("defaults").map(|(_, node)| self.defaults(node)).unwrap_or_default();
+        let defaults = match fields.get("defaults") {
+            Some((_, node)) => self.defaults(node, &mut workflow),
+            None => Defaults::default(),
+        };
         match fields.get("tasks") {
             Some((_, node)) => workflow.tasks = self.tasks(node, &defaults),
             None => self.found.push(
@@ -81,8 +80,9 @@ impl Reader<'_> {
         workflow
     }
 
-    fn limits(&mut self, node: &Node) -> Limits {
+    fn limits(&mut self, node: &Node, places: &mut BTreeMap<String, Pos>) -> Limits {
         let Some(fields) = self.fields(node, "`limits`", LIMITS) else { return Limits::default() };
+        places.extend(fields.iter().map(|(name, (_, n))| (format!("limits.{name}"), n.at)));
         Limits {
             concurrency: fields.get("concurrency").and_then(|(_, n)| self.count(n, "concurrency")),
             timeout: fields.get("timeout").and_then(|(_, n)| self.duration(n, "timeout")),
@@ -90,15 +90,21 @@ impl Reader<'_> {
         }
     }
 
-    fn agents(&mut self, node: &Node) -> BTreeMap<String, Agent> {
+    fn agents(
+        &mut self,
+        node: &Node,
+        places: &mut BTreeMap<String, Pos>,
+    ) -> BTreeMap<String, Agent> {
         let mut agents = BTreeMap::new();
         for (key, node) in self.entries(node, "`agents`") {
             self.name(&key.name, key.at, "an agent");
             let what = format!("agent `{}`", key.name);
             let mut agent = Agent::default();
             if let Some(fields) = self.fields(node, &what, AGENT) {
-                agent.concurrency =
-                    fields.get("concurrency").and_then(|(_, n)| self.count(n, "concurrency"));
+                if let Some((_, n)) = fields.get("concurrency") {
+                    agent.concurrency = self.count(n, "concurrency");
+                    places.insert(format!("agents.{}.concurrency", key.name), n.at);
+                }
                 if let Some((_, n)) = fields.get("description") {
                     self.string(n, "description");
                 }
@@ -144,16 +150,18 @@ impl Reader<'_> {
         env
     }
 
-    fn defaults(&mut self, node: &Node) -> Defaults {
+    fn defaults(&mut self, node: &Node, workflow: &mut Workflow) -> Defaults {
         let Some(fields) = self.fields(node, "`defaults`", DEFAULTS) else {
             return Defaults::default();
         };
+        let places = fields.iter().map(|(name, (_, n))| (format!("defaults.{name}"), n.at));
+        workflow.places.extend(places);
+        workflow.retry = fields.get("retry").and_then(|(_, n)| self.retry(n));
+        workflow.timeout = fields.get("timeout").and_then(|(_, n)| self.duration(n, "timeout"));
         Defaults {
             agent: fields.get("agent").and_then(|(_, n)| Some((self.string(n, "agent")?, n.at))),
             cwd: fields.get("cwd").and_then(|(_, n)| self.text(n, "cwd")),
-            retry: fields.get("retry").and_then(|(_, n)| self.retry(n)),
             shell: fields.get("shell").and_then(|(_, n)| self.shell(n)),
-            timeout: fields.get("timeout").and_then(|(_, n)| self.duration(n, "timeout")),
         }
     }
 }

@@ -8,3 +8,6 @@ mod place;
 mod resume;
 mod run;
 mod runs;
+mod settings;
+mod spans;
+mod what_if;

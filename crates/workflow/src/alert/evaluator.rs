@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tidegate_telemetry::Snapshot;
 
-use super::expr::{Labels, Reading};
+use super::condition::Reading;
 use super::history::Histories;
 use super::rule::{Rule, Rules, Severity};
+use super::selector::Labels;
 
 /// Where an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

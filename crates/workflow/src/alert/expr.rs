@@ -1,51 +1,10 @@
-//! What a rule looks at: a number for each label set, and when it is too much.
+//! What a rule looks at: a number for each label set.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tidegate_telemetry::{HistogramSnapshot, Snapshot, Value};
-
-use super::history::Histories;
-
-/// Names and values, by name.
-pub(super) type Labels = Vec<(String, String)>;
-
-/// A number for each label set.
-pub(super) type Vector = Vec<(Labels, f64)>;
-
-/// The series of a metric that have some labels.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Selector {
-    pub(super) name: String,
-    pub(super) labels: Labels,
-}
-
-impl Selector {
-    fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), labels: Vec::new() }
-    }
-
-    /// The values now.
-    pub(super) fn read(&self, snapshot: &Snapshot) -> Vector {
-        let part = |suffix| self.name.strip_suffix(suffix).and_then(|name| snapshot.family(name));
-        type Number = fn(&HistogramSnapshot) -> f64;
-        let count: Number = |histogram| histogram.count() as f64;
-        let found = snapshot.family(&self.name).map(|family| (family, None));
-        let found = found.or_else(|| Some((part("_count")?, Some(count))));
-        let found = found.or_else(|| Some((part("_sum")?, Some(HistogramSnapshot::sum))));
-        let Some((family, of)) = found else { return Vector::new() };
-        let series = family.series.iter().filter_map(|series| {
-            let value = match (&series.value, of) {
-                (Value::Histogram(histogram), Some(of)) => of(histogram),
-                (value, None) => value.number()?,
-                _ => return None,
-            };
-            let is_of = self.labels.iter().all(|label| series.labels.contains(label));
-            is_of.then(|| (sorted(series.labels.clone()), value))
-        });
-        series.collect()
-    }
-}
+use super::condition::{Comparison, Condition, Parts, Reading, Test};
+use super::selector::{Labels, Selector, Vector, span};
 
 /// A number for each label set, made from metrics.
 ///
@@ -67,7 +26,7 @@ impl Selector {
 pub struct Expr(Node);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+pub(super) enum Node {
     Metric(Selector),
     Rate(Selector, Duration),
     Sum(Box<Node>, Vec<String>),
@@ -144,7 +103,7 @@ impl Node {
         }
     }
 
-    fn parts(&self, parts: &mut Parts) {
+    pub(super) fn parts(&self, parts: &mut Parts) {
         match self {
             Self::Metric(selector) => parts.metric(selector),
             Self::Rate(selector, over) => {
@@ -162,7 +121,7 @@ impl Node {
         }
     }
 
-    fn read(&self, at: &Reading<'_>) -> Vector {
+    pub(super) fn read(&self, at: &Reading<'_>) -> Vector {
         match self {
             Self::Metric(selector) => selector.read(at.snapshot),
             Self::Rate(selector, over) => at.histories.rates(selector, at.now, *over),
@@ -178,7 +137,7 @@ impl Node {
         }
     }
 
-    fn promql(&self) -> String {
+    pub(super) fn promql(&self) -> String {
         match self {
             Self::Metric(selector) => selector.promql(),
             Self::Rate(selector, over) => format!("rate({}[{}])", selector.promql(), span(*over)),
@@ -201,195 +160,4 @@ fn sum(vector: Vector, by: &[String]) -> Vector {
         *sums.entry(labels).or_default() += value;
     }
     sums.into_iter().collect()
-}
-
-/// What there is to evaluate.
-#[derive(Debug)]
-pub(super) struct Reading<'a> {
-    pub(super) now: Duration,
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) histories: &'a Histories,
-}
-
-/// The names and windows in a condition.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    pub(super) metrics: Vec<String>,
-    pub(super) labels: Vec<String>,
-    pub(super) windows: Vec<(Selector, Duration)>,
-    pub(super) thresholds: Vec<f64>,
-}
-
-impl Parts {
-    fn metric(&mut self, selector: &Selector) {
-        self.metrics.push(selector.name.clone());
-        self.labels.extend(selector.labels.iter().map(|(name, _)| name.clone()));
-    }
-}
-
-/// When a rule is true, and of which label sets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Condition(Vec<Test>);
-
-#[derive(Debug, Clone, PartialEq)]
-enum Test {
-    Compare { node: Node, comparison: Comparison, threshold: f64 },
-    Grown(Selector, Duration),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Above,
-    AtLeast,
-    Below,
-    Equals,
-}
-
-impl Comparison {
-    fn is_true(self, value: f64, threshold: f64) -> bool {
-        match self {
-            Self::Above => value > threshold,
-            Self::AtLeast => value >= threshold,
-            Self::Below => value < threshold,
-            Self::Equals => value == threshold,
-        }
-    }
-
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Above => ">",
-            Self::AtLeast => ">=",
-            Self::Below => "<",
-            Self::Equals => "==",
-        }
-    }
-}
-
-impl Condition {
-    /// The counter is above 0 and more than it was so long ago, or was not there then. Unlike a [rate](Expr::rate), it sees a
-    /// counter that begins with its first event.
-    pub fn grown(counter: impl Into<String>, within: Duration) -> Self {
-        Self(vec![Test::Grown(Selector::new(counter), within)])
-    }
-
-    /// Both are true of the same label set. The value is that of the first.
-    pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-
-    pub(super) fn parts(&self) -> Parts {
-        let mut parts = Parts::default();
-        for test in &self.0 {
-            match test {
-                Test::Compare { node, threshold, .. } => {
-                    node.parts(&mut parts);
-                    parts.thresholds.push(*threshold);
-                }
-                Test::Grown(selector, within) => {
-                    parts.metric(selector);
-                    parts.windows.push((selector.clone(), *within));
-                }
-            }
-        }
-        parts
-    }
-
-    /// Of which label sets it is true, with the value.
-    pub(super) fn read(&self, at: &Reading<'_>) -> Vector {
-        let mut tests = self.0.iter().map(|test| test.read(at));
-        let mut result = tests.next().unwrap_or_default();
-        for vector in tests {
-            result.retain(|(labels, _)| vector.iter().any(|(of, _)| of == labels));
-        }
-        result
-    }
-
-    /// As Prometheus writes it.
-    pub(super) fn promql(&self) -> String {
-        let tests: Vec<String> = self.0.iter().map(Test::promql).collect();
-        match tests.as_slice() {
-            [one] => one.clone(),
-            tests => {
-                let group = |test: &String| {
-                    if test.contains(" unless ") { format!("({test})") } else { test.clone() }
-                };
-                tests.iter().map(group).collect::<Vec<_>>().join(" and ")
-            }
-        }
-    }
-}
-
-impl Test {
-    fn read(&self, at: &Reading<'_>) -> Vector {
-        match self {
-            Self::Compare { node, comparison, threshold } => {
-                let mut vector = node.read(at);
-                vector.retain(|(_, value)| comparison.is_true(*value, *threshold));
-                vector
-            }
-            Self::Grown(selector, within) => {
-                let mut vector = selector.read(at.snapshot);
-                vector.retain(|(labels, value)| {
-                    let then = at.histories.at(selector, labels, at.now.checked_sub(*within));
-                    *value > 0.0 && !then.is_some_and(|then| then >= *value)
-                });
-                vector
-            }
-        }
-    }
-
-    fn promql(&self) -> String {
-        match self {
-            Self::Compare { node, comparison, threshold } => {
-                format!("{} {} {threshold}", node.promql(), comparison.sign())
-            }
-            Self::Grown(selector, within) => {
-                let (metric, within) = (selector.promql(), span(*within));
-                format!("{metric} > 0 unless {metric} offset {within} >= {metric}")
-            }
-        }
-    }
-}
-
-impl Selector {
-    fn promql(&self) -> String {
-        if self.labels.is_empty() {
-            return self.name.clone();
-        }
-        let labels: Vec<String> =
-            self.labels.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
-        format!("{}{{{}}}", self.name, labels.join(","))
-    }
-}
-
-/// A string of PromQL.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '\\' | '"' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A time as Prometheus writes it, in the largest unit that divides it.
-pub(super) fn span(time: Duration) -> String {
-    let millis = time.as_millis();
-    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")] {
-        if millis > 0 && millis.is_multiple_of(unit) {
-            return format!("{}{name}", millis / unit);
-        }
-    }
-    if millis == 0 { "0s".to_owned() } else { format!("{millis}ms") }
-}
-
-pub(super) fn sorted(mut labels: Labels) -> Labels {
-    labels.sort_unstable();
-    labels
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_telemetry::Snapshot;
 
-use super::expr::{Labels, Selector, Vector};
+use super::selector::{Labels, Selector, Vector};
 
 /// How many values of a series are kept at most: whoever checks more often overwrites the last one.
 const DETAIL: u32 = 512;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::expr::{Condition, Expr};
+use super::condition::Condition;
+use super::expr::Expr;
 use super::rule::{Rule, Rules, Severity};
 
 const fn minutes(count: u64) -> Duration {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::expr::span;
 use super::rule::{Piece, Rule, Rules, pieces};
+use super::selector::span;
 
 const HEAD: &str = "\
 # Alerts for a program whose metrics come from tidegate-telemetry. Load it with

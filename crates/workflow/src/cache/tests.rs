@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures::poll;
 use tokio::sync::oneshot;

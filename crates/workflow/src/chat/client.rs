@@ -24,7 +24,7 @@ use crate::trace::TraceParent;
 /// A model behind an OpenAI-compatible endpoint. Cheap to clone; clones share connections and totals.
 ///
 /// The key comes from the environment and goes into one header, marked as sensitive: it is in no error, event, metric or
-/// `Debug` text.
+/// `Debug` text, not even where the server says it back in a refusal.
 ///
 /// # Examples
 /// ```no_run
@@ -280,6 +280,10 @@ impl ChatClient {
         let after = self.0.whole;
         let late = Err(ChatError::TimedOut { phase: Phase::Whole, after });
         let result = timeout(after, exchange).await.unwrap_or(late);
+        let result = result.map_err(|error| match &self.0.key {
+            Some(key) => error.without(bare(key)),
+            None => error,
+        });
         let latency = began.elapsed();
         let answer = result.map(|(said, first_piece)| {
             let Said { text, finish_reason, usage } = said;
@@ -384,7 +388,7 @@ impl ChatBuilder {
             return Err(bad_url(&self.url));
         }
         let key = self.key.map(|variable| {
-            let value = format!("Bearer {}", from_env(&variable)?);
+            let value = format!("{BEARER}{}", from_env(&variable)?);
             let mut value: HeaderValue =
                 value.parse().map_err(|_| ChatConfigError::NoKey { variable })?;
             value.set_sensitive(true);
@@ -430,6 +434,14 @@ impl Metrics {
             )?,
         })
     }
+}
+
+/// What stands before the key in its header.
+const BEARER: &str = "Bearer ";
+
+/// The key that a header holds.
+fn bare(header: &HeaderValue) -> &str {
+    header.to_str().ok().and_then(|text| text.strip_prefix(BEARER)).unwrap_or_default()
 }
 
 fn from_env(variable: &str) -> Result<String, ChatConfigError> {

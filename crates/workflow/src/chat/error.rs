@@ -41,6 +41,23 @@ pub enum ChatError {
     },
 }
 
+/// Shorter keys hide nothing, and stand in every text.
+const SHORTEST_KEY: usize = 4;
+
+/// The text without the key, and without the beginning of one at which it was cut off.
+pub(crate) fn taken_out(text: &str, key: &str) -> String {
+    if key.len() < SHORTEST_KEY {
+        return text.to_owned();
+    }
+    let text = text.replace(key, "***");
+    let Some(end) = text.rfind('…') else { return text };
+    let begun = (SHORTEST_KEY..key.len()).rev().filter_map(|length| key.get(..length));
+    match begun.into_iter().find_map(|part| text[..end].strip_suffix(part)) {
+        Some(before) => format!("{before}***{}", &text[end..]),
+        None => text,
+    }
+}
+
 /// What a chat completion waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -61,6 +78,17 @@ impl ChatError {
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::TooLong { .. } => false,
         }
+    }
+
+    /// The same without a key that the server has put into what it said.
+    pub(super) fn without(mut self, key: &str) -> Self {
+        if let Self::Refused { message: text, .. }
+        | Self::NotUnderstood { why: text }
+        | Self::Connection { why: text } = &mut self
+        {
+            *text = taken_out(text, key);
+        }
+        self
     }
 
     /// As the engine wants it: 429 and 503 say that the agent is overloaded, and so does any answer with `Retry-After`.
@@ -166,5 +194,14 @@ mod tests {
             let told = (error.is_retryable(), error.overload().is_some());
             assert_eq!(told, (is_retryable, is_overload), "{status} {retry_after:?}");
         }
+    }
+
+    #[test]
+    fn a_key_is_taken_out_also_where_it_is_cut_off() {
+        let out = |text| taken_out(text, "sk-1234567");
+        assert_eq!(out("no: sk-1234567, sk-1234567"), "no: ***, ***");
+        assert_eq!(out("no such key as sk-123…"), "no such key as ***…");
+        assert_eq!(out("… in `sk-12345…`"), "… in `sk-12345…`".replace("sk-12345", "***"));
+        assert_eq!(taken_out("a, b", "a"), "a, b");
     }
 }

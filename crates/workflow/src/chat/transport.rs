@@ -78,6 +78,16 @@ impl Transport {
         self.exchange(request).await
     }
 
+    /// Sends a request as it is; no bound holds for what comes back.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ChatError> {
+        let sent = self.client.request(request).await;
+        sent.map_err(|error| ChatError::Connection { why: chain(&error) })
+    }
+
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Body, ChatError> {
         let after = self.bounds.head;
         let response = timeout(after, self.client.request(request))

@@ -21,6 +21,8 @@ pub enum Origin {
     Variable(String),
     /// The program.
     Code,
+    /// Somebody else, in their own words: `flag --jobs`.
+    Given(String),
 }
 
 impl fmt::Display for Origin {
@@ -30,6 +32,7 @@ impl fmt::Display for Origin {
             Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::Code => f.write_str("set in code"),
+            Self::Given(by) => f.write_str(by),
         }
     }
 }

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::agenda::When;
+use super::cron::Cron;
 use super::*;
-use crate::{Task, TaskError};
+use crate::{Graph, Task, TaskError};
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::exposition::{self, Sample};
 use super::{Reading, Source};
+use crate::chat::error::taken_out;
 use crate::chat::transport::{Bounds, Transport};
 
 /// A metric of another program: its name, and the labels that a series of it must have. Several series that have them count
@@ -86,7 +87,7 @@ struct Failing {
 /// ```
 pub struct HttpSource {
     uri: Uri,
-    /// As it may be told: without user and password.
+    /// As it may be told: without user, password and query.
     address: String,
     within: Duration,
     at_most: usize,
@@ -100,7 +101,11 @@ pub struct HttpSource {
 
 impl fmt::Debug for HttpSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSource").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("HttpSource")
+            .field("address", &self.address)
+            .field("within", &self.within)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
     }
 }
 
@@ -217,7 +222,8 @@ impl Source for HttpSource {
         match samples {
             Ok(samples) => self.reading(&samples),
             Err(why) => {
-                self.trouble = Some(format!("{}: {why}", self.address));
+                let why = format!("{}: {why}", self.address);
+                self.trouble = Some(secrets(&self.uri).fold(why, |why, of| taken_out(&why, of)));
                 Reading::default()
             }
         }
@@ -240,8 +246,19 @@ impl fmt::Display for NotAnAddress {
 
 impl std::error::Error for NotAnAddress {}
 
-/// Without user and password.
+/// What a server must not be quoted with: the password of an address, and the values of its query.
+fn secrets(uri: &Uri) -> impl Iterator<Item = &str> {
+    let user = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+    let password =
+        user.map(|(user, _)| user.split_once(':').map_or(user, |(_, password)| password));
+    let values = uri.query().unwrap_or_default().split('&');
+    let values = values.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    password.into_iter().chain(values)
+}
+
+/// Without user, password and query, which may hold a token.
 fn shown(address: &str) -> String {
+    let address = address.split_once('?').map_or(address, |(before, _)| before);
     match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
         _ => address.to_owned(),

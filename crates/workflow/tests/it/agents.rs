@@ -275,7 +275,7 @@ async fn a_further_attempt_goes_to_another_agent_when_the_first_has_failed() {
         .expect("the settings are sound");
     let task = Task::new(
         "task",
-        async |cx: tidegate_workflow::Context| {
+        async |cx: Context| {
             if cx.attempt() == 1 { Err("no connection") } else { Ok(()) }
         },
     );

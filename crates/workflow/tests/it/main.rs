@@ -11,6 +11,8 @@ mod config;
 mod durable;
 mod durations;
 mod graphs;
+#[cfg(feature = "http")]
+mod keys;
 mod live;
 mod metrics;
 mod names;

@@ -1,5 +1,8 @@
 //! What an exporter of OpenTelemetry gets, and what those get that attempts call.
 
+mod collector;
+mod otlp;
+
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::{SpanId, Status, TracerProvider as _};

@@ -105,7 +105,7 @@ impl Reader<'_> {
             self.string(n, "description");
         }
         let cwd = fields.get("cwd").and_then(|(_, n)| self.text(n, "cwd"));
-        let retry = fields.get("retry").and_then(|(_, n)| self.retry(n)).or(defaults.retry);
+        let retry = fields.get("retry").and_then(|(_, n)| self.retry(n));
         let agent = fields.get("agent").and_then(|(_, n)| Some((self.string(n, "agent")?, n.at)));
         let timeout = fields.get("timeout").and_then(|(_, n)| self.duration(n, "timeout"));
         Some(Task {
@@ -116,8 +116,8 @@ impl Reader<'_> {
             env: fields.get("env").map(|(_, n)| self.env(n)).unwrap_or_default(),
             cwd: cwd.or_else(|| defaults.cwd.clone()),
             stdin: fields.get("stdin").and_then(|(_, n)| self.text(n, "stdin")),
-            timeout: timeout.or(defaults.timeout),
-            retry: retry.unwrap_or_default(),
+            timeout,
+            retry,
             agent: agent.or_else(|| defaults.agent.clone()),
             priority: fields
                 .get("priority")
