@@ -45,7 +45,7 @@ pub(crate) enum Command {
     WhatIf(WhatIf),
     /// Show which settings are in force, and where each came from
     Config(Config),
-    /// Remove the files of finished runs
+    /// Remove the files of old runs
     Prune(Prune),
     /// Go on with a run that was interrupted or killed: what is done is not done again
     Resume(Resume),
@@ -194,7 +194,7 @@ pub(crate) struct Logs {
     pub(crate) state: StateDir,
 }
 
-/// Remove the files of finished runs.
+/// Remove the files of old runs: of those that are finished, unless more is said.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Prune {
     /// Only runs beyond the newest N
@@ -203,6 +203,9 @@ pub(crate) struct Prune {
     /// Only runs that ended longer ago, as `30d` or `12h`
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
     pub(crate) older_than: Option<std::time::Duration>,
+    /// Also runs that were killed or interrupted, with which `resume` could go on
+    #[arg(long)]
+    pub(crate) unfinished: bool,
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -32,7 +32,8 @@ type Node = Task<Durable>;
 /// How many events we may be behind the engine; above it only progress suffers, not the summary.
 const EVENTS: usize = 1 << 16;
 
-/// Runs the workflow to its end, or until it is told to stop; tells what happens as it happens.
+/// Runs the workflow to its end, or until it is told to stop; tells what happens as it happens. `began` is called before
+/// anything of it starts, unless the run is refused.
 ///
 /// # Errors
 ///
@@ -42,6 +43,7 @@ pub(crate) async fn execute(
     past: Past,
     history: History,
     events: UnboundedSender<Event>,
+    began: impl FnOnce(),
 ) -> Result<(Summary, Kept), Broken> {
     let removed = removed(&history, &job);
     let run = Arc::new(Run { job, past, events, records: Mutex::default() });
@@ -59,6 +61,7 @@ pub(crate) async fn execute(
     }
     let graph = graph.journal(history, Durability::ProcessCrash);
     let running = orchestrator.start(graph).map_err(Broken::from)?;
+    began();
     if !removed.is_empty() {
         crate::run::say(&format!("no longer in the file: {}", removed.join(", ")));
     }

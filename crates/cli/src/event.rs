@@ -59,10 +59,10 @@ pub(crate) enum Event {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     Ok,
-    Failed,
-    TimedOut,
     Skipped,
     Cancelled,
+    Failed,
+    TimedOut,
 }
 
 impl Status {

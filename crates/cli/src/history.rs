@@ -53,6 +53,14 @@ impl PastRun {
         matches!(&self.state, State::Ended(summary) if summary.status == Status::Ok)
     }
 
+    /// Whether something of it was not done that `resume` would do.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        match &self.state {
+            State::Running | State::Killed => true,
+            State::Ended(summary) => summary.counts.cancelled > 0,
+        }
+    }
+
     /// What happened so far. A last line that is cut off is left out.
     ///
     /// # Errors

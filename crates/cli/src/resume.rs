@@ -86,7 +86,9 @@ fn go_on(
     })?;
     let mut history = History::open(store).map_err(|error| fail(&error.to_string(), exit::IO))?;
     if let Some(cut) = history.cut() {
-        run::say(&format!("the journal was damaged at its end: cut off {cut}"));
+        run::say(&format!(
+            "the journal was damaged, what it told there is done again: cut off {cut}"
+        ));
     }
     let told = |error: String| fail(&error, exit::USAGE);
     for id in &args.again {
@@ -117,10 +119,6 @@ fn go_on(
         jobs: args.given.jobs.or(meta.jobs),
         shown: &args.shown,
     };
-    // It tells of an end that is none any more.
-    for told in ["report.json", "recording.json"] {
-        let _ = std::fs::remove_file(dir.path.join(told));
-    }
     run::start(start, dir, history)
 }
 

@@ -160,18 +160,27 @@ async fn go(job: Arc<Job>, past: Past, history: History, file: &Path, args: &arg
         let path = job.dir.path.join("events.jsonl");
         move || show(shown, Progress::new(mode), &path, started)
     });
-    let _ = events.send(Event::RunStarted {
-        run: job.dir.id.clone(),
-        file: file.display().to_string(),
-        name: job.workflow.name.clone(),
-        tasks: job.workflow.tasks.len(),
-        dir: job.dir.path.display().to_string(),
-    });
+    let began = {
+        let (job, events, file) = (Arc::clone(&job), events.clone(), file.display().to_string());
+        move || {
+            // They tell of an end that is none any more.
+            for told in ["report.json", "recording.json"] {
+                let _ = std::fs::remove_file(job.dir.path.join(told));
+            }
+            let _ = events.send(Event::RunStarted {
+                run: job.dir.id.clone(),
+                file,
+                name: job.workflow.name.clone(),
+                tasks: job.workflow.tasks.len(),
+                dir: job.dir.path.display().to_string(),
+            });
+        }
+    };
     let signal = Arc::new(OnceLock::new());
     let signals = tokio::spawn(signals(job.stop.clone(), events.clone(), Arc::clone(&signal)));
     let mut late = false;
     let mut running =
-        std::pin::pin!(engine::execute(Arc::clone(&job), past, history, events.clone()));
+        std::pin::pin!(engine::execute(Arc::clone(&job), past, history, events.clone(), began));
     let summary = loop {
         tokio::select! {
             summary = &mut running => break summary,

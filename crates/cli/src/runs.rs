@@ -173,7 +173,11 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
             );
         }
         writeln!(out, "run {}: {}", run.id, run.word())?;
-        tasks.iter().try_for_each(|(task, state)| writeln!(out, "  {task}: {state}"))
+        tasks.iter().try_for_each(|(task, state)| writeln!(out, "  {task}: {state}"))?;
+        match run.state {
+            State::Killed => writeln!(out, "go on with it by `tidegate resume {}`", run.id),
+            _ => Ok(()),
+        }
     })
 }
 
@@ -267,7 +271,7 @@ fn attempts(folder: &Path) -> io::Result<Vec<u32>> {
     Ok(attempts.collect())
 }
 
-/// Throws finished runs away: those beyond the newest `keep`, and those that are older.
+/// Throws runs away that are finished, or all that do not live: those beyond the newest `keep`, and those that are older.
 ///
 /// # Errors
 ///
@@ -279,7 +283,7 @@ pub(crate) fn prune(args: &args::Prune) -> Result<()> {
         return Err(Failure::usage(message.to_owned()));
     }
     let now = SystemTime::now();
-    let mut count = 0;
+    let (mut count, mut left) = (0, 0);
     for (at, run) in history::all(&args.state.state_dir)?.iter().enumerate() {
         let age = fs::metadata(run.path.join("events.jsonl")).and_then(|file| file.modified());
         let age = age.map(|at| now.duration_since(at).unwrap_or_default()).unwrap_or_default();
@@ -290,6 +294,10 @@ pub(crate) fn prune(args: &args::Prune) -> Result<()> {
         }
         // Whoever has the lock is alive; while it is ours nobody goes on with the run.
         let Ok(_lock) = RunDir::open(&run.path) else { continue };
+        if run.is_unfinished() && !args.unfinished {
+            left += 1;
+            continue;
+        }
         if !args.dry_run {
             fs::remove_dir_all(&run.path)
                 .map_err(|error| Failure(format!("{}: {error}", run.path.display()), exit::IO))?;
@@ -299,5 +307,11 @@ pub(crate) fn prune(args: &args::Prune) -> Result<()> {
     }
     let verb = if args.dry_run { "would be removed" } else { "removed" };
     let _ = writeln!(io::stderr().lock(), "{count} runs {verb}");
+    if left > 0 {
+        let _ = writeln!(
+            io::stderr().lock(),
+            "{left} that `tidegate resume` could go on with are left: `--unfinished` removes them, too"
+        );
+    }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::engine::{Command, Link};
 use crate::graph::Graph;
 use crate::orchestrator::{Orchestrator, check};
-use crate::sub::{SubError, output};
+use crate::sub::{SubError, Within, output};
 use crate::task::{Task, TaskError};
 
 /// Gathers items by number and delay, and has each batch done by a task; made by [`Orchestrator::batch`].
@@ -85,9 +85,9 @@ impl Orchestrator {
 async fn done<O: Send + Sync + 'static>(link: Arc<Link>, graph: Graph) -> Result<Vec<O>, SubError> {
     check(&graph, &link).map_err(SubError::Start)?;
     let (reply, answer) = oneshot::channel();
-    let command = Command::StartWithin { parent: None, graph: Box::new(graph), reply };
+    let command = Command::StartWithin { parent: None, graph: Box::new(graph), item: None, reply };
     link.send(command).map_err(|_| SubError::Stopped)?;
-    let running = answer.await.ok().flatten().ok_or(SubError::Stopped)?;
+    let Ok(Some(Within::Running(running, _))) = answer.await else { return Err(SubError::Stopped) };
     let finished = running.wait().await.map_err(|_| SubError::Stopped)?;
     let wanted = std::any::type_name::<Vec<O>>();
     let values = output(finished)?.downcast().map_err(|_| SubError::OtherType { wanted })?;

@@ -1,11 +1,12 @@
 //! What makes a graph's outputs last: how a value of a type is encoded, and the proof that it can be.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::task::Output;
 
@@ -68,15 +69,34 @@ fn encode<T: Serialize + DeserializeOwned + 'static>(
     output: &(dyn Any + Send + Sync),
 ) -> Result<Vec<u8>, postcard::Error> {
     let output: &T = output.downcast_ref().ok_or(postcard::Error::SerdeSerCustom)?;
-    let bytes = postcard::to_stdvec(output)?;
-    postcard::from_bytes::<T>(&bytes)?;
+    let bytes = to_bytes(output)?;
+    from_bytes::<T>(&bytes)?;
     Ok(bytes)
 }
 
 fn decode<T: DeserializeOwned + Send + Sync + 'static>(
     bytes: &[u8],
 ) -> Result<Output, postcard::Error> {
-    Ok(Arc::new(postcard::from_bytes::<T>(bytes)?))
+    Ok(Arc::new(from_bytes::<T>(bytes)?))
+}
+
+/// A value in postcard; JSON, which postcard could not read back, as its text.
+pub(crate) fn to_bytes<T: Serialize + 'static>(value: &T) -> Result<Vec<u8>, postcard::Error> {
+    match (value as &dyn Any).downcast_ref::<Value>() {
+        Some(json) => serde_json::to_vec(json).map_err(|_| postcard::Error::SerdeSerCustom),
+        None => postcard::to_stdvec(value),
+    }
+}
+
+pub(crate) fn from_bytes<T: DeserializeOwned + 'static>(
+    bytes: &[u8],
+) -> Result<T, postcard::Error> {
+    if TypeId::of::<T>() != TypeId::of::<Value>() {
+        return postcard::from_bytes(bytes);
+    }
+    let mut json: Option<Value> = serde_json::from_slice(bytes).ok();
+    let json = (&mut json as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take);
+    json.ok_or(postcard::Error::SerdeDeCustom)
 }
 
 /// A number that stays the same in every process and version, for [`Task::version`](crate::Task::version): FNV-1a of 64 bits

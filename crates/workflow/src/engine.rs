@@ -14,6 +14,7 @@ mod live;
 mod rerun;
 mod runners;
 mod spans;
+mod splice;
 mod within;
 mod writer;
 
@@ -33,9 +34,10 @@ use crate::machine::{
 use crate::metrics::Metrics;
 use crate::planner::Splice;
 use crate::rerun::{Reach, RerunError};
-use crate::run::{Address, Finished, Run, Running, Status, Stopped, SubmitError, Waiting};
+use crate::run::{Address, Finished, Run, Status, Stopped, SubmitError, Waiting};
 use crate::source::Troubles;
-use crate::task::{Body, Extras, Output, Task, TaskError};
+use crate::sub::{ItemDone, Within};
+use crate::task::{Body, Extras, Grown, Output, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Observed, Settings};
 use attempt::{Ended, Job};
@@ -66,6 +68,14 @@ pub(crate) enum Command {
         before: Vec<Arc<str>>,
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
+    /// A task puts a planner's alternative into the run, as a whole.
+    Splice {
+        run: RunId,
+        by: u32,
+        plan: Vec<u8>,
+        grown: Vec<Grown>,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
     /// A planner has put its alternative into a run.
     Spliced {
         run: RunId,
@@ -80,7 +90,16 @@ pub(crate) enum Command {
     StartWithin {
         parent: Option<(RunId, Arc<str>)>,
         graph: Box<Graph>,
-        reply: oneshot::Sender<Option<Running>>,
+        /// If it is a task whose output is to be kept: its id, its version, and the key of the task that asks.
+        item: Option<(Arc<str>, u64, String)>,
+        reply: oneshot::Sender<Option<Within>>,
+    },
+    /// Such a task is done.
+    KeepItem {
+        run: RunId,
+        task: Arc<str>,
+        item: ItemDone,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
     },
     Rerun {
         run: RunId,
@@ -103,6 +122,11 @@ pub(crate) enum Command {
         run: RunId,
         task: Arc<str>,
         reply: oneshot::Sender<Option<Waiting>>,
+    },
+    Outcome {
+        run: RunId,
+        task: Arc<str>,
+        reply: oneshot::Sender<Option<Outcome>>,
     },
     Status {
         run: RunId,
@@ -299,11 +323,15 @@ impl Engine {
         match command {
             Command::Ended(ended) => self.ended(ended, now, actions),
             Command::Start { run, graph, keeper, done } => {
-                self.start(run, *graph, keeper, (done, None), now, actions);
+                self.start(run, *graph, keeper, (done, None, None), now, actions);
             }
             Command::Park { run, task } => self.park(run, &task, now),
-            Command::StartWithin { parent, graph, reply } => {
-                let started = self.start_within(parent, *graph, now, actions);
+            Command::KeepItem { run, task, item, reply } => {
+                let kept = self.keep_item(run, &task, item, now);
+                self.reply(run, kept, reply, now, actions);
+            }
+            Command::StartWithin { parent, graph, item, reply } => {
+                let started = self.start_within(parent, *graph, item, now, actions);
                 // Whoever asked may have gone: what is dropped then is cancelled.
                 let _ = reply.send(started);
             }
@@ -312,6 +340,10 @@ impl Engine {
             }
             Command::Submit { run, by, task, before, reply } => {
                 let taken = self.submit(run, by, *task, &before, now, actions);
+                self.reply(run, taken, reply, now, actions);
+            }
+            Command::Splice { run, by, plan, grown, reply } => {
+                let taken = self.splice(run, by, plan, grown, now, actions);
                 self.reply(run, taken, reply, now, actions);
             }
             Command::Spliced { run, splice } => {
@@ -342,6 +374,11 @@ impl Engine {
                 self.machine.admit(now, actions);
                 self.perform_all(actions, now);
                 let _ = reply.send(self.find(run, &task).and_then(|task| self.why(task, now)));
+            }
+            Command::Outcome { run, task, reply } => {
+                let live = self.runs.get(&run);
+                let ended = live.and_then(|live| live.ended(live.place_of(&task)?));
+                let _ = reply.send(ended.map(|(.., outcome)| outcome));
             }
             Command::Status { run, reply } => {
                 self.machine.admit(now, actions);
@@ -391,7 +428,7 @@ impl Engine {
         id: RunId,
         graph: Graph,
         mut keeper: Option<Box<Keeper>>,
-        (done, within): (Done, Option<RunId>),
+        (done, within, name): (Done, Option<RunId>, Option<Arc<str>>),
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
@@ -416,7 +453,7 @@ impl Engine {
             of_parent.unwrap_or_else(|| self.agents.tenant(tenant.as_ref(), &mut self.machine));
         let mut run = crate::machine::Run::new(fail_fast, budget);
         run.within(within);
-        let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
+        let name = name.or(keeper.as_ref().map(|keeper| Arc::clone(&keeper.name)));
         let link = Arc::clone(&self.link);
         let handle = Run::new(Address { id, link, name, trace_parent });
         let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
@@ -456,6 +493,7 @@ impl Engine {
             for (agent, ago) in std::mem::take(&mut keeper.starts) {
                 self.agents.restore_start(&agent, ago, &mut self.machine, now);
             }
+            self.machine.spend(tenant, keeper.unpaid);
             self.kept.add(id);
             live.keeper = Some(keeper);
         }

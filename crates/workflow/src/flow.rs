@@ -133,7 +133,7 @@ impl<T: Send + 'static> Flow<T> {
 
     /// A stage: `task` makes a task of each item, as [`Context::sub_task`] runs it, at most `at_once` at a time besides all
     /// other limits; of what they return at most `buffer` wait for the next stage. What is done waits in its place for what
-    /// entered before it.
+    /// entered before it. A [durable](Task::durable) task (`.into()` makes a `Task` of it) is kept as `sub_task` says.
     pub fn stage<U, F>(
         self,
         name: impl Into<Arc<str>>,

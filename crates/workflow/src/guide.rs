@@ -411,5 +411,8 @@
 //! # std::fs::remove_file(&file)?;
 //! # Ok(()) }
 //! ```
+//! A run that a planner has planned: [`Planning::outline_of`](crate::planner::Planning::outline_of). Items that are done within
+//! the work of a task: [`Context::sub_task`](crate::Context::sub_task).
+//!
 //! Results that any run may use again, in memory or in a folder that processes share: `Task::cached`, module `cache`, feature
 //! `cache`.

@@ -51,7 +51,7 @@ pub use file::FileStore;
 pub(crate) use frame::MAX_OUTPUT;
 pub use frame::TooLarge;
 pub use history::{History, HistoryError};
-pub use ledger::{Entry, Ledger};
+pub use ledger::{Entry, Item, Ledger};
 pub use memory::{Fault, MemoryStore};
 pub use record::{End, Outcome, Record};
 pub use scan::{Damage, NotAJournal, Scan, Tail, scan};

@@ -614,6 +614,13 @@ pub enum StartError {
         /// Their ids.
         tasks: Vec<String>,
     },
+    /// What the journal has kept of a planner's plan cannot be put into the graph.
+    Plan {
+        /// The task that had put it into the live run.
+        task: String,
+        /// What does not fit.
+        error: String,
+    },
     /// What the journal has kept of a task's output is none of the type that the task returns.
     Output {
         /// The task.
@@ -645,6 +652,9 @@ impl fmt::Display for StartError {
                 "not over, and submitted by tasks that are: `{}`; let those run again, or add these to the graph",
                 tasks.join("`, `")
             ),
+            Self::Plan { task, error } => {
+                write!(f, "the plan that task `{task}` had put in is of no use: {error}")
+            }
             Self::Output { task, error } => {
                 write!(f, "the output that was kept of task `{task}` cannot be read: {error}")
             }

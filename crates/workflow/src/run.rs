@@ -12,12 +12,13 @@ use crate::chunks::Chunks;
 use crate::context::{InputError, Missing};
 use crate::durations::Estimate;
 use crate::engine::{Command, Link};
+use crate::event::Outcome;
 use crate::graph::Places;
 use crate::journal::CommitError;
 use crate::machine::RunId;
 use crate::planner::Splice;
 use crate::report::Report;
-use crate::task::{Output, Task};
+use crate::task::{Grown, Output, Task};
 use crate::trace::TraceParent;
 
 /// A live run. Cheap to clone; it keeps nothing alive.
@@ -114,8 +115,9 @@ impl Run {
     /// needs must be in the run.
     ///
     /// In a run with a journal the task is known to the process that goes on, its work is not: it comes back when whoever
-    /// submitted it does so again. So a task that submits others by its [`Context::run`](crate::Context::run) is best not over
-    /// before they are in a graph or over themselves: otherwise [`StartError::Orphans`](crate::StartError::Orphans) tells.
+    /// submitted it does so again, with its [version](Task::version); with another one it is another task, and is run. So a
+    /// task that submits others by its [`Context::run`](crate::Context::run) is best not over before they are in a graph or
+    /// over themselves: otherwise [`StartError::Orphans`](crate::StartError::Orphans) tells.
     ///
     /// # Errors
     /// When the run is over, the id is taken, a need or a follower is unknown, a follower is past waiting, a cycle would
@@ -133,6 +135,16 @@ impl Run {
             before,
             reply,
         };
+        self.of.link.send(command).map_err(|_| SubmitError::Over)?;
+        answer.await.unwrap_or(Err(SubmitError::Over))
+    }
+
+    /// Puts the tasks of a plan into the run, one after the other; the plan goes into the journal before them, so that another
+    /// process makes the same tasks of it. For the handle of a task.
+    pub(crate) async fn splice(&self, plan: Vec<u8>, grown: Vec<Grown>) -> Result<(), SubmitError> {
+        let Some(by) = self.by else { return Err(SubmitError::Over) };
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Splice { run: self.of.id, by, plan, grown, reply };
         self.of.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }
@@ -169,6 +181,29 @@ impl Run {
     pub async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.of.link.send(Command::Status { run: self.of.id, reply }).ok()?;
+        answer.await.ok()?
+    }
+
+    /// How a task ended; `None` if it has not, the run is over, or has no such task.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Graph, Orchestrator, Outcome};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// let call = graph.task("call").run(async |()| Err::<(), _>("no connection".into()))?;
+    /// let why = graph.task("why").after(call.optional()).run_with(async |cx, _| Ok(cx.run().outcome("call").await))?;
+    /// let finished = Orchestrator::builder().build()?.run(graph).await?;
+    /// assert_eq!(*finished.get(&why)?, Some(Outcome::Failed { error: "no connection".into() }));
+    /// # Ok(()) }
+    /// ```
+    pub async fn outcome(&self, id: &str) -> Option<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        self.of.link.send(Command::Outcome { run: self.of.id, task: Arc::from(id), reply }).ok()?;
         answer.await.ok()?
     }
 

@@ -1,6 +1,7 @@
 //! Tasks as a part of a task's work: sub-graphs, and maps over what is known only at run time.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::durable::Codec;
 use crate::engine::Command;
 use crate::event::Outcome;
 use crate::graph::Graph;
@@ -22,8 +24,9 @@ impl Context {
     ///
     /// With the first call this attempt gives back its slot and all else that it holds, so that tasks within tasks never wait
     /// for each other's slots; whatever it does afterwards is under no limit. When the attempt is to stop, the graph is
-    /// cancelled and what of it runs is asked to stop. A retry or a rerun of this task starts from nothing; in a run with a
-    /// journal only this task as a whole is kept.
+    /// cancelled and what of it runs is asked to stop. A retry or a rerun of this task starts from nothing, and so does
+    /// another process that goes on with a run with a journal: the graph's tasks are not kept there, only what this task
+    /// returns. [`map`](Self::map) and [`sub_task`](Self::sub_task) can do better.
     ///
     /// # Errors
     /// When a need names no task of the graph or a task could never start, or when the attempt is to stop. That a task failed
@@ -59,13 +62,21 @@ impl Context {
     /// Runs a task as a part of this one, as [`sub_graph`](Self::sub_graph) does, and gives what it returned. It needs
     /// nobody. What the attempt does afterwards is under no limit, as there: put work that has to be limited into tasks.
     ///
+    /// In a run with a journal what a [durable](Task::durable) task returned is kept before this returns. When another process
+    /// takes the attempt up, or a cancelled run goes on, it is not run again: it is known by its id and version and, if the
+    /// attempt runs several of one id, by which of them it is. What has cost something has cost it once. Its
+    /// [key](Self::idempotency_key) is the same each time.
+    ///
     /// # Errors
     /// When it did not succeed, or returned another type; and those of `sub_graph`.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the task.
-    pub async fn sub_task<T: Send + Sync + 'static>(&self, task: Task) -> Result<Arc<T>, SubError> {
-        self.task_within(task, &CancellationToken::new()).await
+    pub async fn sub_task<T: Send + Sync + 'static>(
+        &self,
+        task: impl Into<Task>,
+    ) -> Result<Arc<T>, SubError> {
+        self.task_within(task.into(), &CancellationToken::new()).await
     }
 
     /// Runs a task for each item as a part of this one, at most `at_once` of them at a time besides all other limits, and
@@ -74,6 +85,9 @@ impl Context {
     ///
     /// The items are taken one by one as there is room. Ids need not differ. What the attempt itself does afterwards is under no
     /// limit, as after a [`sub_graph`](Self::sub_graph).
+    ///
+    /// Of durable tasks those that are done are kept as [`sub_task`](Self::sub_task) says: a map that is killed goes on with
+    /// what it had not done.
     ///
     /// # Errors
     /// The first failure; otherwise as [`sub_graph`](Self::sub_graph).
@@ -104,7 +118,7 @@ impl Context {
     pub async fn map<T: Send + Sync + 'static>(
         &self,
         at_once: usize,
-        tasks: impl IntoIterator<Item = Task>,
+        tasks: impl IntoIterator<Item = impl Into<Task>>,
     ) -> Result<Vec<Arc<T>>, SubError> {
         let results = self.each(at_once, tasks, true).await;
         let mut first = None;
@@ -129,7 +143,7 @@ impl Context {
     pub async fn map_all<T: Send + Sync + 'static>(
         &self,
         at_once: usize,
-        tasks: impl IntoIterator<Item = Task>,
+        tasks: impl IntoIterator<Item = impl Into<Task>>,
     ) -> Vec<Result<Arc<T>, SubError>> {
         self.each(at_once, tasks, false).await
     }
@@ -137,7 +151,7 @@ impl Context {
     async fn each<T: Send + Sync + 'static>(
         &self,
         at_once: usize,
-        tasks: impl IntoIterator<Item = Task>,
+        tasks: impl IntoIterator<Item = impl Into<Task>>,
         stops: bool,
     ) -> Vec<Result<Arc<T>, SubError>> {
         let stop = CancellationToken::new();
@@ -146,7 +160,7 @@ impl Context {
         let mut results = Vec::new();
         loop {
             while running.len() < at_once.max(1) && !stop.is_cancelled() {
-                let Some(task) = tasks.next() else { break };
+                let Some(task) = tasks.next().map(Into::into) else { break };
                 let at = results.len();
                 results.push(Err(SubError::Stopped));
                 let stop = &stop;
@@ -165,18 +179,55 @@ impl Context {
         task: Task,
         stop: &CancellationToken,
     ) -> Result<Arc<T>, SubError> {
-        let finished = self.run_within(Graph::of(task), stop).await?;
-        output(finished)?
-            .downcast()
-            .map_err(|_| SubError::OtherType { wanted: std::any::type_name::<T>() })
+        let item = Item::of(&task, self);
+        let output = match self.start_within(Graph::of(task), item.as_ref()).await? {
+            Within::Running(running, nth) => {
+                let output = output(self.finish_within(running, stop).await?)?;
+                match item {
+                    Some(item) => self.keep_item(item, nth, output).await?,
+                    None => output,
+                }
+            }
+            Within::Kept(kept) => item.ok_or(SubError::Stopped)?.read(&kept)?,
+        };
+        output.downcast().map_err(|_| SubError::OtherType { wanted: std::any::type_name::<T>() })
+    }
+
+    /// Returns once the item's output is as safe as the run's journal is to be.
+    async fn keep_item(&self, item: Item, nth: u32, output: Output) -> Result<Output, SubError> {
+        let encoded = catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output)));
+        let encoded = encoded.ok().and_then(Result::ok).ok_or(SubError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::KeepItem {
+            run: self.run().of.id,
+            task: self.shared_id(),
+            item: ItemDone { id: item.id, nth, version: item.version, cost: item.cost, encoded },
+            reply,
+        };
+        self.run().of.link.send(command).map_err(|_| SubError::Stopped)?;
+        match answer.await {
+            Ok(Ok(())) => Ok(output),
+            Ok(Err(_)) | Err(_) => Err(SubError::Stopped),
+        }
     }
 
     /// Runs a graph, and cancels it when it is told to stop or this attempt is.
     pub(crate) async fn run_within(
         &self,
-        mut graph: Graph,
+        graph: Graph,
         stop: &CancellationToken,
     ) -> Result<Finished, SubError> {
+        match self.start_within(graph, None).await? {
+            Within::Running(running, _) => self.finish_within(running, stop).await,
+            Within::Kept(_) => Err(SubError::Stopped),
+        }
+    }
+
+    async fn start_within(
+        &self,
+        mut graph: Graph,
+        item: Option<&Item>,
+    ) -> Result<Within, SubError> {
         let link = &self.run().of.link;
         check(&graph, link).map_err(SubError::Start)?;
         // Its run is in the trace where the attempt is, and its span in the attempt's.
@@ -184,9 +235,17 @@ impl Context {
         graph.span = tracing::info_span!("run", tasks = graph.len());
         let (reply, answer) = oneshot::channel();
         let parent = Some((self.run().of.id, self.shared_id()));
-        let command = Command::StartWithin { parent, graph: Box::new(graph), reply };
+        let item = item.map(|item| (Arc::clone(&item.id), item.version, self.idempotency_key()));
+        let command = Command::StartWithin { parent, graph: Box::new(graph), item, reply };
         link.send(command).map_err(|_| SubError::Stopped)?;
-        let mut running: Running = answer.await.ok().flatten().ok_or(SubError::Stopped)?;
+        answer.await.ok().flatten().ok_or(SubError::Stopped)
+    }
+
+    async fn finish_within(
+        &self,
+        mut running: Running,
+        stop: &CancellationToken,
+    ) -> Result<Finished, SubError> {
         tokio::select! {
             biased;
             finished = &mut running.done => return finished.ok().and_then(Result::ok).ok_or(SubError::Stopped),
@@ -201,6 +260,47 @@ impl Context {
     pub(crate) fn park(&self) {
         let command = Command::Park { run: self.run().of.id, task: self.shared_id() };
         let _ = self.run().of.link.send(command);
+    }
+}
+
+/// What has become of a run within the work of a task.
+pub(crate) enum Within {
+    /// It runs; an item is the how-manieth of its id, from 0.
+    Running(Running, u32),
+    /// It had run before: the output as the journal keeps it.
+    Kept(Vec<u8>),
+}
+
+/// A task whose output is to be kept.
+struct Item {
+    id: Arc<str>,
+    version: u64,
+    cost: u32,
+    codec: Codec,
+}
+
+/// The same when it is done.
+pub(crate) struct ItemDone {
+    pub(crate) id: Arc<str>,
+    pub(crate) nth: u32,
+    pub(crate) version: u64,
+    pub(crate) cost: u32,
+    pub(crate) encoded: Vec<u8>,
+}
+
+impl Item {
+    /// If the task is durable and the run has a journal.
+    fn of(task: &Task, context: &Context) -> Option<Self> {
+        let extras = task.extras.as_deref().filter(|_| context.run().of.name.is_some())?;
+        let (version, cost, codec) = (extras.version, extras.cost, extras.codec?);
+        Some(Self { id: Arc::clone(&task.id), version, cost, codec })
+    }
+
+    fn read(&self, kept: &[u8]) -> Result<Output, SubError> {
+        (self.codec.decode)(kept).map_err(|why| {
+            let error = format!("what was kept of its output cannot be read: {why}");
+            SubError::Failed { task: Arc::clone(&self.id), outcome: Outcome::Failed { error } }
+        })
     }
 }
 

@@ -79,6 +79,17 @@ pub(crate) struct Extras {
     pub(crate) version: u64,
     /// How its output is kept.
     pub(crate) codec: Option<Codec>,
+    /// Makes the tasks anew that it has put into the live run in an earlier process, of what it has kept of them.
+    pub(crate) grow: Option<Grow>,
+}
+
+/// From what was kept of a plan to its tasks, or why there are none.
+pub(crate) type Grow = Box<dyn Fn(&[u8]) -> Result<Vec<Grown>, String> + Send + Sync>;
+
+/// A task that another puts into the live run, and before which tasks.
+pub(crate) struct Grown {
+    pub(crate) task: Task,
+    pub(crate) before: Vec<Arc<str>>,
 }
 
 impl Default for Extras {
@@ -95,6 +106,7 @@ impl Default for Extras {
             commit_before_start: false,
             version: 0,
             codec: None,
+            grow: None,
         }
     }
 }
@@ -152,7 +164,8 @@ impl Task {
 impl Task<Durable> {
     /// A task for a [durable graph](crate::Graph::durable), otherwise as [`Task::new`]. What it returns can be kept: that is
     /// checked here, by the compiler. It is encoded in postcard, for which a type must not depend on being asked what it is,
-    /// as `serde_json::Value` and untagged enums do: an attempt that returns such a value fails.
+    /// as untagged enums and types with a `serde_json::Value` in them do: an attempt that returns such a value fails. A
+    /// `serde_json::Value` itself is kept as its text.
     ///
     /// # Examples
     /// ```
@@ -176,6 +189,13 @@ impl Task<Durable> {
         E: Into<TaskError>,
     {
         Self::make(id, work)
+    }
+}
+
+impl From<Task<Durable>> for Task {
+    /// The same task where it is not asked for that its output can be kept; it still is where it can be.
+    fn from(task: Task<Durable>) -> Self {
+        task.erase()
     }
 }
 
@@ -385,6 +405,15 @@ impl<K> Task<K> {
     /// [accepted](crate::journal::History::accept_changes). 0 by default.
     pub fn version(mut self, version: u64) -> Self {
         self.extras().version = version;
+        self
+    }
+
+    /// What it puts into the live run by a splice can be made anew by another process.
+    pub(crate) fn grows(
+        mut self,
+        grow: impl Fn(&[u8]) -> Result<Vec<Grown>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.extras().grow = Some(Box::new(grow));
         self
     }
 

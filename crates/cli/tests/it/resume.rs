@@ -103,6 +103,7 @@ fn changed_tasks_are_asked_about_added_ones_run_and_removed_ones_are_told() {
     let refused = place.run(&["resume"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("changed since the run began: end\n"), "{refused:?}");
+    assert!(refused.stdout.is_empty(), "nothing has begun: {refused:?}");
     let done = place.run(&["resume", "--accept-changes"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     let log = place.read("log");
@@ -113,6 +114,20 @@ fn changed_tasks_are_asked_about_added_ones_run_and_removed_ones_are_told() {
     let removed = place.run(&["resume"]);
     assert_eq!(removed.code, Some(0), "{removed:?}");
     assert!(removed.stderr.contains("no longer in the file: end, added"), "{removed:?}");
+}
+
+#[test]
+fn a_run_that_is_not_gone_on_with_is_what_it_was() {
+    let place = Place::with("refused", "tasks: {a: {run: 'exit 3'}, b: {needs: a, run: 'true'}}");
+    assert_eq!(place.run(&["run", "flow.yaml"]).code, Some(1));
+    let listed = place.run(&["runs"]).stdout;
+    assert!(listed.contains("  failed  "), "what was skipped is less than what failed: {listed}");
+    let flow = place.read("flow.yaml");
+    for broken in [flow.replace("exit 3", "exit 4"), "tasks: [".to_owned()] {
+        std::fs::write(place.path.join("flow.yaml"), broken).expect("a file");
+        assert_ne!(place.run(&["retry"]).code, Some(1), "nothing ran");
+        assert_eq!(place.run(&["runs"]).stdout, listed);
+    }
 }
 
 #[test]

@@ -77,11 +77,14 @@ fn a_run_that_lives_is_told_from_one_that_was_killed_and_is_never_pruned() {
     while !place.run(&["runs"]).stdout.contains("killed") {
         assert!(std::time::Instant::now() < deadline, "{}", place.run(&["runs"]).stdout);
     }
-    assert!(place.run(&["show"]).stdout.contains("killed"));
-    let would = place.run(&["prune", "--keep", "0", "--dry-run"]).stdout;
+    let shown = place.run(&["show"]).stdout;
+    assert!(shown.contains("killed") && shown.contains("by `tidegate resume 2"), "{shown}");
+    let kept = place.run(&["prune", "--keep", "0"]);
+    assert!(kept.stdout.is_empty() && kept.stderr.contains("`--unfinished`"), "{}", kept.stderr);
+    let would = place.run(&["prune", "--unfinished", "--keep", "0", "--dry-run"]).stdout;
     assert_eq!(ids(&would), ids(&listed));
-    assert!(place.run(&["prune", "--keep", "1"]).stdout.is_empty());
-    assert!(place.run(&["prune", "--older-than", "1h"]).stdout.is_empty());
-    assert_eq!(place.run(&["prune", "--keep", "0"]).stdout, would);
+    assert!(place.run(&["prune", "--unfinished", "--keep", "1"]).stdout.is_empty());
+    assert!(place.run(&["prune", "--unfinished", "--older-than", "1h"]).stdout.is_empty());
+    assert_eq!(place.run(&["prune", "--unfinished", "--keep", "0"]).stdout, would);
     assert_eq!(place.run(&["runs"]).stdout, "no runs in .tidegate\n");
 }

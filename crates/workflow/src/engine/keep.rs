@@ -139,7 +139,9 @@ impl Engine {
                 }
                 Held::Job(job) if works => self.jobs.push(job),
                 Held::Job(job) => self.never_started(job, now, actions),
-                Held::Reply(reply) => reply(),
+                Held::Reply(reply) if works => reply(),
+                // Whoever has asked hears that there is no answer.
+                Held::Reply(_) => {}
             }
         }
     }

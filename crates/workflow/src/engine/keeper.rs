@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Link;
 use super::attempt::{Ended, Job};
 use super::writer::{Commit, Then, Writer};
+use super::{Link, splice};
 use crate::durable::digest;
 use crate::event::Outcome;
 use crate::graph::{Graph, Planned, Slot};
@@ -24,6 +24,7 @@ use crate::journal::{self, CommitError, Durability, Entry, History, Ledger, Reco
 use crate::machine::{End, On, Past, RunId};
 use crate::orchestrator::StartError;
 use crate::run::SubmitError;
+use crate::sub::ItemDone;
 use crate::task::{Output, Task};
 
 /// How long a record that nobody waits for may be unwritten.
@@ -46,9 +47,32 @@ pub(crate) struct Keeper {
     pub(super) ill: Vec<(Arc<str>, u32, Duration)>,
     /// The agent of each attempt of the last minute, and how long ago it began.
     pub(super) starts: Vec<(Arc<str>, Duration)>,
+    /// What the run's tasks have cost and its tenant has not paid here.
+    pub(super) unpaid: u64,
+    /// What is done within the work of tasks, by their nodes.
+    items: HashMap<u32, Items>,
     pub(super) broken: Option<CommitError>,
     held: VecDeque<(u64, Held)>,
 }
+
+/// The tasks within the work of another.
+#[derive(Default)]
+struct Items {
+    /// Those that are done, by id, and how many of that id came before.
+    done: HashMap<(Arc<str>, u32), (u64, Vec<u8>)>,
+    /// How many of an id the attempt has asked for.
+    asked: HashMap<Arc<str>, u32>,
+}
+
+/// What is known of a task within the work of another.
+pub(super) enum Known {
+    Done(Vec<u8>),
+    /// Nothing. It is the how-manieth of its id, from 0.
+    New(u32),
+}
+
+/// The name of the fact that says in which orchestrator the run's tenant has paid.
+const PAID_IN: &str = "paid in";
 
 /// What waits for a commit.
 pub(super) enum Held {
@@ -85,6 +109,7 @@ impl Keeper {
         run: RunId,
         link: &Arc<Link>,
     ) -> Result<Box<Self>, StartError> {
+        let arrows = splice::regrow(graph, history.ledger(), link)?;
         let mut next_number = number(history.ledger().tasks.len());
         let known_before = next_number;
         let numbers: Vec<u32> = planned(graph)
@@ -125,6 +150,14 @@ impl Keeper {
         for (task, id, needs, version) in added {
             history.add_task(task, &id, needs, version).map_err(StartError::TooLarge)?;
         }
+        let paid_in = link.instance.to_le_bytes().to_vec();
+        let is_paid = history.ledger().facts.get(PAID_IN) == Some(&paid_in);
+        if graph.tenant.is_some() && !is_paid {
+            history.note(PAID_IN, paid_in).map_err(StartError::TooLarge)?;
+        }
+        // Their versions do not count what was put before them.
+        splice::connect(graph, &arrows);
+        history.commit_first(durability).map_err(StartError::Journal)?;
         let (journal, ledger) = history.into_parts();
         let mut keeper = Self {
             writer: Writer::new(journal, durability, run, link)
@@ -137,10 +170,15 @@ impl Keeper {
             restored: Vec::new(),
             ill: Vec::new(),
             starts: Vec::new(),
+            unpaid: 0,
+            items: HashMap::new(),
             broken: None,
             held: VecDeque::new(),
         };
         keeper.read(graph, ledger, since)?;
+        if is_paid {
+            keeper.unpaid = 0;
+        }
         Ok(Box::new(keeper))
     }
 
@@ -150,6 +188,10 @@ impl Keeper {
         for (node, planned) in (0_u32..).zip(planned(graph)) {
             let task = self.numbers[node as usize];
             let entry = &ledger.tasks[task as usize];
+            spent += entry.items_cost;
+            if !entry.items.is_empty() {
+                self.items.insert(node, Items::of(entry));
+            }
             if entry.attempt == 0 && entry.outcome.is_none() {
                 continue;
             }
@@ -165,6 +207,7 @@ impl Keeper {
             self.restored.push((node, restored));
         }
         graph.budget = graph.budget.map(|budget| budget.saturating_sub(spent));
+        self.unpaid = spent;
         let ago = |at_ms| now.saturating_sub(Duration::from_millis(at_ms));
         let starts = ledger.starts.iter();
         self.starts = starts
@@ -201,33 +244,54 @@ impl Keeper {
             return Err(fails("its output cannot be kept: make it by `Task::durable`".to_owned()));
         }
         debug_assert_eq!(node as usize, self.numbers.len());
-        let restored = match self.known.remove(&task.id) {
-            Some((number, entry)) => {
-                let restored = restore(&entry, task).map_err(|error| fails(error.to_string()))?;
-                self.numbers.push(number);
-                return Ok(restored);
+        let version = version(task, needs.clone().map(|(_, id, on)| (&**id, on)));
+        let (number, mut entry) = match self.known.remove(&task.id) {
+            Some((number, entry)) => (number, Some(entry)),
+            None => (self.next_number, None),
+        };
+        // One that had put others in is asked anew: they are not there.
+        let is_same = |entry: &Entry| entry.version == version && entry.plan.is_none();
+        let is_known = entry.as_ref().is_some_and(is_same);
+        let restored = match &mut entry {
+            Some(entry) => {
+                if !is_known {
+                    entry.reset();
+                }
+                restore(entry, task).map_err(|error| fails(error.to_string()))?
             }
             None => Restored::default(),
         };
-        let version = version(task, needs.clone().map(|(_, id, on)| (&**id, on)));
-        let record = Record::TaskAdded {
-            task: self.next_number,
-            id: task.id.to_string(),
-            needs: needs.map(|(node, ..)| self.numbers[node as usize]).collect(),
-            version,
-            live: true,
-        };
-        self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
-        if let Some(by) = by {
-            let by = self.numbers[by as usize];
-            self.append(&Record::Submitted { task: self.next_number, by });
+        if !is_known {
+            let needs = needs.map(|(node, ..)| self.numbers[node as usize]).collect();
+            let id = task.id.to_string();
+            let record = Record::TaskAdded { task: number, id, needs, version, live: true };
+            self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
+            if let Some(by) = by {
+                let by = self.numbers[by as usize];
+                self.append(&Record::Submitted { task: number, by });
+            }
+            if let Some(entry) = &entry {
+                // What another task of that id came to does not count, nor what it has put in.
+                self.append(&Record::Reset { task: number });
+                if entry.plan.is_some() {
+                    self.append(&Record::Planned { by: Some(number), plan: Vec::new() });
+                }
+            }
         }
-        self.numbers.push(self.next_number);
-        self.next_number += 1;
+        self.next_number = self.next_number.max(number + 1);
+        self.numbers.push(number);
         Ok(restored)
     }
 
+    /// Writes down the plan of which a task puts the tasks into the run.
+    pub(super) fn planned(&mut self, by: u32, plan: Vec<u8>) -> Result<(), TooLarge> {
+        self.writer.append(&Record::Planned { by: Some(self.numbers[by as usize]), plan })
+    }
+
     pub(super) fn started(&mut self, node: u32, attempt: u32, once: bool, now: Duration) {
+        if let Some(items) = self.items.get_mut(&node) {
+            items.asked.clear();
+        }
         let task = self.numbers[node as usize];
         self.append(&Record::AttemptStarted { task, attempt, once, at_ms: self.at(now) });
     }
@@ -241,6 +305,7 @@ impl Keeper {
         took: Duration,
         now: Duration,
     ) {
+        self.items.remove(&node);
         let (task, took_us, at_ms) = (self.numbers[node as usize], micros(took), self.at(now));
         self.append(&Record::AttemptFailed { task, attempt, error, took_us, at_ms });
     }
@@ -255,9 +320,34 @@ impl Keeper {
         took: Duration,
         now: Duration,
     ) -> Result<(), TooLarge> {
+        self.items.remove(&node);
         let (task, took_us, at_ms) = (self.numbers[node as usize], micros(took), self.at(now));
         let record = Record::Settled { task, attempt, outcome, output, took_us, at_ms };
         self.writer.append(&record)
+    }
+
+    /// The attempt of this task asks for a task within its work.
+    pub(super) fn item(&mut self, node: u32, id: &Arc<str>, version: u64) -> Known {
+        let items = self.items.entry(node).or_default();
+        let asked = items.asked.entry(Arc::clone(id)).or_default();
+        let nth = *asked;
+        *asked += 1;
+        match items.done.get(&(Arc::clone(id), nth)) {
+            Some((of, output)) if *of == version => Known::Done(output.clone()),
+            _ => Known::New(nth),
+        }
+    }
+
+    /// Writes down that such a task is done.
+    pub(super) fn item_done(
+        &mut self,
+        node: u32,
+        done: ItemDone,
+        now: Duration,
+    ) -> Result<(), TooLarge> {
+        let ItemDone { id, nth, version, cost, encoded: output } = done;
+        let (task, item, at_ms) = (self.numbers[node as usize], id.to_string(), self.at(now));
+        self.writer.append(&Record::ItemDone { task, item, nth, version, cost, output, at_ms })
     }
 
     /// Appends what is never too large: texts are cut.
@@ -294,6 +384,7 @@ impl Keeper {
 
     /// Writes down that a task is to run again.
     pub(super) fn reset(&mut self, node: u32) {
+        self.items.remove(&node);
         self.append(&Record::Reset { task: self.numbers[node as usize] });
     }
 
@@ -306,10 +397,10 @@ impl Keeper {
     pub(super) fn close(self, cancelled: bool, now: Duration, then: Then) -> Option<super::Waste> {
         let end = if cancelled { journal::End::Cancelled } else { journal::End::Complete };
         let record = Record::RunEnded { end, at_ms: self.at(now) };
-        let Self { mut writer, held, .. } = self;
+        let Self { mut writer, held, broken, .. } = self;
         let _ = writer.append(&record);
         for (_, held) in held {
-            if let Held::Reply(reply) = held {
+            if let (Held::Reply(reply), None) = (held, &broken) {
                 reply();
             }
         }
@@ -318,6 +409,16 @@ impl Keeper {
 
     fn at(&self, now: Duration) -> u64 {
         u64::try_from(millis(now) + self.lead).unwrap_or(0)
+    }
+}
+
+impl Items {
+    fn of(entry: &Entry) -> Self {
+        let done = entry
+            .items
+            .iter()
+            .map(|item| ((Arc::clone(&item.id), item.nth), (item.version, item.output.clone())));
+        Self { done: done.collect(), asked: HashMap::new() }
     }
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::keeper::Known;
 use super::{Done, Engine};
 use crate::event::EventKind;
 use crate::graph::Graph;
 use crate::machine::{Action, RunId, TaskRef};
-use crate::run::{Address, Run, Running};
+use crate::run::{Address, Run, Running, SubmitError};
+use crate::sub::{ItemDone, Within};
 
 impl Engine {
     /// A running task waits for others, and gives its slot back.
@@ -36,19 +38,29 @@ impl Engine {
         &mut self,
         parent: Option<(RunId, Arc<str>)>,
         graph: Graph,
+        item: Option<(Arc<str>, u64, String)>,
         now: Duration,
         actions: &mut Vec<Action>,
-    ) -> Option<Running> {
+    ) -> Option<Within> {
         // ORDERING: SeqCst with the store in `Orchestrator::shutdown`: what starts after that is refused, and what started
         //   before is there when the engine is told to cancel everything.
         if self.shared.closed.load(Ordering::SeqCst) {
             return None;
         }
+        let (mut name, mut nth) = (None, 0);
         let within = match parent {
             Some((run, id)) => {
                 let task = self.find(run, &id)?;
                 if self.machine.is_stopping_or_over(task) {
                     return None;
+                }
+                if let (Some((item, version, key)), Some(keeper)) = (item, self.keeper(run)) {
+                    match keeper.item(task.node, &item, version) {
+                        Known::Done(kept) => return Some(Within::Kept(kept)),
+                        Known::New(of) => nth = of,
+                    }
+                    // No key has a `#` in it.
+                    name = Some(if nth == 0 { key } else { format!("{key}#{nth}") });
                 }
                 self.park_task(task, now);
                 Some((run, id))
@@ -66,10 +78,25 @@ impl Engine {
             });
         }
         let within = within.map(|(run, _)| run);
-        let trace_parent = graph.trace_parent.clone();
-        self.start(id, graph, None, (Done::Owner(owner), within), now, actions);
+        let (trace_parent, name) = (graph.trace_parent.clone(), name.map(Arc::from));
+        self.start(id, graph, None, (Done::Owner(owner), within, name.clone()), now, actions);
         let link = Arc::clone(&self.link);
-        let run = Run::new(Address { id, link, name: None, trace_parent });
-        Some(Running { run, done })
+        let run = Run::new(Address { id, link, name, trace_parent });
+        Some(Within::Running(Running { run, done }, nth))
+    }
+
+    /// Writes down that a task within the work of another is done.
+    pub(super) fn keep_item(
+        &mut self,
+        run: RunId,
+        task: &Arc<str>,
+        item: ItemDone,
+        now: Duration,
+    ) -> Result<(), SubmitError> {
+        let task = self.find(run, task).ok_or(SubmitError::Over)?;
+        let id = Arc::clone(&item.id);
+        let Some(keeper) = self.keeper(run) else { return Ok(()) };
+        let kept = keeper.item_done(task.node, item, now);
+        kept.map_err(|why| SubmitError::Journal { id: id.to_string(), why: why.to_string() })
     }
 }

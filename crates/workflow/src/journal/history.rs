@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use super::ledger::{Entry, Ledger};
 use super::record::{Outcome, Record};
 use super::store::Store;
-use super::{Journal, OpenError, Opened, Tail, TooLarge};
+use super::{CommitError, Durability, Journal, OpenError, Opened, Tail, TooLarge};
+use crate::durable::{from_bytes, to_bytes};
 
 /// A run as its journal tells it, open for going on: nobody else can while this lives. Of a new store it is the empty
 /// history of a run that is to begin.
@@ -44,6 +45,8 @@ pub struct History {
     pub(crate) accepts_changes: bool,
     run: Option<String>,
     description: Vec<u8>,
+    /// Whether nothing of the run may start before what is decided is kept.
+    is_first: bool,
 }
 
 impl fmt::Debug for History {
@@ -65,8 +68,8 @@ impl History {
         let ledger = Ledger::of(records);
         let places = (0..).zip(&ledger.tasks).map(|(at, entry)| (Arc::clone(&entry.id), at));
         let places = places.collect();
-        let (accepts_changes, run, description) = (false, None, Vec::new());
-        Ok(Self { journal, ledger, places, cut, accepts_changes, run, description })
+        let (accepts_changes, run, description, is_first) = (false, None, Vec::new(), false);
+        Ok(Self { journal, ledger, places, cut, accepts_changes, run, description, is_first })
     }
 
     /// What is known.
@@ -85,9 +88,9 @@ impl History {
     }
 
     /// What a task returned, if it succeeded and returned a `T`.
-    pub fn output<T: DeserializeOwned>(&self, id: &str) -> Option<T> {
+    pub fn output<T: DeserializeOwned + 'static>(&self, id: &str) -> Option<T> {
         let entry = self.task(id).filter(|entry| entry.outcome == Some(Outcome::Done))?;
-        postcard::from_bytes(&entry.output).ok()
+        from_bytes(&entry.output).ok()
     }
 
     /// Names the run that is to begin, and says what it is; without it the id is a number by chance. A run that has begun
@@ -103,12 +106,17 @@ impl History {
         self.accepts_changes = true;
     }
 
-    /// Lets a task run again, whatever it came to; its attempts are numbered on.
+    /// Lets a task run again, whatever it came to; its attempts are numbered on. One that had put a planner's alternative into
+    /// the run asks for another.
     ///
     /// # Errors
     /// When the run has no such task.
     pub fn again(&mut self, id: &str) -> Result<(), HistoryError> {
         let task = self.place(id)?;
+        if self.ledger.tasks[task as usize].plan.is_some() {
+            let forgotten = Record::Planned { by: Some(task), plan: Vec::new() };
+            self.tell(forgotten).map_err(HistoryError::TooLarge)?;
+        }
         self.tell(Record::Reset { task }).map_err(HistoryError::TooLarge)
     }
 
@@ -116,8 +124,12 @@ impl History {
     ///
     /// # Errors
     /// When the run has no such task, or the output cannot be kept.
-    pub fn done<T: Serialize>(&mut self, id: &str, output: &T) -> Result<(), HistoryError> {
-        let output = postcard::to_stdvec(output).map_err(HistoryError::Output)?;
+    pub fn done<T: Serialize + 'static>(
+        &mut self,
+        id: &str,
+        output: &T,
+    ) -> Result<(), HistoryError> {
+        let output = to_bytes(output).map_err(HistoryError::Output)?;
         self.settle(id, Outcome::Done, output)
     }
 
@@ -135,6 +147,17 @@ impl History {
     /// When it is too large.
     pub fn note(&mut self, name: impl Into<String>, value: Vec<u8>) -> Result<(), TooLarge> {
         self.tell(Record::Fact { name: name.into(), value })
+    }
+
+    /// Keeps the plan of the whole run before anything of it starts.
+    pub(crate) fn planned(&mut self, plan: Vec<u8>) -> Result<(), TooLarge> {
+        self.is_first = true;
+        self.tell(Record::Planned { by: None, plan })
+    }
+
+    /// Stores what has to be there before anything starts.
+    pub(crate) fn commit_first(&mut self, durability: Durability) -> Result<(), CommitError> {
+        if self.is_first { self.journal.commit(durability) } else { Ok(()) }
     }
 
     /// The tasks that need this one, directly or through others.

@@ -28,6 +28,8 @@ pub struct Ledger {
     pub since_1970_ms: u64,
     /// Its tasks; their places are the numbers by which records and needs name them.
     pub tasks: Vec<Entry>,
+    /// The plan of the whole run, if a planner has made it.
+    pub plan: Option<Vec<u8>>,
     /// What was to be known later, by name.
     pub facts: BTreeMap<String, Vec<u8>>,
     /// How it ended, if it did and nobody went on with it.
@@ -59,10 +61,16 @@ pub struct Entry {
     pub live: bool,
     /// The task that submitted it, by its place, if a task did.
     pub by: Option<u32>,
+    /// The plan whose tasks it has put into the live run, if a planner has made it.
+    pub plan: Option<Vec<u8>>,
     /// The number of its last attempt; 0 if it never started.
     pub attempt: u32,
     /// How often it had succeeded when it was to run again.
     pub generation: u32,
+    /// What is done within its work, for the attempt that takes it up.
+    pub items: Vec<Item>,
+    /// What that has cost, what no longer counts with it.
+    pub(crate) items_cost: u64,
     /// How often it began since it was added or was to run again: what it has cost.
     pub(crate) lives: u32,
     /// Whether it has begun since.
@@ -85,6 +93,20 @@ pub struct Entry {
     pub took: Duration,
     /// When its last attempt ended.
     pub ended: Option<Duration>,
+}
+
+/// A task that is done within the work of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Item {
+    /// Its id.
+    pub id: Arc<str>,
+    /// How many of this id the attempt had run before.
+    pub nth: u32,
+    /// What changes when the task does.
+    pub version: u64,
+    /// What it gave, encoded.
+    pub output: Vec<u8>,
 }
 
 impl Entry {
@@ -160,6 +182,7 @@ impl Ledger {
                 self.ends.push((task, false, at_ms));
                 self.change(task, |entry| {
                     entry.ended(attempt, took_us, at);
+                    entry.items = Vec::new();
                     entry.failed += 1;
                     entry.error = Some(error);
                 });
@@ -175,16 +198,23 @@ impl Ledger {
                     entry.ended(attempt, took_us, at);
                     entry.outcome = Some(outcome);
                     entry.output = output;
+                    if entry.is_final() {
+                        entry.items = Vec::new();
+                    }
                 });
             }
-            Record::Reset { task } => self.change(task, |entry| {
-                entry.generation += u32::from(entry.outcome == Some(Outcome::Done));
-                entry.failed = 0;
-                entry.is_begun = false;
-                entry.running_since = None;
-                entry.outcome = None;
-                entry.output = Vec::new();
-            }),
+            Record::Reset { task } => self.change(task, Entry::reset),
+            Record::ItemDone { task, item, nth, version, cost, output, at_ms } => {
+                self.passed(at_ms);
+                self.change(task, |entry| {
+                    entry.items_cost += u64::from(cost);
+                    entry.items.push(Item { id: item.into(), nth, version, output });
+                });
+            }
+            Record::Planned { by: Some(by), plan } => {
+                self.change(by, |entry| entry.plan = Some(plan).filter(|plan| !plan.is_empty()));
+            }
+            Record::Planned { by: None, plan } => self.plan = Some(plan),
             Record::Fact { name, value } => drop(self.facts.insert(name, value)),
             Record::Submitted { task, by } => self.change(task, |entry| entry.by = Some(by)),
             Record::RunEnded { end, at_ms } => {
@@ -215,6 +245,17 @@ impl Ledger {
 }
 
 impl Entry {
+    /// What it came to no longer counts.
+    pub(crate) fn reset(&mut self) {
+        self.generation += u32::from(self.outcome == Some(Outcome::Done));
+        self.failed = 0;
+        self.is_begun = false;
+        self.running_since = None;
+        self.outcome = None;
+        self.output = Vec::new();
+        self.items = Vec::new();
+    }
+
     fn ended(&mut self, attempt: u32, took_us: u64, at: Duration) {
         self.attempt = self.attempt.max(attempt);
         self.ended_attempt = self.ended_attempt.max(attempt);

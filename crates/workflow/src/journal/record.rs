@@ -99,6 +99,30 @@ pub enum Record {
         /// The other one.
         by: u32,
     },
+    /// What a planner has thought of. It is kept before anything of it starts.
+    Planned {
+        /// The task that asked for it and puts it in; none for the plan of the whole run.
+        by: Option<u32>,
+        /// The plan, encoded by its owner; empty if it no longer counts.
+        plan: Vec<u8>,
+    },
+    /// A task within the work of another is done.
+    ItemDone {
+        /// The other one, whose attempt is under way.
+        task: u32,
+        /// Its id.
+        item: String,
+        /// How many of this id the attempt had run before.
+        nth: u32,
+        /// What changes when it does.
+        version: u64,
+        /// What it took out of the budgets.
+        cost: u32,
+        /// What it gave, encoded by its owner.
+        output: Vec<u8>,
+        /// When.
+        at_ms: u64,
+    },
 }
 
 /// How a task ended.

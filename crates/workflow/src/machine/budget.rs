@@ -16,6 +16,13 @@ impl Machine {
         self.tenant_budgets.get(&tenant).copied()
     }
 
+    /// What was spent elsewhere counts; a budget that is less than that is spent.
+    pub(crate) fn spend(&mut self, tenant: TenantId, cost: u64) {
+        if let Some(left) = self.tenant_budgets.get_mut(&tenant) {
+            *left = left.saturating_sub(cost);
+        }
+    }
+
     /// Takes what a task costs out of every budget that it falls under: of all of them or, if one has not enough, of none.
     pub(super) fn pay(&mut self, task: TaskRef, tenant: TenantId, cost: u64) -> Result<(), End> {
         for run in self.payers(task.run) {

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Failure, Flaw, NoPlan, Plan, Planner, Splice, Step};
 use crate::context::Context;
+use crate::durable::{Durable, digest};
+use crate::event::Outcome;
 use crate::graph::Graph;
-use crate::task::{Task, TaskError, panicked};
+use crate::journal::History;
+use crate::task::{Grown, Task, TaskError, panicked};
 
 /// What the steps before a step returned, by their ids; those that are only wanted and failed are not in it.
 pub type StepInputs = BTreeMap<String, Arc<Value>>;
@@ -73,6 +77,8 @@ pub enum Origin {
     Planner,
     /// It was made earlier for the same goal.
     Remembered,
+    /// The run had begun with it.
+    Journal,
     /// There was none, so that the whole goal goes to one agent.
     Fallback {
         /// Why there was none.
@@ -201,14 +207,70 @@ impl Planning {
         self.0.remembered.lock().remove(goal);
     }
 
+    /// The plan of a run with a journal: the one that it began with, if it has begun, whatever the planner would say now; one
+    /// of [`outline`](Self::outline) otherwise, which is in the journal before anything of the run starts.
+    ///
+    /// Who can read the journal can read the goal, the plan and the alternatives: they are no place for secrets.
+    ///
+    /// # Errors
+    /// When the run was begun for another goal, or its plan is none for these workers, or is too large for a journal.
+    ///
+    /// # Cancel safety
+    /// Dropping the future forgets what the planner thought so far; the history is as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use serde_json::{Value, json};
+    /// use tidegate_workflow::journal::{Durability, History, MemoryStore};
+    /// use tidegate_workflow::planner::{Origin, Plan, Planning, Step, StepInputs, TablePlanner, Workers};
+    /// use tidegate_workflow::{Orchestrator, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MemoryStore::default(); // `FileStore::open(path)` in earnest
+    /// let orchestrator = Orchestrator::builder().build()?;
+    /// for (agent, origin) in [("today", Origin::Planner), ("tomorrow", Origin::Journal)] {
+    ///     let says = async |step: Step, _: StepInputs| Ok::<_, TaskError>(json!(step.agent));
+    ///     let workers = Workers::new().with("today", says).with("tomorrow", says);
+    ///     let planner = TablePlanner::new().otherwise(Plan::single("{goal}", agent));
+    ///     let planning = Planning::new(planner, workers, "today", 1);
+    ///
+    ///     let mut history = History::open(store.clone())?;
+    ///     let outline = planning.outline_of(&mut history, "spiders").await?;
+    ///     assert_eq!(outline.origin, origin);
+    ///     let graph = planning.graph("spiders", &outline.plan)?;
+    ///     let finished = orchestrator.run(graph.journal(history, Durability::ProcessCrash)).await?;
+    ///     assert_eq!(*finished.output::<Value>("goal")?, json!("today"));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn outline_of(&self, history: &mut History, goal: &str) -> Result<Outline, NoPlan> {
+        if let Some(kept) = &history.ledger().plan {
+            let kept: Kept = serde_json::from_slice(kept)
+                .map_err(|why| NoPlan::because(format!("the journal's cannot be read: {why}")))?;
+            if kept.goal != goal {
+                return Err(NoPlan::because(format!("the run is for another goal: {}", kept.goal)));
+            }
+            let plan = checked(Ok(Ok(kept.plan)), &self.0.workers.names())?;
+            return Ok(Outline { plan, origin: Origin::Journal });
+        }
+        let outline = self.outline(goal).await;
+        let kept = Kept { goal: goal.to_owned(), plan: outline.plan.clone() };
+        let kept = serde_json::to_vec(&kept).map_err(|why| NoPlan::because(why.to_string()))?;
+        history.planned(kept).map_err(|why| NoPlan::because(why.to_string()))?;
+        Ok(outline)
+    }
+
     /// The plan as a graph. Each step is the task of its id and returns a [`Value`]; while alternatives are allowed there are
     /// two more for it, `id (try)` and `id (repair)`. Steps of an alternative are called `id~step`.
     ///
+    /// The run may have a journal, in which an alternative stands before anything of it starts: another process goes on with
+    /// it and asks the planner for nothing that it has answered. For the plan itself see [`outline_of`](Self::outline_of).
+    ///
     /// # Errors
     /// With everything that is wrong with the plan.
-    pub fn graph(&self, goal: &str, plan: &Plan) -> Result<Graph, NoPlan> {
+    pub fn graph(&self, goal: &str, plan: &Plan) -> Result<Graph<Durable>, NoPlan> {
         let plan = checked(Ok(Ok(plan.clone())), &self.0.workers.names())?;
-        let mut graph = Graph::new();
+        let mut graph = Graph::durable();
         for step in &plan.steps {
             for task in self.tasks(&Arc::from(goal), step, "", 0) {
                 graph.add(task).map_err(|error| NoPlan::because(error.to_string()))?;
@@ -218,59 +280,52 @@ impl Planning {
     }
 
     /// The tasks of a step, each after those of them that it names.
-    fn tasks(&self, goal: &Arc<str>, step: &Step, prefix: &str, depth: u32) -> Vec<Task> {
+    fn tasks(&self, goal: &Arc<str>, step: &Step, prefix: &str, depth: u32) -> Vec<Task<Durable>> {
         let id = format!("{prefix}{}", step.id);
+        let version = version_of(step);
         if depth >= self.0.rounds {
-            return vec![self.attempt(id, step, prefix, Arc::default())];
+            return vec![self.attempt(id, step, prefix)];
         }
         let (tried, repair) = (format!("{id} (try)"), format!("{id} (repair)"));
-        let error: Arc<Mutex<Option<String>>> = Arc::default();
-        let attempt = self.attempt(tried.clone(), step, prefix, Arc::clone(&error));
+        let attempt = self.attempt(tried.clone(), step, prefix);
         let site = Site {
             planning: self.clone(),
             goal: Arc::clone(goal),
             step: step.clone(),
             id: id.clone(),
+            by: Arc::from(repair.as_str()),
             depth,
+            placed: Arc::default(),
         };
-        let (of_try, of_error) = (tried.clone(), Arc::clone(&error));
-        let repairing = Task::new(repair.clone(), move |cx: Context| {
-            let (site, of_try, error) = (site.clone(), of_try.clone(), Arc::clone(&of_error));
+        let (of_try, of_site) = (tried.clone(), site.clone());
+        let repairing = Task::durable(repair.clone(), move |cx: Context| {
+            let (site, of_try) = (of_site.clone(), of_try.clone());
             async move {
                 if cx.input::<Value>(&of_try).is_ok() {
                     return Ok(Vec::new());
                 }
-                let why = error.lock().clone();
-                let why = why.ok_or_else(|| TaskError::fatal("what it needs did not succeed"))?;
+                let why = why(&cx, &of_try).await?;
                 let spliced = site.splice(&cx, why.clone()).await;
-                spliced.map_err(|no| {
-                    let text = format!("{why}; {no}");
-                    *error.lock() = Some(text.clone());
-                    TaskError::fatal(text)
-                })
+                spliced.map_err(|no| TaskError::fatal(format!("{why}; {no}")))
             }
         });
+        let repairing = repairing.grows(move |plan| site.regrow(plan)).version(version);
         let (of_try, of_repair) = (tried.clone(), repair.clone());
-        let result = Task::new(id, move |cx: Context| {
-            let result = result_of(&cx, &of_try, &of_repair);
-            let why = error.lock().clone();
+        let result = Task::durable(id, move |cx: Context| {
+            let (of_try, of_repair) = (of_try.clone(), of_repair.clone());
             async move {
-                result.ok_or_else(|| {
-                    TaskError::fatal(why.unwrap_or_else(|| "what it needs did not succeed".into()))
-                })
+                match result_of(&cx, &of_try, &of_repair) {
+                    Some(result) => Ok(result),
+                    None => Err(TaskError::fatal(why(&cx, &of_repair).await?)),
+                }
             }
         });
-        vec![attempt, repairing.wants([tried.clone()]), result.wants([tried, repair])]
+        let result = result.wants([tried.clone(), repair]).version(version);
+        vec![attempt, repairing.wants([tried]), result]
     }
 
     /// The task that does a step's work.
-    fn attempt(
-        &self,
-        id: String,
-        step: &Step,
-        prefix: &str,
-        error: Arc<Mutex<Option<String>>>,
-    ) -> Task {
+    fn attempt(&self, id: String, step: &Step, prefix: &str) -> Task<Durable> {
         // The plan was checked: somebody has this name.
         let worker = self.0.workers.0.get(&step.agent).cloned();
         let full = |ids: &[String]| -> Vec<String> {
@@ -278,30 +333,41 @@ impl Planning {
         };
         let (needs, wants) = (full(&step.needs), full(&step.wants));
         let (prefix, step_too) = (prefix.to_owned(), step.clone());
-        let task = Task::new(id, move |cx: Context| {
+        let task = Task::durable(id, move |cx: Context| {
             let mut inputs = StepInputs::new();
             for before in step_too.before() {
                 if let Ok(value) = cx.input::<Value>(&format!("{prefix}{before}")) {
                     inputs.insert(before.to_owned(), value);
                 }
             }
-            // What stays if the attempt is dropped.
-            *error.lock() = Some("timed out".to_owned());
-            let error = Arc::clone(&error);
-            let (worker, step) = (worker.clone(), step_too.clone());
-            async move {
-                let worker = worker.ok_or_else(|| TaskError::fatal("nobody does this"))?;
-                // In it too what the worker does before its first wait: its panic is the step's failure.
-                let work = async move { worker(step, inputs).await };
-                let ended = AssertUnwindSafe(work).catch_unwind().await;
-                let result = ended.unwrap_or_else(|panic| Err(panicked(panic)));
-                if let Err(failed) = &result {
-                    *error.lock() = Some(failed.to_string());
-                }
-                result
-            }
+            let work = worker.as_ref().map(|worker| worker(step_too.clone(), inputs));
+            async move { work.ok_or_else(|| TaskError::fatal("nobody does this"))?.await }
         });
-        task.needs(needs).wants(wants).agent(step.agent.as_str()).kind(step.agent.as_str())
+        let task = task.needs(needs).wants(wants).version(version_of(step));
+        task.agent(step.agent.as_str()).kind(step.agent.as_str())
+    }
+}
+
+/// A plan as a journal keeps it, and what it is for.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    goal: String,
+    plan: Plan,
+}
+
+/// A step that says something else is another one.
+fn version_of(step: &Step) -> u64 {
+    // Texts and lists of texts: there is no way to fail.
+    let text = serde_json::to_vec(step).unwrap_or_default();
+    digest([text.as_slice()])
+}
+
+/// Why a task that this one wants has not succeeded. The run knows it, in whatever process the task failed.
+async fn why(cx: &Context, id: &str) -> Result<String, TaskError> {
+    match cx.run().outcome(id).await {
+        Some(Outcome::Failed { error }) => Ok(error),
+        Some(Outcome::TimedOut) => Ok("timed out".to_owned()),
+        _ => Err(TaskError::fatal("what it needs did not succeed")),
     }
 }
 
@@ -312,35 +378,36 @@ struct Site {
     goal: Arc<str>,
     step: Step,
     id: String,
+    /// The task that puts it in.
+    by: Arc<str>,
     depth: u32,
+    /// The last steps of the alternative that is in the run.
+    placed: Arc<Mutex<Option<Vec<String>>>>,
 }
 
 impl Site {
     /// Asks for an alternative and puts it into the run before the step's own task; its last steps. Nothing of it starts before
     /// all of it is there, because all of it needs the task that puts it in; should that fail, it is skipped as a whole.
     async fn splice(self, cx: &Context, error: String) -> Result<Vec<String>, NoPlan> {
-        let Self { planning, goal, step, id, depth } = self;
-        let failure = Failure { goal: goal.to_string(), step, error, depth };
-        let began = Instant::now();
-        let plan = (planning.0.alternative)(failure.clone()).await?;
-        let (took, mut added) = (began.elapsed(), Vec::new());
-        let prefix = format!("{id}~");
-        let ends = plan.ends();
-        for step in in_order(&plan) {
-            let is_end = ends.contains(&step.id.as_str());
-            let full = format!("{prefix}{}", step.id);
-            for task in planning.tasks(&goal, step, &prefix, depth + 1) {
-                let before: &[&str] = if is_end && task.id() == full { &[&id] } else { &[] };
-                let task = task.needs([cx.id()]);
-                added.push(Arc::from(task.id()));
-                let taken = cx.run().submit(task, before).await;
-                taken.map_err(|error| NoPlan::because(error.to_string()))?;
-            }
+        let placed = self.placed.lock().clone();
+        if let Some(ends) = placed {
+            // By another process, or by an attempt that was stopped before it could tell.
+            return Ok(ends);
         }
-        let ends: Vec<String> = ends.into_iter().map(|end| format!("{prefix}{end}")).collect();
+        let goal = self.goal.to_string();
+        let failure = Failure { goal, step: self.step.clone(), error, depth: self.depth };
+        let began = Instant::now();
+        let plan = (self.planning.0.alternative)(failure.clone()).await?;
+        let took = began.elapsed();
+        let (grown, ends) = self.grow(&plan);
+        let added = grown.iter().map(|grown| Arc::clone(&grown.task.id)).collect();
+        let kept = serde_json::to_vec(&plan).map_err(|why| NoPlan::because(why.to_string()))?;
+        let taken = cx.run().splice(kept, grown).await;
+        taken.map_err(|error| NoPlan::because(error.to_string()))?;
+        *self.placed.lock() = Some(ends.clone());
         cx.run().tell_splice(Splice {
-            task: id.into(),
-            by: cx.shared_id(),
+            task: self.id.into(),
+            by: self.by,
             failure,
             added,
             ends: ends.iter().map(|end| Arc::from(end.as_str())).collect(),
@@ -348,6 +415,32 @@ impl Site {
             spent: plan.spent,
         });
         Ok(ends)
+    }
+
+    /// The same tasks in another process.
+    fn regrow(&self, kept: &[u8]) -> Result<Vec<Grown>, String> {
+        let plan: Plan = serde_json::from_slice(kept).map_err(|why| why.to_string())?;
+        let plan = checked(Ok(Ok(plan)), &self.planning.0.workers.names());
+        let (grown, ends) = self.grow(&plan.map_err(|no| no.to_string())?);
+        *self.placed.lock() = Some(ends);
+        Ok(grown)
+    }
+
+    /// The tasks of an alternative, and the last of its steps.
+    fn grow(&self, plan: &Plan) -> (Vec<Grown>, Vec<String>) {
+        let prefix = format!("{}~", self.id);
+        let (ends, mut grown) = (plan.ends(), Vec::new());
+        for step in in_order(plan) {
+            let is_end = ends.contains(&step.id.as_str());
+            let full = format!("{prefix}{}", step.id);
+            for task in self.planning.tasks(&self.goal, step, &prefix, self.depth + 1) {
+                let is_result = is_end && task.id() == full;
+                let before = if is_result { vec![Arc::from(&*self.id)] } else { Vec::new() };
+                let task = task.needs([Arc::clone(&self.by)]).erase();
+                grown.push(Grown { task, before });
+            }
+        }
+        (grown, ends.into_iter().map(|end| format!("{prefix}{end}")).collect())
     }
 }
 

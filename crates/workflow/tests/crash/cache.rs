@@ -36,7 +36,8 @@ pub(crate) fn crash(kills: u32) -> Result<(), String> {
             let seed = (u64::from(killed) * 2 + at).to_string();
             let mut command = Command::new(&program);
             let path = folder.to_string_lossy();
-            command.args(["cache-child", &path, &seed]).stdin(Stdio::null()).spawn()
+            // It ends when the pipe does: with whoever would have killed it.
+            command.args(["cache-child", &path, &seed]).stdin(Stdio::piped()).spawn()
         });
         let children = children.collect::<Result<Vec<_>, _>>().map_err(|why| why.to_string())?;
         std::thread::sleep(Duration::from_micros(chance.below(250_000)));
@@ -59,8 +60,12 @@ pub(crate) fn crash(kills: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads, computes, and now and then invalidates, until it is killed.
+/// Reads, computes, and now and then invalidates, until it is killed or nobody is left to do so.
 pub(crate) fn child(folder: &Path, seed: &str) -> Result<(), String> {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
     let seed: u64 = seed.parse().map_err(|_| format!("`{seed}` is no number"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
     runtime.map_err(|why| why.to_string())?.block_on(async {

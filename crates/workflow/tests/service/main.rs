@@ -129,7 +129,7 @@ async fn service_of(service: Arc<Service>, heard: tokio::task::JoinHandle<()>) -
 }
 
 impl Service {
-    async fn run(&self, graph: Graph) {
+    async fn run<K>(&self, graph: Graph<K>) {
         self.tally.lock().submitted += graph.len() as u64;
         let finished = self.scheduler.orchestrator().run(graph).await.expect("it runs");
         self.tally.lock().report(&finished.report);

@@ -1,0 +1,75 @@
+//! What a planner puts into a live run: as a whole, its plan in the journal first, and back again in another process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Engine, Link};
+use crate::graph::{Graph, Slot};
+use crate::journal::Ledger;
+use crate::machine::{Action, Need, On, RunId};
+use crate::orchestrator::StartError;
+use crate::run::SubmitError;
+use crate::task::Grown;
+
+impl Engine {
+    /// Adds the tasks one after the other. A journal has the plan before them: what of them is found there later is found with
+    /// all of them.
+    pub(super) fn splice(
+        &mut self,
+        run: RunId,
+        by: u32,
+        plan: Vec<u8>,
+        grown: Vec<Grown>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), SubmitError> {
+        let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
+        if let Some(keeper) = &mut live.keeper {
+            keeper.planned(by, plan).map_err(|why| SubmitError::Journal {
+                id: live.tasks[by].id.to_string(),
+                why: why.to_string(),
+            })?;
+        }
+        for Grown { task, before } in grown {
+            self.submit(run, None, task, &before, now, actions)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds what was spliced into the run by earlier processes to its graph, as if it had been there from the start; who is to
+/// come before whom besides, by their places.
+pub(super) fn regrow(
+    graph: &mut Graph,
+    ledger: &Ledger,
+    link: &Link,
+) -> Result<Vec<(u32, u32)>, StartError> {
+    let mut arrows = Vec::new();
+    // In the order of their numbers: what was put in by what was put in comes after it.
+    for entry in &ledger.tasks {
+        let Some(plan) = &entry.plan else { continue };
+        let unfit = |error: String| StartError::Plan { task: entry.id.to_string(), error };
+        let planned = graph.place_of(&entry.id).and_then(|at| graph.tasks[at].as_planned());
+        let extras = planned.and_then(|planned| planned.task.extras.as_deref());
+        let Some(grow) = extras.and_then(|extras| extras.grow.as_ref()) else { continue };
+        for Grown { task, before } in grow(plan).map_err(unfit)? {
+            link.check(&task).map_err(StartError::TooMuch)?;
+            let id = Arc::clone(&task.id);
+            graph.add(task).map_err(|error| unfit(error.to_string()))?;
+            let followers = before.iter().filter_map(|follower| graph.place_of(follower));
+            arrows.extend(followers.filter_map(|follower| Some((graph.place_of(&id)?, follower))));
+        }
+    }
+    Ok(arrows)
+}
+
+/// Lets tasks wait for others besides what they say themselves.
+pub(super) fn connect(graph: &mut Graph, arrows: &[(u32, u32)]) {
+    for (first, follower) in arrows {
+        if let Slot::Planned(planned) = &mut graph.tasks[*follower] {
+            let mut needs = std::mem::take(&mut planned.needs).into_vec();
+            needs.push(Need { task: *first, on: On::Success });
+            planned.needs = needs.into_boxed_slice();
+        }
+    }
+}

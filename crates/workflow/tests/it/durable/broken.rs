@@ -1,0 +1,106 @@
+//! Stores that fail: nothing follows from what is not kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use tidegate_workflow::journal::{Durability, Fault, History, MemoryStore, Outcome as Kept, Store};
+use tidegate_workflow::{EventKind, Next, StartError, Task, TaskError};
+
+use super::{Effects, LEVELS, graph, history, ledger, orchestrator, run};
+
+#[tokio::test]
+async fn a_broken_store_stops_the_run_with_its_error_and_loses_nothing_that_was_acknowledged() {
+    let faults = [Fault::Append, Fault::Full { after: 0 }, Fault::Full { after: 9 }, Fault::Sync];
+    for fault in faults {
+        for level in LEVELS {
+            if fault == Fault::Sync && level == Durability::ProcessCrash {
+                continue;
+            }
+            let (store, effects) = (MemoryStore::default(), Effects::default());
+            let breaks = store.clone();
+            let hits = Arc::new(AtomicU32::new(0));
+            let broken = Arc::clone(&hits);
+            let second = Task::durable("second", move |_| {
+                if broken.fetch_add(1, Ordering::Relaxed) == 0 {
+                    breaks.fail_next(fault);
+                }
+                std::future::ready(Ok::<_, TaskError>(()))
+            });
+            let second = Arc::new(Mutex::new(Some(second)));
+            let tasks = || {
+                let second = second.lock().take().unwrap_or_else(|| effects.task("second"));
+                [
+                    effects.task("first"),
+                    second.needs(["first"]),
+                    effects.task("third").needs(["second"]),
+                ]
+            };
+            let orchestrator = orchestrator();
+            let mut events = orchestrator.events();
+            let failed = orchestrator.run(graph(tasks()).journal(history(&store), level)).await;
+            let Err(StartError::Journal(why)) = failed else {
+                panic!("{fault:?} {level:?}: {failed:?}")
+            };
+            assert!(why.to_string().starts_with("the journal's store failed"), "{why}");
+            assert_eq!(effects.take(), ["r/first/1"], "nothing follows from what is not kept");
+            while let Some(Next::Event(event)) = events.try_next() {
+                if let EventKind::TaskEnded { task, outcome, .. } = event.kind {
+                    assert_eq!(outcome.is_success(), &*task == "first", "{task} {outcome:?}");
+                }
+            }
+            let kept = ledger(&store);
+            assert_eq!(kept.tasks[0].outcome, Some(Kept::Done), "{fault:?} {level:?}");
+            assert_eq!(kept.tasks[1].outcome, None);
+            let finished = run(graph(tasks()), &store, level).await;
+            assert!(finished.report.is_success());
+            assert_eq!(effects.take(), ["r/second/1", "r/third/1"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_the_start_of_what_commits_first_keeps_it_from_running() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let past = history(&store);
+        store.fail_next(Fault::Append);
+        let task = effects.task("once").commit_before_start();
+        let failed = orchestrator().run(graph([task]).journal(past, level)).await;
+        assert!(matches!(failed, Err(StartError::Journal(_))), "{level:?}: {failed:?}");
+        assert!(effects.take().is_empty());
+    }
+}
+
+/// A store that panics at a sync after it was opened.
+struct Panicking(MemoryStore, Arc<AtomicBool>);
+
+impl Store for Panicking {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        self.0.read()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.append(bytes)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        assert!(!self.1.load(Ordering::Relaxed), "out of order");
+        self.0.sync()
+    }
+
+    fn truncate(&mut self, len: u64) -> std::io::Result<()> {
+        self.0.truncate(len)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_stops_its_run_with_an_error() {
+    let breaks = Arc::new(AtomicBool::new(false));
+    let store = Panicking(MemoryStore::default(), Arc::clone(&breaks));
+    let history = History::open(store).expect("it opens");
+    breaks.store(true, Ordering::Relaxed);
+    let graph = graph([Effects::default().task("task")]).journal(history, Durability::PowerLoss);
+    let stopped = orchestrator().run(graph).await.expect_err("its journal failed");
+    assert!(stopped.to_string().contains("the store panicked"), "{stopped}");
+}

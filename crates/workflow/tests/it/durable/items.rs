@@ -1,0 +1,186 @@
+//! Tasks within the work of a durable task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tidegate_workflow::journal::{Durability, Fault, MemoryStore};
+use tidegate_workflow::{Context, Durable, Outcome, Retry, StartError, Task, TaskError};
+
+use super::{Effects, LEVELS, endless, graph, history, ledger, orchestrator, run, seen};
+
+/// Does its items, which `item` makes of their numbers, and gives what they returned.
+fn map(item: impl Fn(usize) -> Task<Durable> + Clone + Send + Sync + 'static) -> Task<Durable> {
+    Task::durable("map", move |cx: Context| {
+        let item = item.clone();
+        async move {
+            let values = cx.map::<usize>(4, (0..20).map(item)).await?;
+            Ok::<_, TaskError>(values.into_iter().map(|value| *value).collect::<Vec<_>>())
+        }
+    })
+}
+
+/// Until so many items of the first task are in the journal.
+async fn kept(store: &MemoryStore, items: usize) {
+    while ledger(store).tasks.first().is_none_or(|task| task.items.len() < items) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_map_that_is_killed_or_cancelled_goes_on_with_the_items_that_were_not_done() {
+    for (level, dies) in LEVELS.into_iter().flat_map(|level| [(level, true), (level, false)]) {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let tasks = |hangs: bool| {
+            let effects = effects.clone();
+            [map(move |at| match at {
+                7 | 12.. if hangs => endless(&format!("item-{at}")),
+                at => effects.task(&format!("item-{at}")),
+            })]
+        };
+        let first = orchestrator();
+        let running = first.start(graph(tasks(true)).journal(history(&store), level));
+        let running = running.expect("it starts");
+        kept(&store, 11).await;
+        if !dies {
+            running.cancel();
+            running.wait().await.expect("it ends");
+        }
+        drop(first);
+        assert_eq!(effects.take().len(), 11);
+        let finished = run(graph(tasks(false)), &store, level).await;
+        let values = finished.output::<Vec<usize>>("map").expect("it succeeded");
+        let lengths: Vec<usize> = (0..20).map(|at| format!("item-{at}").len()).collect();
+        assert_eq!(*values, lengths);
+        let mut rest: Vec<String> = [7].into_iter().chain(12..20).map(key).collect();
+        rest.sort();
+        assert_eq!(effects.take(), rest, "{level:?}");
+        assert!(ledger(&store).tasks[0].items.is_empty(), "of no use any more");
+    }
+}
+
+/// What an item of the map leaves behind: its key is that of the map's and its own.
+fn key(at: usize) -> String {
+    format!("r%2Fmap/item-{at}/1")
+}
+
+#[tokio::test]
+async fn items_of_one_id_are_known_by_their_order() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let tasks = |hangs_at: usize| {
+        let effects = effects.clone();
+        [Task::durable("all", move |cx: Context| {
+            let effects = effects.clone();
+            async move {
+                let mut values = Vec::new();
+                for at in 0..3_usize {
+                    effects.0.lock().push(format!("{at} begins"));
+                    let step = Task::durable("step", move |cx: Context| async move {
+                        if at == hangs_at {
+                            cx.token().cancelled().await;
+                        }
+                        Ok::<_, TaskError>((at, cx.idempotency_key()))
+                    });
+                    values.push(cx.sub_task::<(usize, String)>(step).await?.as_ref().clone());
+                }
+                Ok::<_, TaskError>(values)
+            }
+        })]
+    };
+    let first = orchestrator();
+    let running = first.start(graph(tasks(2)).journal(history(&store), Durability::ProcessCrash));
+    kept(&store, 2).await;
+    seen(&effects, 3).await;
+    drop((first, running));
+    let finished = run(graph(tasks(9)), &store, Durability::ProcessCrash).await;
+    let values = finished.output::<Vec<(usize, String)>>("all").expect("it succeeded");
+    let keys = ["r%2Fall/step", "r%2Fall%231/step", "r%2Fall%232/step"];
+    assert!(values.iter().map(|(at, key)| (*at, &**key)).eq((0..).zip(keys)), "{values:?}");
+}
+
+#[tokio::test]
+async fn a_retry_starts_from_nothing_and_an_item_of_another_version_is_another() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let tasks = |version: u64, hangs: bool| {
+        let effects = effects.clone();
+        let work = move |cx: Context| {
+            let effects = effects.clone();
+            async move {
+                let same = effects.task("same");
+                let item = effects.task("item").version(version);
+                cx.map::<usize>(1, [same, item]).await?;
+                if cx.attempt() == 1 {
+                    return Err(TaskError::from("once more"));
+                }
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            }
+        };
+        [Task::durable("map", work).retry(Retry::attempts(2))]
+    };
+    let first = orchestrator();
+    let running = first.start(graph(tasks(1, true)).journal(history(&store), LEVELS[0]));
+    seen(&effects, 4).await;
+    kept(&store, 2).await;
+    drop((first, running));
+    let [same, item] = ["r%2Fmap/same/1", "r%2Fmap/item/1"];
+    assert_eq!(effects.take(), [item, item, same, same]);
+    assert!(run(graph(tasks(2, false)), &store, LEVELS[0]).await.report.is_success());
+    assert_eq!(effects.take(), [item]);
+}
+
+#[tokio::test]
+async fn nothing_follows_from_an_item_that_is_not_kept() {
+    for level in LEVELS {
+        let store = MemoryStore::default();
+        let (breaks, followed) = (store.clone(), Arc::new(AtomicU32::new(0)));
+        let count = Arc::clone(&followed);
+        let work = move |cx: Context| {
+            let (breaks, count) = (breaks.clone(), Arc::clone(&count));
+            async move {
+                let item = Task::durable("item", move |_| {
+                    breaks.fail_next(Fault::Append);
+                    std::future::ready(Ok::<_, TaskError>(1_usize))
+                });
+                cx.sub_task::<usize>(item).await?;
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, TaskError>(())
+            }
+        };
+        let graph = graph([Task::durable("all", work)]);
+        let failed = orchestrator().run(graph.journal(history(&store), level)).await;
+        assert!(matches!(failed, Err(StartError::Journal(_))), "{level:?}: {failed:?}");
+        assert_eq!(followed.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_items_have_cost_is_spent_in_the_next_process_too() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let tasks = |hangs: bool| {
+        let effects = effects.clone();
+        let work = move |cx: Context| {
+            let effects = effects.clone();
+            async move {
+                for id in ["a", "b", "c"] {
+                    if hangs && id == "c" {
+                        std::future::pending::<()>().await;
+                    }
+                    cx.sub_task::<usize>(effects.task(id).cost(2)).await?;
+                }
+                Ok::<_, TaskError>(())
+            }
+        };
+        graph([Task::durable("all", work)]).budget(5)
+    };
+    let first = orchestrator();
+    let running = first.start(tasks(true).journal(history(&store), Durability::ProcessCrash));
+    kept(&store, 2).await;
+    drop((first, running));
+    effects.take();
+    let finished = run(tasks(false), &store, Durability::ProcessCrash).await;
+    let error = "task `c` failed: the run's budget is spent".to_owned();
+    assert_eq!(finished.report.tasks[0].outcome, Outcome::Failed { error });
+    assert_eq!(effects.take(), [""; 0]);
+}

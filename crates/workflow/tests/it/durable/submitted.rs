@@ -1,0 +1,142 @@
+//! Tasks that were submitted into the live run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidegate_workflow::journal::{Durability, Fault, History, MemoryStore};
+use tidegate_workflow::{Context, Durable, StartError, SubmitError, Task, TaskError};
+
+use super::{Effects, LEVELS, dies, endless, graph, history, ledger, orchestrator, run};
+
+/// A task that puts others before `end`, and is over then or never.
+fn parent(
+    children: impl Fn() -> Vec<Task<Durable>> + Send + Sync + 'static,
+    hangs: bool,
+) -> Task<Durable> {
+    Task::durable("parent", move |cx: Context| {
+        let children = children();
+        async move {
+            for child in children {
+                cx.run().submit(child, &["end"]).await.map_err(TaskError::fatal)?;
+            }
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, TaskError>(())
+        }
+    })
+}
+
+#[tokio::test]
+async fn submitted_tasks_are_kept_and_not_run_again_when_they_are_submitted_again() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let tasks = |hangs: bool| {
+            let children = effects.clone();
+            let parent = parent(move || ["x", "y"].map(|id| children.task(id)).into(), hangs);
+            [parent, effects.task("end").needs(["parent"])]
+        };
+        dies(graph(tasks(true)), &store, level, &["x", "y"]).await;
+        assert_eq!(effects.take(), ["r/x/1", "r/y/1"]);
+        assert!(ledger(&store).tasks.iter().filter(|task| task.live).count() == 2);
+        let finished = run(graph(tasks(false)), &store, level).await;
+        assert!(finished.report.is_success());
+        assert_eq!(effects.take(), ["r/end/1"], "{level:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_runs() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        // The parent is over before its children are.
+        let tasks = |hangs: bool| {
+            let children = effects.clone();
+            let children = move || {
+                let child = if hangs { endless("child") } else { children.task("child") };
+                vec![children.task("quick"), child]
+            };
+            [parent(children, false), effects.task("end").needs(["parent"])]
+        };
+        dies(graph(tasks(true)), &store, level, &["parent", "quick"]).await;
+        assert_eq!(effects.take(), ["r/quick/1"]);
+        let start = |history: History| {
+            let orchestrator = orchestrator();
+            let graph = graph(tasks(false)).journal(history, level);
+            async move { orchestrator.run(graph).await.map(|finished| finished.report) }
+        };
+        let refused = start(history(&store)).await.expect_err("nobody would submit it");
+        let orphans = StartError::Orphans { tasks: vec!["child".into()] };
+        assert_eq!(refused, orphans, "{level:?}");
+        let bytes = store.bytes();
+        assert_eq!(effects.take(), [""; 0]);
+        // One way out: its end is decided.
+        let mut decided = history(&store);
+        decided.done("child", &5_usize).expect("it is there");
+        assert!(start(decided).await.expect("it runs").is_success());
+        assert_eq!(effects.take(), ["r/end/1"]);
+        // Another: it is in the graph.
+        store.replace(bytes.clone());
+        let mut whole = graph(tasks(false));
+        whole.add(effects.task("child")).expect("a new one");
+        let orchestrator = orchestrator();
+        let finished = orchestrator.run(whole.journal(history(&store), level)).await;
+        assert!(finished.expect("it runs").report.is_success());
+        assert!(effects.take().contains(&"r/child/1".to_owned()));
+        // A third: its parent runs again.
+        store.replace(bytes);
+        let mut again = history(&store);
+        again.again("parent").expect("it is there");
+        assert!(start(again).await.expect("it runs").is_success());
+        assert_eq!(effects.take(), ["r/child/1", "r/end/1"], "{level:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_kept_is_not_taken_into_a_run_with_a_journal() {
+    let store = MemoryStore::default();
+    let parent = Task::durable("parent", async |cx: Context| {
+        let child = Task::new("child", async |_| Ok::<_, TaskError>(()));
+        let refused = cx.run().submit(child, &[]).await;
+        Ok::<_, TaskError>(matches!(refused, Err(SubmitError::Journal { .. })))
+    });
+    let finished = run(graph([parent]), &store, Durability::ProcessCrash).await;
+    assert!(*finished.output::<bool>("parent").expect("it ran"));
+}
+
+#[tokio::test]
+async fn a_submission_that_cannot_be_kept_is_not_told_as_taken() {
+    for level in LEVELS {
+        let store = MemoryStore::default();
+        let (breaks, taken) = (store.clone(), Arc::new(AtomicBool::new(false)));
+        let told = Arc::clone(&taken);
+        let parent = Task::durable("parent", move |cx: Context| {
+            let (breaks, told, child) = (breaks.clone(), Arc::clone(&told), endless("child"));
+            async move {
+                breaks.fail_next(Fault::Append);
+                cx.run().submit(child, &[]).await.map_err(TaskError::fatal)?;
+                told.store(true, Ordering::Relaxed);
+                Ok::<_, TaskError>(())
+            }
+        });
+        let failed = orchestrator().run(graph([parent]).journal(history(&store), level)).await;
+        assert!(matches!(failed, Err(StartError::Journal(_))), "{level:?}: {failed:?}");
+        assert!(!taken.load(Ordering::Relaxed), "{level:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_submitted_task_of_another_version_is_another_task() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let tasks = |version: u64, hangs: bool| {
+        let children = effects.clone();
+        let children = move || vec![children.task("same"), children.task("x").version(version)];
+        [parent(children, hangs), effects.task("end").needs(["parent"])]
+    };
+    dies(graph(tasks(1, true)), &store, Durability::ProcessCrash, &["same", "x"]).await;
+    effects.take();
+    let finished = run(graph(tasks(2, false)), &store, Durability::ProcessCrash).await;
+    assert!(finished.report.is_success());
+    // What had succeeded under the old key succeeds under another.
+    assert_eq!(effects.take(), ["r/end/1", "r/x/1/2"]);
+}
