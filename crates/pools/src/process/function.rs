@@ -12,6 +12,7 @@ use super::Context;
 use super::codec::{self, EncodeError};
 use super::frame::{self, Kind};
 use super::refusal::Refusal;
+use crate::job::message;
 
 /// A named function that worker processes can run, with the types of its input, output and error.
 ///
@@ -208,9 +209,7 @@ fn run<I: DeserializeOwned, O: Serialize, E: Serialize>(
         Ok(Ok(output)) => (Kind::Done, reply(out, Kind::Done, context, max, &output)),
         Ok(Err(error)) => (Kind::Failed, reply(out, Kind::Failed, context, max, &error)),
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            let text = text.unwrap_or("a panic without a message");
+            let text = message(&*panic);
             let shown = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
             return out.extend(frame::frame(Kind::Panicked, context.job(), shown.as_bytes()));
         }

@@ -64,8 +64,7 @@ impl Slot {
     /// The thread. When it is over, even by a panic, the pool is told, after all that it held is gone.
     pub(super) fn run(self) {
         let _ending = Ending(self.pool.pulse.clone());
-        let slot = self;
-        slot.work();
+        self.work();
     }
 
     fn work(mut self) {
