@@ -17,7 +17,7 @@
 //! granted.
 //!
 //! Invariants: (1) if any wait, `head` is the first place that does; (2) a `Waiting` slot holds the waker of its last
-//! poll, any other slot holds none; (3) no place is handed out twice.
+//! poll, any other that is owned holds none; (3) no place is handed out twice.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 mod blocks;
 
-pub(crate) use blocks::Place;
 use blocks::{Blocks, Slot, State};
+pub(crate) use blocks::{Litter, Place};
 
 /// What becomes of a request that is heavier than the whole limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) enum Left {
     Head,
     /// Its weight was taken for it.
     Granted,
-    /// It had been refused, or closed upon.
+    /// It waited behind the head, or had been refused or closed upon.
     Nothing,
 }
 
@@ -79,6 +79,8 @@ pub(crate) struct Queue {
     declined: u32,
     /// Granted, less those that were collected from here.
     granted: u64,
+    /// Where times are wanted: when those were pushed that wait.
+    waits: BTreeMap<Place, u64>,
     /// Where times are wanted: when those were granted that have not collected.
     grants: BTreeMap<Place, u64>,
     /// No waiting request is heavier than this.
@@ -95,6 +97,7 @@ impl Queue {
             waiting: 0,
             declined: 0,
             granted: 0,
+            waits: BTreeMap::new(),
             grants: BTreeMap::new(),
             heaviest: 0,
             epoch: None,
@@ -121,8 +124,12 @@ impl Queue {
         waker: Waker,
         now: Option<Instant>,
     ) -> Place {
-        let (waker, state, since) = (Some(waker), State::Waiting, self.stamp(now));
-        let place = self.blocks.push(Slot { waker, since, weight, state, oversize });
+        let (waker, state) = (Some(waker), State::Waiting);
+        let place = self.blocks.push(Slot { waker, weight, state, oversize });
+        if now.is_some() {
+            let since = self.stamp(now);
+            self.waits.insert(place, since);
+        }
         self.head = self.head.or(Some(place));
         self.waiting += 1;
         self.heaviest = self.heaviest.max(weight);
@@ -135,7 +142,7 @@ impl Queue {
         let head = self.head.expect("the caller has looked at it");
         let (waker, next) = self.blocks.grant(head);
         self.granted += 1;
-        self.waits_no_more(next);
+        self.waits_no_more(head, next);
         if now.is_some() {
             let since = self.stamp(now);
             self.grants.insert(head, since);
@@ -213,24 +220,39 @@ impl Queue {
         self.grants.remove(&place);
     }
 
-    /// A request leaves from behind the head, while it waits: its waker, to be dropped outside the lock. `None` if it was the
-    /// head or waits no more; then it has to leave by [`cancel`](Self::cancel).
+    /// A request leaves a long queue from behind the head, while it waits; its waker stays behind as
+    /// [litter](Self::take_litter). Whether it did so; if not, it has to leave by [`cancel`](Self::cancel).
     #[inline]
-    pub(crate) fn leave(&mut self, place: Place) -> Option<Waker> {
-        if self.head == Some(place) {
-            return None;
+    pub(crate) fn leave_behind(&mut self, place: Place) -> bool {
+        let leaves = self.head != Some(place) && self.blocks.leave_behind(place);
+        if leaves {
+            self.waits_no_more(place, self.head);
         }
-        let waker = self.blocks.leave(place)?;
-        self.waiting -= 1;
-        Some(waker)
+        leaves
     }
 
-    /// A request that could not just [leave](Self::leave) leaves. Its waker is to be dropped outside the lock.
+    /// Whether there is any to [take](Self::take_litter).
+    #[inline]
+    pub(crate) fn has_litter(&self) -> bool {
+        self.blocks.has_litter()
+    }
+
+    /// Wakers that were left behind, to be dropped outside the lock. To be asked for before the lock is let go, whenever
+    /// somebody was granted, has collected or left.
+    pub(crate) fn take_litter(&mut self) -> Litter {
+        self.blocks.take_litter()
+    }
+
+    /// A request leaves. Its waker is to be dropped outside the lock.
     pub(crate) fn cancel(&mut self, place: Place) -> (Left, Option<Waker>) {
         if self.head == Some(place) {
             let (waker, next) = self.blocks.grant(place);
-            self.waits_no_more(next);
+            self.waits_no_more(place, next);
             return (Left::Head, waker);
+        }
+        if let Some(waker) = self.blocks.leave(place) {
+            self.waits_no_more(place, self.head);
+            return (Left::Nothing, Some(waker));
         }
         if self.blocks.owned(place).is_none() {
             self.collected(place);
@@ -242,19 +264,19 @@ impl Queue {
     }
 
     /// The numbers; with times, where they are kept. So many of those granted have `collected` without a word here.
-    pub(crate) fn census(&mut self, now: Instant, collected: u64) -> Census {
-        let (epoch, head) = (self.epoch, self.head);
+    pub(crate) fn census(&self, now: Instant, collected: u64) -> Census {
+        let epoch = self.epoch;
         let age = |since: u64| {
             epoch.map(|epoch| now.saturating_duration_since(epoch + Duration::from_nanos(since)))
         };
-        let head = head.map(|head| self.blocks.get_mut(head).since);
-        // Whoever came first was granted first.
-        let oldest_grant = self.grants.first_key_value().map(|(_, since)| *since);
+        // Whoever came first waits longest, and was granted first.
+        let oldest =
+            |times: &BTreeMap<Place, u64>| times.first_key_value().map(|(_, since)| *since);
         Census {
             waiting: self.waiting,
             granted: self.granted - collected,
-            oldest_wait: head.and_then(age),
-            oldest_grant: oldest_grant.and_then(age),
+            oldest_wait: oldest(&self.waits).and_then(age),
+            oldest_grant: oldest(&self.grants).and_then(age),
         }
     }
 
@@ -269,13 +291,16 @@ impl Queue {
         self.declined += 1;
         let waker = slot.waker.take().expect("invariant 2");
         let head = if self.head == Some(place) { next } else { self.head };
-        self.waits_no_more(head);
+        self.waits_no_more(place, head);
         waker
     }
 
-    /// One less waits, and this one is the head now.
+    /// This one waits no more, and that one is the head now.
     #[inline]
-    fn waits_no_more(&mut self, head: Option<Place>) {
+    fn waits_no_more(&mut self, place: Place, head: Option<Place>) {
+        if self.epoch.is_some() {
+            self.waits.remove(&place);
+        }
         self.head = head;
         self.waiting -= 1;
         if self.waiting == 0 {

@@ -24,7 +24,7 @@
 use std::time::Instant;
 
 use crate::queue::Queue;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::word::{self, CLOSED, Word};
 
 mod acquire;
@@ -126,6 +126,24 @@ pub struct Semaphore {
 struct Shared {
     queue: Queue,
     watchers: Watchers,
+}
+
+impl Shared {
+    /// Lets the lock go, and then the wakers of those who left without taking them along.
+    #[inline]
+    fn unlock(shared: MutexGuard<'_, Self>) {
+        if shared.queue.has_litter() {
+            Self::unlock_and_tidy(shared);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unlock_and_tidy(mut shared: MutexGuard<'_, Self>) {
+        let litter = shared.queue.take_litter();
+        drop(shared);
+        drop(litter);
+    }
 }
 
 impl Semaphore {
@@ -233,7 +251,7 @@ impl Semaphore {
         self.view().available()
     }
 
-    /// How many requests the queue has memory for at the moment, at 32 bytes each. It follows the number of those who wait:
+    /// How many requests the queue has memory for at the moment, at 24 bytes each. It follows the number of those who wait:
     /// after a peak the memory is given back as those who came during it go.
     pub fn queue_capacity(&self) -> usize {
         self.shared.lock().queue.capacity()
@@ -263,11 +281,10 @@ impl Semaphore {
         View::new(self.load())
     }
 
-    /// Who waits, since when, and which grants nobody has collected. Takes the lock; with
-    /// [`with_wait_times`](Self::with_wait_times) it looks at every slot of the queue.
+    /// Who waits, since when, and which grants nobody has collected. Takes the lock.
     pub fn queue(&self) -> QueueView {
         let now = Instant::now();
-        let mut shared = self.shared.lock();
+        let shared = self.shared.lock();
         // ORDERING: Relaxed; who has collected was granted under the lock, before we had it.
         let collected = self.collected.load(Ordering::Relaxed);
         QueueView::new(shared.queue.census(now, collected))

@@ -1,12 +1,19 @@
 //! Where those who wait are kept: slots in the order of arrival, in blocks of 64.
 //!
 //! A place is a number that is handed out once, so the order needs no links: whoever leaves clears a bit and touches no
-//! neighbour, and the next in line is the next bit; and a place that nobody owns any more stays known as such. A block whose last request has gone gives its memory back. Where a few
-//! that stay long are left over in many blocks, the blocks are [condensed](Blocks::condense) to what is in use.
+//! neighbour, and the next in line is the next bit; and a place that nobody owns any more stays known as such. A block whose
+//! last request has gone gives its memory back. Where a few that stay long are left over in many blocks, the blocks are
+//! [condensed](Blocks::condense) to what is in use.
+//!
+//! Whoever leaves a long queue leaves its waker behind: the slot is in no cache, and to fetch it would cost more than all the
+//! rest of leaving. What is left behind goes with the slots when they are condensed or vacated, many in a row, and outside the
+//! lock, where the caller drops the [litter](Litter). So wakers left behind are never more than sixteen for each that waits,
+//! and 256.
 //!
 //! Rejected: a linked list over a slab. Leaving it from the middle writes to two neighbours, each on a cache line of its
 //! own, and took twice as many instructions; where the few that stay long are, its blocks can not be given back.
 
+use std::mem;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -17,6 +24,9 @@ const BLOCK: u64 = 64;
 
 /// A queue is condensed when fewer than one in so many of its slots are in use.
 const SPARSE: usize = 16;
+
+/// Where there are fewer slots than this, those who leave take their wakers along: the slots are in a core's own cache.
+const SHORT: usize = 8192;
 
 /// Slots for which there is memory in any case once they were needed.
 const KEPT: usize = 256;
@@ -61,8 +71,6 @@ pub(super) enum State {
 pub(super) struct Slot {
     /// Of whoever waits.
     pub(super) waker: Option<Waker>,
-    /// When it was pushed, in nanoseconds from the queue's epoch; 0 unless times are wanted.
-    pub(super) since: u64,
     /// What is asked for; once refused, the limit that refused it.
     pub(super) weight: u32,
     pub(super) state: State,
@@ -70,7 +78,7 @@ pub(super) struct Slot {
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Slot>() == 32);
+const _: () = assert!(size_of::<Slot>() == 24);
 
 /// The requests of 64 places, a bit for each.
 #[derive(Debug)]
@@ -85,7 +93,12 @@ struct Block {
     /// Those that `slots` has, in order. Until the block is condensed, all that were ever pushed.
     kept: u64,
     slots: Vec<Slot>,
+    /// Whether somebody who left has left a waker behind.
+    is_littered: bool,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Block>() == 64);
 
 impl Block {
     #[inline]
@@ -117,17 +130,27 @@ impl Block {
         (bits != 0).then(|| Place::at(self.number * BLOCK + bit))
     }
 
-    fn condense(&mut self) {
-        let mut left = self.kept;
-        self.slots.retain(|_| {
-            let bit = left & left.wrapping_neg();
-            left ^= bit;
-            self.owned & bit != 0
-        });
-        self.slots.shrink_to_fit();
+    /// Moves those that are owned to slots of their own.
+    fn condense(&mut self, litter: &mut Litter) {
+        let mut slots = Vec::with_capacity(self.owned.count_ones() as usize);
+        let mut left = self.owned;
+        while let Some(place) = self.first_of(left) {
+            left ^= place.bit();
+            let slot = self.slot(place.bit());
+            slots.push(Slot { waker: slot.waker.take(), ..*slot });
+        }
         self.kept = self.owned;
+        let old = mem::replace(&mut self.slots, slots);
+        if mem::take(&mut self.is_littered) {
+            litter.0.push(old);
+        }
     }
 }
+
+/// Wakers that were left behind, in slots that nobody owns. To be dropped outside the lock, for a waker is foreign code.
+#[derive(Debug, Default)]
+#[must_use = "it is to be dropped outside the lock"]
+pub(crate) struct Litter(Vec<Vec<Slot>>);
 
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -146,6 +169,7 @@ pub(super) struct Blocks {
     room: usize,
     /// The memory of a block that was vacated, for the next that is needed.
     spare: Vec<Slot>,
+    litter: Litter,
 }
 
 impl Blocks {
@@ -159,6 +183,7 @@ impl Blocks {
             fewest: 0,
             room: 0,
             spare: Vec::new(),
+            litter: Litter(Vec::new()),
         }
     }
 
@@ -183,10 +208,11 @@ impl Blocks {
     #[cold]
     #[inline(never)]
     fn open(&mut self, number: u64) {
-        let mut slots = std::mem::take(&mut self.spare);
+        let mut slots = mem::take(&mut self.spare);
         slots.reserve_exact(BLOCK as usize);
         self.room += slots.capacity();
-        self.blocks.push(Block { number, waiting: 0, owned: 0, kept: 0, slots });
+        let is_littered = false;
+        self.blocks.push(Block { number, waiting: 0, owned: 0, kept: 0, slots, is_littered });
         self.indexed();
     }
 
@@ -249,8 +275,24 @@ impl Blocks {
         self.blocks[from..].iter().find_map(|block| block.first_of(block.waiting))
     }
 
-    /// The owner leaves, if it waits still: its waker.
+    /// The owner leaves, if it waits still and there are many: its waker stays behind. Whether it did so.
     #[inline]
+    pub(super) fn leave_behind(&mut self, place: Place) -> bool {
+        if self.room < SHORT {
+            return false;
+        }
+        let Some(at) = self.locate(place.block()) else { return false };
+        let (block, bit) = (&mut self.blocks[at], place.bit());
+        if block.waiting & bit == 0 {
+            return false;
+        }
+        block.waiting &= !bit;
+        block.is_littered = true;
+        self.disown(at, bit);
+        true
+    }
+
+    /// The owner leaves, if it waits still: its waker.
     pub(super) fn leave(&mut self, place: Place) -> Option<Waker> {
         let (at, bit) = (self.locate(place.block())?, place.bit());
         let block = &mut self.blocks[at];
@@ -295,16 +337,22 @@ impl Blocks {
     /// Takes the memory of a block that nobody is left in.
     fn vacate(&mut self, at: usize) {
         let block = &mut self.blocks[at];
-        block.slots.clear();
+        let mut slots = mem::take(&mut block.slots);
+        self.room -= slots.capacity();
+        if mem::take(&mut block.is_littered) {
+            self.litter.0.push(mem::take(&mut slots));
+        }
+        slots.clear();
         if block.number == self.next / BLOCK {
             // Not full yet: the next request takes its first slot again, for that is in a cache, with another number.
+            slots.reserve_exact(BLOCK as usize);
+            self.room += slots.capacity();
+            block.slots = slots;
             block.kept = 0;
             block.number += 1;
             self.next = block.number * BLOCK;
             return self.indexed();
         }
-        let slots = std::mem::take(&mut block.slots);
-        self.room -= slots.capacity();
         if self.spare.capacity() < slots.capacity() {
             self.spare = slots;
         }
@@ -321,13 +369,28 @@ impl Blocks {
     /// sixteen slots is in use; so it costs each request that went but a share.
     fn condense(&mut self) {
         let last = self.next / BLOCK;
-        self.blocks.retain(|block| block.owned != 0 || block.number == last);
-        self.vacated = 0;
+        let left = self.blocks.iter().filter(|block| block.owned != 0).count();
+        if left * 2 < self.blocks.len() {
+            // Otherwise the gaps would cost more to look over than they take.
+            self.blocks.retain(|block| block.owned != 0 || block.number == last);
+            self.vacated = 0;
+        }
         let condensed = self.blocks.iter_mut().filter(|block| block.number != last);
-        condensed.for_each(Block::condense);
+        condensed.for_each(|block| block.condense(&mut self.litter));
         self.room = self.blocks.iter().map(|block| block.slots.capacity()).sum();
         self.blocks.shrink_to(self.blocks.len() * 2);
         self.indexed();
+    }
+
+    /// Whether there is any to [take](Self::take_litter).
+    #[inline]
+    pub(super) fn has_litter(&self) -> bool {
+        !self.litter.0.is_empty()
+    }
+
+    /// What was left behind since the last time.
+    pub(super) fn take_litter(&mut self) -> Litter {
+        mem::take(&mut self.litter)
     }
 
     /// The numbers that depend on which blocks there are.

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::task::Wake;
+
 use super::*;
 
 fn push(queue: &mut Queue, weight: u32) -> Place {
@@ -23,11 +26,10 @@ fn weights(queue: &mut Queue) -> Vec<u32> {
 fn leaving_from_head_middle_and_tail_keeps_the_order_of_the_rest() {
     let mut queue = Queue::new();
     let places: Vec<Place> = (1..=5).map(|weight| push(&mut queue, weight)).collect();
-    assert!(queue.leave(places[2]).is_some());
+    assert_eq!(queue.cancel(places[2]).0, Left::Nothing);
     assert_eq!(weights(&mut queue), [1, 2, 4, 5]);
-    assert!(queue.leave(places[0]).is_none());
     assert_eq!(queue.cancel(places[0]).0, Left::Head);
-    assert!(queue.leave(places[4]).is_some());
+    assert_eq!(queue.cancel(places[4]).0, Left::Nothing);
     assert_eq!(weights(&mut queue), [2, 4]);
     push(&mut queue, 9);
     assert_eq!(weights(&mut queue), [2, 4, 9]);
@@ -58,9 +60,17 @@ fn only_the_heavier_ones_that_did_not_choose_to_wait_are_refused() {
     assert!(matches!(poll(patient), Polled::Waiting));
 }
 
+/// How many clones of a waker are alive.
+#[derive(Debug, Default)]
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
 fn leave_all(queue: &mut Queue, places: impl IntoIterator<Item = Place>) {
     for place in places {
-        if queue.leave(place).is_none() {
+        if !queue.leave_behind(place) {
             drop(queue.cancel(place));
         }
     }
@@ -132,6 +142,40 @@ fn leaving_in_any_order_keeps_the_order_of_the_rest() {
     leave_all(&mut queue, order.map(|at| places[at as usize]));
     let rest: Vec<u32> = (0..5000).filter(|at| stays(*at)).collect();
     assert_eq!(weights(&mut queue), rest);
+}
+
+#[test]
+fn who_leaves_a_long_queue_leaves_a_waker_behind_but_few_are_there_for_each_that_waits() {
+    let counted = Arc::new(Counted);
+    let wakers = || Arc::strong_count(&counted) - 1;
+    let mut queue = Queue::new();
+    let waker = || Waker::from(Arc::clone(&counted));
+    let places: Vec<Place> =
+        (0..20_000).map(|_| queue.push(1, Oversize::Refuse, waker(), None)).collect();
+    let mut most_behind = 0;
+    // 7919 and 20,000 have no common divisor.
+    for at in 0..20_000 {
+        leave_all(&mut queue, [places[at * 7919 % 20_000]]);
+        if queue.has_litter() {
+            drop(queue.take_litter());
+        }
+        let (behind, waiting) = (wakers() - queue.waiting() as usize, queue.waiting() as usize);
+        most_behind = most_behind.max(behind);
+        assert!(behind <= 16 * waiting + 256 + 64, "{behind} for {waiting}");
+    }
+    assert!(10_000 < most_behind, "{most_behind}");
+    assert_eq!(wakers(), 0, "nobody waits");
+}
+
+#[test]
+fn who_leaves_a_short_queue_leaves_nothing_behind() {
+    let counted = Arc::new(Counted);
+    let mut queue = Queue::new();
+    let waker = || Waker::from(Arc::clone(&counted));
+    let places: Vec<Place> =
+        (0..100).map(|_| queue.push(1, Oversize::Refuse, waker(), None)).collect();
+    leave_all(&mut queue, places[10..20].iter().copied());
+    assert_eq!(Arc::strong_count(&counted), 1 + 90);
 }
 
 #[test]

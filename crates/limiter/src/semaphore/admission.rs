@@ -95,7 +95,7 @@ impl Semaphore {
                 self.settle(&mut shared, &mut wakes);
             }
         }
-        drop(shared);
+        Shared::unlock(shared);
         wakes.wake();
     }
 
@@ -227,7 +227,9 @@ impl Semaphore {
     fn collect_slowly(&self, place: Place, current: &Waker) -> Polled {
         let mut spare = None;
         loop {
-            let polled = self.shared.lock().queue.poll(place, current, &mut spare);
+            let mut shared = self.shared.lock();
+            let polled = shared.queue.poll(place, current, &mut spare);
+            Shared::unlock(shared);
             match polled {
                 Polled::WrongWaker => spare = Some(current.clone()),
                 decided => return decided,
@@ -239,21 +241,18 @@ impl Semaphore {
     #[inline(never)]
     pub(super) fn leave(&self, place: Place, weight: u32) {
         let mut shared = self.shared.lock();
-        match shared.queue.leave(place) {
-            Some(waker) => {
-                drop(shared);
-                drop(waker);
-            }
-            None => self.leave_slowly(place, weight, shared),
+        if shared.queue.leave_behind(place) {
+            Shared::unlock(shared);
+        } else {
+            self.leave_slowly(place, weight, shared);
         }
     }
 
-    #[cold]
     #[inline(never)]
     fn leave_slowly(&self, place: Place, weight: u32, mut shared: MutexGuard<'_, Shared>) {
         let (left, waker) = shared.queue.cancel(place);
         match left {
-            Left::Nothing => drop(shared),
+            Left::Nothing => Shared::unlock(shared),
             Left::Head => self.settle_and_wake(shared),
             Left::Granted => {
                 // ORDERING: AcqRel, as in `give`.
@@ -267,7 +266,7 @@ impl Semaphore {
     pub(super) fn settle_and_wake(&self, mut shared: MutexGuard<'_, Shared>) {
         let mut wakes = Wakes::new();
         self.settle(&mut shared, &mut wakes);
-        drop(shared);
+        Shared::unlock(shared);
         wakes.wake();
     }
 

@@ -4,7 +4,7 @@ use crate::sync::Ordering;
 use crate::word::{QUEUED, WATCHED, Word};
 
 use super::wakes::Wakes;
-use super::{Semaphore, checked};
+use super::{Semaphore, Shared, checked};
 
 impl Semaphore {
     /// Sets the limit. See [Resizing](Self#resizing) for what that does to holders and to those who wait.
@@ -61,7 +61,7 @@ impl Semaphore {
             shared.queue.refuse_heavier(limit, |waker| wakes.push(waker));
         }
         self.settle(&mut shared, &mut wakes);
-        drop(shared);
+        Shared::unlock(shared);
         wakes.wake();
     }
 }

@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use tidegate_limiter::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
 
@@ -392,4 +394,52 @@ fn ages_are_told_only_if_they_are_kept() {
 fn the_future_is_as_small_as_the_docs_say() {
     let semaphore = Semaphore::new(1);
     assert_eq!(size_of_val(&semaphore.acquire()), 24);
+}
+
+/// A waker that asks the semaphore, which needs the lock, when its last clone is dropped.
+struct AsksWhenDropped(Arc<Semaphore>);
+
+impl Wake for AsksWhenDropped {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for AsksWhenDropped {
+    fn drop(&mut self) {
+        self.0.waiting();
+    }
+}
+
+#[test]
+fn wakers_are_dropped_outside_the_lock_however_those_who_wait_go() {
+    let (told, done) = mpsc::channel();
+    std::thread::spawn(move || {
+        let semaphore = Arc::new(Semaphore::new(0));
+        for goes in ["leave", "are granted", "are refused", "are closed upon"] {
+            let ask = |weight| {
+                let mut acquire = Arc::clone(&semaphore).acquire_many_owned(weight);
+                let waker = Waker::from(Arc::new(AsksWhenDropped(Arc::clone(&semaphore))));
+                assert!(Pin::new(&mut acquire).poll(&mut Context::from_waker(&waker)).is_pending());
+                Some(acquire)
+            };
+            // One in a hundred stays, when the others leave: their wakers are left behind in the queue.
+            let mut asked: Vec<_> = (0..20_000).map(|_| ask(2)).collect();
+            asked
+                .iter_mut()
+                .enumerate()
+                .filter(|(at, _)| at % 100 != 7)
+                .for_each(|(_, gone)| *gone = None);
+            match goes {
+                "are granted" => semaphore.resize(100_000),
+                "are refused" => semaphore.resize(1),
+                "are closed upon" => semaphore.close(),
+                _ => {}
+            }
+            asked.iter_mut().flatten().for_each(|decided| drop(poll(decided)));
+            drop(asked);
+            semaphore.resize(0);
+            assert_eq!((semaphore.waiting(), semaphore.in_use()), (0, 0), "all {goes}");
+        }
+        told.send(()).expect("the test waits");
+    });
+    done.recv_timeout(Duration::from_secs(60)).expect("no waker is dropped under the lock");
 }
