@@ -179,6 +179,47 @@ fn who_leaves_a_short_queue_leaves_nothing_behind() {
 }
 
 #[test]
+fn every_shrink_refuses_the_heavier_ones_that_the_one_before_left() {
+    let mut queue = Queue::new();
+    for weight in [5, 3, 2] {
+        push(&mut queue, weight);
+    }
+    let mut left_by = |limit| {
+        queue.refuse_heavier(limit, drop);
+        weights(&mut queue)
+    };
+    assert_eq!(left_by(4), [3, 2]);
+    assert_eq!(left_by(2), [2]);
+}
+
+#[test]
+fn once_all_who_were_refused_have_collected_or_left_the_frontier_is_known_again() {
+    let mut queue = Queue::new();
+    let places: Vec<Place> = (0..3).map(|_| push(&mut queue, 2)).collect();
+    let light = push(&mut queue, 1);
+    queue.refuse_heavier(1, drop);
+    assert_eq!(queue.frontier(), None);
+    drop(queue.poll(places[0], Waker::noop(), &mut None));
+    drop(queue.poll(places[1], Waker::noop(), &mut None));
+    assert_eq!(queue.frontier(), None);
+    drop(queue.cancel(places[2]));
+    assert_eq!(queue.frontier(), Some(light.number()));
+}
+
+#[test]
+fn whoever_has_collected_is_not_the_oldest_grant() {
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let mut queue = Queue::new();
+    let mut push = || queue.push(1, Oversize::Refuse, Waker::noop().clone(), Some(after(0)));
+    let (first, _second) = (push(), push());
+    drop(queue.grant_head(Some(after(1))));
+    drop(queue.grant_head(Some(after(3))));
+    assert!(matches!(queue.poll(first, Waker::noop(), &mut None), Polled::Granted));
+    assert_eq!(queue.census(after(10), 0).oldest_grant, Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn ages_are_those_of_the_head_and_of_the_oldest_grant_not_collected() {
     let start = Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);

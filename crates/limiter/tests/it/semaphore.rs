@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -397,7 +398,7 @@ fn the_future_is_as_small_as_the_docs_say() {
 }
 
 /// A waker that asks the semaphore, which needs the lock, when its last clone is dropped.
-struct AsksWhenDropped(Arc<Semaphore>);
+struct AsksWhenDropped(Arc<Semaphore>, Arc<AtomicUsize>);
 
 impl Wake for AsksWhenDropped {
     fn wake(self: Arc<Self>) {}
@@ -406,6 +407,7 @@ impl Wake for AsksWhenDropped {
 impl Drop for AsksWhenDropped {
     fn drop(&mut self) {
         self.0.waiting();
+        self.1.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -415,9 +417,11 @@ fn wakers_are_dropped_outside_the_lock_however_those_who_wait_go() {
     std::thread::spawn(move || {
         let semaphore = Arc::new(Semaphore::new(0));
         for goes in ["leave", "are granted", "are refused", "are closed upon"] {
+            let dropped = Arc::new(AtomicUsize::new(0));
             let ask = |weight| {
                 let mut acquire = Arc::clone(&semaphore).acquire_many_owned(weight);
-                let waker = Waker::from(Arc::new(AsksWhenDropped(Arc::clone(&semaphore))));
+                let waker = AsksWhenDropped(Arc::clone(&semaphore), Arc::clone(&dropped));
+                let waker = Waker::from(Arc::new(waker));
                 assert!(Pin::new(&mut acquire).poll(&mut Context::from_waker(&waker)).is_pending());
                 Some(acquire)
             };
@@ -438,6 +442,7 @@ fn wakers_are_dropped_outside_the_lock_however_those_who_wait_go() {
             drop(asked);
             semaphore.resize(0);
             assert_eq!((semaphore.waiting(), semaphore.in_use()), (0, 0), "all {goes}");
+            assert_eq!(dropped.load(Ordering::Relaxed), 20_000, "all {goes}: none is kept");
         }
         told.send(()).expect("the test waits");
     });

@@ -20,6 +20,8 @@ struct Done {
 fn ask_again_and_again(semaphore: &Semaphore, guarded: &AtomicU64, operations: u64) -> Done {
     let mut cx = Context::from_waker(Waker::noop());
     let mut done = Done::default();
+    // So that somebody else is there, whatever the machine: often in a short run; a long one is interrupted anyway.
+    let lets_others_run = (operations / 4096).clamp(64, 65_536);
     while done.granted + done.gave_up < operations {
         let patience = 1 + (done.granted ^ done.gave_up) % 4;
         let mut acquire = pin!(semaphore.acquire());
@@ -29,8 +31,8 @@ fn ask_again_and_again(semaphore: &Semaphore, guarded: &AtomicU64, operations: u
                 let permit = permit.expect("nobody closes it");
                 // Not one operation: two holders at once, or one that does not see what the last one wrote, lose a count.
                 let seen = guarded.load(Ordering::Relaxed);
-                if seen.is_multiple_of(64) {
-                    std::thread::yield_now(); // so that somebody else is there, whatever the machine
+                if seen.is_multiple_of(lets_others_run) {
+                    std::thread::yield_now();
                 }
                 guarded.store(seen + 1, Ordering::Relaxed);
                 drop(permit);
