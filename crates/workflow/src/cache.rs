@@ -106,16 +106,25 @@ impl ResultCache {
     }
 
     /// Forgets the result of a key. One that is being computed is handed out to those who wait, and not kept.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it was forgotten.
     pub async fn invalidate(&self, key: &Key) {
         self.0.forget(&Target::Key(key.digest)).await;
     }
 
     /// Forgets every result with this tag, in the same way.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it was forgotten.
     pub async fn invalidate_tag(&self, tag: &str) {
         self.0.forget(&Target::Tag(tag.to_owned())).await;
     }
 
     /// Forgets everything, in the same way.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it was forgotten.
     pub async fn invalidate_all(&self) {
         self.0.forget(&Target::All).await;
     }
@@ -138,6 +147,9 @@ impl ResultCache<Durable> {
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it was forgotten.
     pub async fn invalidate_tag(&self, tag: &str) -> io::Result<()> {
         self.0.forget_for_good(Target::Tag(tag.to_owned())).await
     }
@@ -146,6 +158,9 @@ impl ResultCache<Durable> {
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it was forgotten.
     pub async fn invalidate_all(&self) -> io::Result<()> {
         self.0.forget_for_good(Target::All).await
     }

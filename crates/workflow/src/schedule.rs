@@ -188,10 +188,12 @@ impl Scheduler {
         let mut lines: HashMap<Arc<str>, Line> = HashMap::new();
         while !stop.is_cancelled() {
             let now = (self.clock)();
-            for due in self.agenda.lock().due(now) {
-                let line = lines.entry(Arc::clone(&due.job.id)).or_default();
-                match line.join(due.job.overlap, &stop) {
-                    None => told(due.report(JobEnd::Overlapped)),
+            let due = self.agenda.lock().due(now);
+            for due in in_places(due) {
+                let job = &due[0].job;
+                let line = lines.entry(Arc::clone(&job.id)).or_default();
+                match line.join(job.overlap, &stop) {
+                    None => due.iter().for_each(|due| told(due.report(JobEnd::Overlapped))),
                     Some(place) => {
                         let this = Arc::clone(self);
                         running.spawn(async move { this.perform_in_line(&due, place).await });
@@ -205,30 +207,35 @@ impl Scheduler {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = self.changed.notified() => {}
-                Some(done) = running.join_next() => done.into_iter().for_each(&mut told),
+                Some(done) = running.join_next() => done.into_iter().flatten().for_each(&mut told),
             }
             // What is over and gone is not remembered.
             lines.retain(|_, line| line.is_busy());
         }
         while let Some(done) = running.join_next().await {
-            done.into_iter().for_each(&mut told);
+            done.into_iter().flatten().for_each(&mut told);
         }
     }
 
-    async fn perform_in_line(&self, due: &Due<Job>, place: Place) -> JobReport {
+    /// Runs the times of one place, one after another.
+    async fn perform_in_line(&self, due: &[Due<Job>], place: Place) -> Vec<JobReport> {
         let _turn = match &place.turn {
             Some(turn) => Some(Arc::clone(turn).lock_owned().await),
             None => None,
         };
-        let one_by_one = match self.mode {
-            Mode::Sequential => Some(self.alone.lock().await),
-            Mode::Concurrent | Mode::Auto => None,
-        };
-        let mut report = self.perform(due, &place.cancel).await;
-        if one_by_one.is_none() {
-            self.repeat_alone(due, &mut report, &place.cancel).await;
+        let mut reports = Vec::with_capacity(due.len());
+        for due in due {
+            let one_by_one = match self.mode {
+                Mode::Sequential => Some(self.alone.lock().await),
+                Mode::Concurrent | Mode::Auto => None,
+            };
+            let mut report = self.perform(due, &place.cancel).await;
+            if one_by_one.is_none() {
+                self.repeat_alone(due, &mut report, &place.cancel).await;
+            }
+            reports.push(report);
         }
-        report
+        reports
     }
 
     async fn perform(&self, due: &Due<Job>, cancel: &CancellationToken) -> JobReport {
@@ -274,4 +281,21 @@ impl Scheduler {
             *report = JobReport { fell_back: true, ..self.perform(due, cancel).await };
         }
     }
+}
+
+/// What is due, by what is to run in one place: the times of a job that are due at once are no overlap, and run one after another
+/// unless they may run together.
+fn in_places(due: Vec<Due<Job>>) -> Vec<Vec<Due<Job>>> {
+    let mut places: Vec<Vec<Due<Job>>> = Vec::new();
+    let mut of_job: HashMap<Arc<str>, usize> = HashMap::new();
+    for due in due {
+        let next = places.len();
+        let alone = due.job.overlap == Overlap::Allow;
+        let at = if alone { next } else { *of_job.entry(Arc::clone(&due.job.id)).or_insert(next) };
+        match places.get_mut(at) {
+            Some(place) => place.push(due),
+            None => places.push(vec![due]),
+        }
+    }
+    places
 }

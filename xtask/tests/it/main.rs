@@ -3,6 +3,7 @@
 mod arrows;
 mod documents;
 mod features;
+mod futures;
 
 use std::path::{Path, PathBuf};
 

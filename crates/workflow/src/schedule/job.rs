@@ -11,7 +11,9 @@ use super::cron::{Cron, CronError};
 use crate::graph::Graph;
 use crate::report::Report;
 
-/// What happens to times that nobody saw to, because the scheduler was not there or did not tick in time.
+/// What happens to times that nobody saw to, because the scheduler did not look in time: it was busy, or the machine slept. Of the
+/// time before a job was [added](super::Scheduler::add), in this process, nothing is known. Those that are due at once run one
+/// after another, unless the job may [overlap](Overlap::Allow).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
     /// Nothing: only a time that is at most so old is run.

@@ -288,6 +288,30 @@ async fn a_job_whose_graph_cannot_be_made_or_started_is_reported_and_the_others_
     assert!(reports[2].is_success());
 }
 
+#[tokio::test]
+async fn times_that_were_missed_and_are_due_at_once_are_no_overlap() {
+    for overlap in [Overlap::Skip, Overlap::Wait, Overlap::Replace, Overlap::Allow] {
+        let clock = Set::to("2026-05-01T08:00:30Z");
+        let scheduler = Arc::new(scheduler(&clock));
+        let job = Job::cron("job", "* * * * *", "UTC", || one(|| Ok(()))).expect("a schedule");
+        let job = job.missed(Missed::Each { at_most: 9 }).overlap(overlap);
+        scheduler.add(job).expect("a new id");
+        clock.set("2026-05-01T08:05:10Z");
+        let stop = CancellationToken::new();
+        let mut reports = Vec::new();
+        let told = |report| {
+            reports.push(report);
+            if reports.len() == 5 {
+                stop.cancel();
+            }
+        };
+        scheduler.run(stop.clone(), told).await;
+        assert!(reports.iter().all(JobReport::is_success), "{overlap:?}: {reports:?}");
+        let is_in_order = reports.windows(2).all(|two| two[0].due < two[1].due);
+        assert!(is_in_order || overlap == Overlap::Allow, "{overlap:?}: {reports:?}");
+    }
+}
+
 /// A scheduler that runs by itself on the paused clock, with a job each minute that takes 145 s; what it told by then.
 async fn minutely(overlap: Overlap, minutes: u32) -> Vec<JobReport> {
     let start = tokio::time::Instant::now();
