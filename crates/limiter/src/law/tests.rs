@@ -21,6 +21,7 @@ fn aimd_adds_one_when_half_is_used_and_takes_a_tenth_when_late_or_refused() {
     let mut law = Aimd::default();
     assert_eq!(law.next(51, &seen(26, 20)), 52);
     assert_eq!(law.next(51, &seen(25, 20)), 51);
+    assert_eq!(law.next(52, &seen(26, 20)), 53, "half is enough");
     assert_eq!(law.next(59, &seen(59, 5000)), 60, "at the time-out is in time");
     assert_eq!(law.next(59, &seen(59, 5001)), 53, "⌊53.1⌋");
     assert_eq!(law.next(59, &Sample { overloads: 1, ..seen(59, 20) }), 53);
@@ -118,6 +119,12 @@ fn gradient2_lets_its_average_down_when_it_is_twice_the_latency() {
     // long = (1000 + 100)/2 = 550, more than twice 100: 522.5.
     law.next(100, &seen(100, 100));
     assert!((law.long - 0.5225).abs() < 1e-12, "{}", law.long);
+    // The tenth is still a plain mean: (9·100 + 1100)/10.
+    let mut law = Gradient2::default();
+    for latency in [100, 100, 100, 100, 100, 100, 100, 100, 100, 1100] {
+        law.next(100, &seen(100, latency));
+    }
+    assert!((law.long - 0.2).abs() < 1e-12, "{}", law.long);
     // Ten plain means, then an exponential average over 600: weight 2/601.
     let mut law = Gradient2::default();
     for _ in 0..10 {
@@ -161,6 +168,11 @@ fn envoy_measures_anew_after_its_interval_and_after_five_windows_at_the_bottom()
     }
     assert_eq!(law.next(100, &at(68, 50)), 3, "whatever the latency");
     assert_eq!(law.next(3, &at(69, 50)), 100);
+    assert_eq!(law.next(100, &at(70, 50)), 136, "1.25·100 + √125: the five count anew");
+    for second in 71..76 {
+        assert_eq!(law.next(4, &at(second, 400)), 3, "½·4 + √2, which is the bottom too");
+    }
+    assert_eq!(law.next(100, &at(76, 50)), 3);
 }
 
 #[test]

@@ -119,3 +119,48 @@ fn quantiles_of_a_large_window_are_those_of_its_last_1024() {
     assert_eq!((latency.count, latency.min, latency.mean), (3000, ms(1), ms(5)));
     assert_eq!((latency.p10, latency.p50), (ms(9), ms(9)));
 }
+
+#[test]
+fn the_most_in_flight_of_a_window_is_not_what_was_last() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 2));
+    meter.ended(&Ended { in_flight: 5, ..item(1, 1) });
+    let sample = meter.ended(&Ended { in_flight: 2, ..item(2, 1) });
+    assert_eq!(sample.map(|sample| sample.max_in_flight), Some(5));
+}
+
+#[test]
+fn what_began_before_the_change_neither_begins_the_settling_nor_counts_where_only_fresh_does() {
+    let mut meter = Meter::new(ms(0), settling(20, 1));
+    meter.restart(ms(100), settling(20, 1), true);
+    assert_eq!(meter.ended(&item(105, 10)), None, "began at 95");
+    assert_eq!(meter.ended(&item(120, 5)), None, "began at 115: settled at 135");
+    let fresh = Window { only_fresh: true, ..settling(1, 2) };
+    meter.restart(ms(200), fresh, true);
+    assert_eq!(meter.ended(&item(205, 5)), None, "the first");
+    assert_eq!(meter.ended(&item(206, 7)), None, "began at 199");
+    assert!(meter.ended(&item(207, 5)).is_some(), "the second");
+}
+
+#[test]
+fn the_shortest_time_of_a_window_is_counted_from_when_it_had_settled() {
+    let window = Window { at_least: ms(10), ..settling(20, 1) };
+    let mut meter = Meter::new(ms(0), window);
+    meter.restart(ms(100), window, true);
+    assert_eq!(meter.ended(&item(105, 5)), None);
+    assert_eq!(meter.ended(&item(119, 5)), None, "still settling");
+    assert_eq!(meter.ended(&item(121, 5)), None, "2 ms of 10");
+    assert!(meter.ended(&item(129, 5)).is_some());
+}
+
+#[test]
+fn equal_latencies_deviate_by_nothing_whatever_the_rounding() {
+    for latency in 1..500 {
+        let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 3));
+        let sample = (1..=3).filter_map(|n| meter.ended(&item(n, latency))).last();
+        let deviation = sample.and_then(|sample| sample.latency).map(|l| l.deviation);
+        assert!(
+            deviation.is_some_and(|d| d < Duration::from_micros(1)),
+            "{latency}: {deviation:?}"
+        );
+    }
+}
