@@ -1,11 +1,13 @@
 //! What the workers of these tests can do.
 
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{
     PidfdFlags, PidfdGetfdFlags, Resource, getpid, getrlimit, pidfd_getfd, pidfd_open,
 };
@@ -227,9 +229,14 @@ fn behave(how: String, _: &Context<'_>) -> Result<u32, String> {
             print!("a word kept back by {}\u{1f}", std::process::id());
             Ok(std::process::id())
         }
-        "list tests" => {
+        "list tests" | "list tests on a socket" => {
             let me = std::env::current_exe().expect("procfs");
-            let output = Command::new(me).arg("--list").output().map_err(|e| e.to_string())?;
+            let (_ours, theirs) = socket_pair();
+            let mut command = Command::new(me);
+            if how.ends_with("on a socket") {
+                command.stdin(theirs);
+            }
+            let output = command.arg("--list").output().map_err(|e| e.to_string())?;
             let listed = String::from_utf8_lossy(&output.stdout).contains("is_no_worker: test");
             Ok(u32::from(listed))
         }
@@ -272,8 +279,13 @@ fn lend_socket() {
     Command::new("sleep").arg("1000").stdin(stdin).spawn().expect("sleep");
 }
 
+fn socket_pair() -> (OwnedFd, OwnedFd) {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    socketpair(family, kind, SocketFlags::CLOEXEC, None).expect("a socket pair")
+}
+
 /// Another descriptor of the socket to the parent, found by trying.
-fn socket() -> std::os::fd::OwnedFd {
+fn socket() -> OwnedFd {
     let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd of our own");
     (3..20)
         .filter_map(|number| pidfd_getfd(&me, number, PidfdGetfdFlags::empty()).ok())
