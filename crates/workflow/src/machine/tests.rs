@@ -338,6 +338,16 @@ fn a_task_added_before_a_long_way_goes_before_one_that_ends_it() {
 }
 
 #[test]
+fn what_is_left_of_a_run_is_the_work_and_the_longest_way_of_what_is_not_over() {
+    let mut bench = Bench::new(1, &[9]);
+    let long = |estimate, needs: &[u32]| NodeSpec { estimate, ..spec(A, needs) };
+    bench.submit(vec![long(9.0, &[]), long(2.0, &[]), long(3.0, &[1]), long(1.0, &[])]);
+    bench.ok(0);
+    let left = bench.machine.progress(RUN).expect("it is live");
+    assert_eq!((left.over, left.work, left.longest), (1, 6.0, 5.0));
+}
+
+#[test]
 fn a_graph_of_many_ways_is_searched_once() {
     let mut bench = Bench::new(9, &[9]);
     let rungs = (1..100).flat_map(|rung| [2 * rung - 2, 2 * rung - 1].map(|_| rung));

@@ -501,3 +501,19 @@ async fn a_clock_that_jumps_is_noticed_at_the_next_look() {
     stop.cancel();
     running.await.expect("it does not panic");
 }
+
+#[tokio::test]
+async fn a_time_that_is_now_is_the_last_of_those_that_were_missed() {
+    let minutes = |minutes: &[&str]| -> Vec<Timestamp> {
+        minutes.iter().map(|minute| at(&format!("2026-05-01T08:{minute}:00Z"))).collect()
+    };
+    for (at_most, expected) in [(9, minutes(&["01", "02", "03"])), (2, minutes(&["02", "03"]))] {
+        let clock = Set::to("2026-05-01T08:00:00Z");
+        let scheduler = scheduler(&clock);
+        let job = Job::cron("a", "* * * * *", "UTC", || one(|| Ok(()))).expect("a schedule");
+        scheduler.add(job.missed(Missed::Each { at_most })).expect("a new id");
+        clock.set("2026-05-01T08:03:00Z");
+        let due: Vec<Timestamp> = scheduler.tick().await.iter().map(|report| report.due).collect();
+        assert_eq!(due, expected);
+    }
+}

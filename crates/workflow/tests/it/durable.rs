@@ -18,6 +18,7 @@ use tidegate_workflow::{
     Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry, Stopped,
     Task, TaskError,
 };
+use tokio::sync::Notify;
 
 const LEVELS: [Durability; 2] = [Durability::ProcessCrash, Durability::PowerLoss];
 
@@ -221,14 +222,23 @@ async fn nothing_follows_from_an_end_before_it_is_kept() {
 async fn a_cancelled_run_goes_on_with_what_was_not_done() {
     for level in LEVELS {
         let (store, effects) = (MemoryStore::default(), Effects::default());
+        let begun = Arc::new(Notify::new());
         let tasks = |hangs: bool| {
-            let last = if hangs { endless("last") } else { effects.task("last") };
+            let begun = Arc::clone(&begun);
+            let endless = Task::durable("last", move |cx: Context| {
+                begun.notify_one();
+                async move {
+                    cx.token().cancelled().await;
+                    Err::<(), _>("stopped")
+                }
+            });
+            let last = if hangs { endless } else { effects.task("last") };
             [effects.task("first"), last.needs(["first"]), effects.task("end").needs(["last"])]
         };
         let orchestrator = orchestrator();
         let running = orchestrator.start(graph(tasks(true)).journal(history(&store), level));
         let running = running.expect("it starts");
-        settled(&store, "first").await;
+        begun.notified().await;
         running.cancel();
         running.wait().await.expect("it ends");
         assert!(ledger(&store).end.is_some(), "its end is kept before its owner hears of it");

@@ -143,6 +143,14 @@ mod http {
         assert_eq!(source.read().await, Reading::default());
         assert!(source.trouble().is_some_and(|why| why.contains("within 50ms")));
 
+        let dripping = server::Server::dripping().await;
+        let mut source = HttpSource::new(&dripping.url())
+            .expect("it is an address")
+            .queue_depth("waiting")
+            .within(Duration::from_millis(100));
+        assert_eq!(source.read().await, Reading::default());
+        assert!(source.trouble().is_some_and(|why| why.contains("complete within 100ms")));
+
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let address = format!("http://user:hidden@{}/", nobody.expect("loopback is there"));
         let shown = format!("{:?}", HttpSource::new(&address).expect("it is an address"));
