@@ -448,3 +448,58 @@ fn wakers_are_dropped_outside_the_lock_however_those_who_wait_go() {
     });
     done.recv_timeout(Duration::from_secs(60)).expect("no waker is dropped under the lock");
 }
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn idleness_is_not_told_while_something_is_in_use_though_the_queue_has_emptied() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().expect("one is free");
+    let mut waits = semaphore.acquire();
+    assert!(poll(&mut waits).is_pending());
+    let mut idle = semaphore.idle();
+    assert!(poll(&mut idle).is_pending());
+    drop(waits);
+    assert!(poll(&mut idle).is_pending(), "one is in use");
+    held.forget();
+    assert!(poll(&mut idle).is_ready(), "it was forgotten");
+}
+
+#[test]
+fn all_who_watch_for_idleness_are_woken_once_and_who_left_is_forgotten() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().expect("one is free");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut watch = [(); 3].map(|()| semaphore.idle());
+    for _ in 0..2 {
+        for idle in &mut watch {
+            assert!(Pin::new(idle).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+    assert_eq!(Arc::strong_count(&woken), 2 + 3, "ours, the waker's, and one for each");
+    let [first, second, left] = watch;
+    drop(left);
+    assert_eq!(Arc::strong_count(&woken), 2 + 2);
+    drop(held);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    drop((first, second));
+}
+
+#[test]
+fn a_full_queue_refuses_even_who_would_fit_beside_its_heavy_head() {
+    let semaphore = Semaphore::new(3).with_queue_bound(1);
+    let held = semaphore.try_acquire_many(2).expect("three are free");
+    let mut heavy = semaphore.acquire_many(2);
+    assert!(poll(&mut heavy).is_pending());
+    assert_eq!(refused(&mut semaphore.acquire()), AcquireError::QueueFull { bound: 1 });
+    drop((heavy, held));
+}
