@@ -18,9 +18,11 @@
 //! ```
 
 mod group;
+mod python;
 mod row;
 mod suite;
 
 pub use group::{Figure, Group, timed};
+pub use python::Python;
 pub use row::Row;
 pub use suite::Suite;

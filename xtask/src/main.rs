@@ -18,7 +18,8 @@ usage: cargo xtask COMMAND
   test --list                             the stages, and what each needs
   nightly                                 the same tests with their random cases at full count, and 2,000 kills
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
-        [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md
+        [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md; --python installs the peers that are
+        [--python]                        Python (pebble, Dask) into target/python first, where the benches find them
   crash [--kills N] [--wfinstances DIR]   runs killed by SIGKILL at every point of the journal's store and at random, N times (200
                                           if nothing is said), and gone on with; a completion lost or done twice fails
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails

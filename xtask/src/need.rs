@@ -59,8 +59,17 @@ fn python_folder() -> PathBuf {
 }
 
 fn python() -> Result<(), String> {
-    let requirements = shell::root().join("xtask/python-requirements.txt");
-    let stamp = shell::root().join("target/python/requirements.txt");
+    python_with("python-requirements.txt")
+}
+
+/// The peers of our benches that are Python, for the interpreter that the benches find.
+pub(crate) fn python_peers() -> Result<(), String> {
+    python_with("python-peers.txt")
+}
+
+fn python_with(requirements: &str) -> Result<(), String> {
+    let stamp = shell::root().join("target/python").join(requirements);
+    let requirements = shell::root().join("xtask").join(requirements);
     let wanted = std::fs::read_to_string(&requirements)
         .map_err(|why| format!("{}: {why}", requirements.display()))?;
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -69,22 +78,15 @@ fn python() -> Result<(), String> {
     by_apt("python3", &["python3"])?;
     let folder = shell::root().join("target/python");
     let folder = folder.to_string_lossy();
-    let made = shell::run(
-        shell::command("python3", &["-m", "venv", "--clear", &folder]).stdout(Stdio::null()),
-    );
+    let made =
+        shell::run(shell::command("python3", &["-m", "venv", &folder]).stdout(Stdio::null()));
     if made.is_err() {
         apt_install("python3-venv")?;
         shell::run(&mut shell::command("python3", &["-m", "venv", "--clear", &folder]))?;
     }
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-        "xtask/python-requirements.txt",
-    ];
+    let requirements = requirements.to_string_lossy();
+    let pip =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &requirements];
     shell::run(&mut shell::command(&python_folder().join("python3").to_string_lossy(), &pip))?;
     std::fs::write(&stamp, wanted).map_err(|why| format!("{}: {why}", stamp.display()))
 }

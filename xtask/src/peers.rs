@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::need;
 use crate::shell::{self, cargo};
 
 /// The crates that have benches, which are also the features of `tidegate-benches`.
@@ -19,17 +20,21 @@ struct Options {
     quick: bool,
     json: bool,
     write: bool,
+    python: bool,
 }
 
 /// Runs the benches of one crate or of all.
 pub(crate) fn peers(args: &[&str]) -> Result<(), String> {
     let options = parse(args)?;
+    if options.python {
+        need::python_peers()?;
+    }
     let mut sections = Vec::new();
     for name in &options.names {
         let rows = measure(name, &options)?;
         sections.push((*name, rows));
     }
-    if options.write { write_results(&sections, options.quick) } else { Ok(()) }
+    if options.write { write_results(&sections, &options) } else { Ok(()) }
 }
 
 fn parse(args: &[&str]) -> Result<Options, String> {
@@ -40,6 +45,7 @@ fn parse(args: &[&str]) -> Result<Options, String> {
             "--quick" => options.quick = true,
             "--json" => options.json = true,
             "--write" => options.write = true,
+            "--python" => options.python = true,
             "--filter" => {
                 options.filter =
                     Some((*args.next().ok_or("--filter needs a word of an id")?).to_owned())
@@ -107,7 +113,7 @@ fn measure(name: &str, options: &Options) -> Result<Vec<Value>, String> {
 }
 
 /// Replaces the measured crates' sections of `benches/RESULTS.md`, and leaves the others.
-fn write_results(sections: &[(&str, Vec<Value>)], quick: bool) -> Result<(), String> {
+fn write_results(sections: &[(&str, Vec<Value>)], options: &Options) -> Result<(), String> {
     let path = shell::root().join("benches/RESULTS.md");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     let mut text = "# Results\n\nEvery table is the output of the command above it. A ratio is ours over the peer within one \
@@ -115,7 +121,7 @@ fn write_results(sections: &[(&str, Vec<Value>)], quick: bool) -> Result<(), Str
         .to_owned();
     for name in CRATES {
         let section = match sections.iter().find(|(measured, _)| *measured == name) {
-            Some((_, rows)) => Some(table(name, rows, quick)?),
+            Some((_, rows)) => Some(table(name, rows, options)?),
             None => old_section(&old, name),
         };
         if let Some(section) = section {
@@ -135,11 +141,12 @@ fn old_section(old: &str, name: &str) -> Option<String> {
     Some(old[start..end].to_owned())
 }
 
-fn table(name: &str, rows: &[Value], quick: bool) -> Result<String, String> {
+fn table(name: &str, rows: &[Value], options: &Options) -> Result<String, String> {
     let commit = shell::read(&mut shell::command("git", &["rev-parse", "--short", "HEAD"]))?;
-    let flag = if quick { " --quick" } else { "" };
+    let flag = |is_set: bool, flag: &'static str| if is_set { flag } else { "" };
+    let flags = [flag(options.quick, " --quick"), flag(options.python, " --python")].concat();
     let mut text = format!(
-        "## {name}\n\n`cargo xtask peers {name}{flag} --write` at commit {}, on {}.\n\n\
+        "## {name}\n\n`cargo xtask peers {name}{flags} --write` at commit {}, on {}.\n\n\
          | group | unit | ours | peers | best peer | ours / best | target | met |\n\
          | --- | --- | ---: | --- | --- | ---: | --- | --- |\n",
         commit.trim(),

@@ -3,17 +3,13 @@
 
 #[path = "process/ends.rs"]
 mod ends;
-#[path = "process/pebble.rs"]
-mod pebble;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
-use tidegate_benches::Suite;
+use tidegate_benches::{Python, Suite};
 use tidegate_pools::process::{Context, Function, Functions, Host, ProcessPool, init};
-
-use pebble::Pebble;
 
 const NOTHING: Function<u32, u32, ()> = Function::new("nothing", |n, _: &Context<'_>| Ok(n));
 const ECHO: Function<ByteBuf, ByteBuf, ()> =
@@ -53,7 +49,11 @@ fn jobs(suite: &mut Suite, host: &Host) {
     let (ours, peer, mut pebble) = (
         pool(host, WORKERS),
         procspawn::Pool::new(WORKERS).expect("a pool"),
-        Pebble::if_installed(),
+        Python::if_installed(
+            "pebble",
+            "benches/pools/process/with_pebble.py",
+            &[&WORKERS.to_string()],
+        ),
     );
     let mut group = suite
         .group(id)
@@ -69,12 +69,11 @@ fn jobs(suite: &mut Suite, host: &Host) {
         })
         .at_most_of("procspawn", 0.5);
     if let Some(pebble) = &mut pebble {
-        group = group.peer("pebble", |n| pebble.empty_jobs(n)).at_most_of("pebble", 0.25);
+        group = group.peer("pebble", |n| pebble.ask(&n.to_string())).at_most_of("pebble", 0.25);
     }
     group.operations(2_000).run();
     if pebble.is_none() {
-        let how = "`pip install pebble==5.2.3` for the interpreter that `$PYTHON` names";
-        suite.remark(&format!("{id}: pebble is not installed and was left out; {how}"));
+        suite.remark(&format!("{id}: without pebble; `cargo xtask peers pools --python` has it"));
     }
     suite
         .group("pools/process/empty_jobs/idempotent")

@@ -2,7 +2,7 @@
 //!
 //! Tasks do nothing, so that what is timed is the scheduler: building the graph and running it. Ours runs with
 //! everything on: priorities, sixteen agents with limits, time-outs, retries, cancellation, outputs handed on, string ids
-//! and a reader of the event stream. The peers run with what they have.
+//! and a reader of the event stream. The peers run with what they have. Python's stand in where they are installed.
 
 mod contenders;
 mod durable;
@@ -14,14 +14,23 @@ use std::time::Duration;
 
 use contenders::{async_dag_run, dagrs_run, dagx_run, join_set_run, ours_run};
 use shapes::Shape;
-use tidegate_benches::Suite;
+use tidegate_benches::{Python, Suite};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let mut suite = Suite::from_args("workflow");
     let runtime = workers();
+    let mut python = Python::if_installed("dask", "benches/workflow/in_python.py", &[]);
     for shape in [Shape::wide(10_000), Shape::chain(10_000), Shape::layered(10_000)] {
         compare(&mut suite, &runtime, &shape);
+        if let Some(python) = &mut python {
+            compare_with_python(&mut suite, &runtime, &shape, python);
+        }
+    }
+    if python.is_none() {
+        suite.remark(
+            "workflow/python: left out; `cargo xtask peers workflow --python` has asyncio and Dask",
+        );
     }
     if !suite.is_quick() {
         compare(&mut suite, &runtime, &Shape::wide(100_000));
@@ -58,6 +67,22 @@ fn compare(suite: &mut Suite, runtime: &Runtime, shape: &Shape) {
         .at_most_of("JoinSet", 1.5)
         .at_most_of("dagrs", 1.0)
         .at_most_of("dagx", 1.0)
+        .run();
+}
+
+/// Beside asyncio, all tasks at once, and Dask's threads: in rounds of their own, since these take seconds.
+fn compare_with_python(suite: &mut Suite, runtime: &Runtime, shape: &Shape, python: &mut Python) {
+    let tasks = shape.needs.len() as u64;
+    let needs = serde_json::to_string(&shape.needs).expect("they are numbers");
+    let python = std::cell::RefCell::new(python);
+    let ask = |name: &str| python.borrow_mut().ask(&format!("{name} {needs}"));
+    suite
+        .group(&format!("workflow/python/{}/{}k", shape.name, tasks / 1000))
+        .operations(tasks)
+        .ours(|_| within(runtime, ours_run(shape.clone())))
+        .peer("asyncio", |_| ask("asyncio"))
+        .peer("Dask threads", |_| ask("dask"))
+        .at_most(1.0)
         .run();
 }
 
