@@ -159,7 +159,7 @@ fn tidied(mut row: Explained) -> Explained {
 
 fn is_heeded(setting: &str) -> bool {
     let begins = |of: &&str| setting == *of || of.ends_with('.') && setting.starts_with(*of);
-    HEEDED.iter().any(|of| begins(of)) && !setting.ends_with(".memory_mb")
+    HEEDED.iter().any(begins) && !setting.ends_with(".memory_mb")
 }
 
 /// What only the command knows.
