@@ -59,7 +59,7 @@ impl Transport {
     ) -> Result<Body, ChatError> {
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = without_user(uri);
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -71,7 +71,7 @@ impl Transport {
     /// Asks for something; gives the answer's body, whose bytes have yet to come.
     pub(crate) async fn get(&self, uri: &Uri, accept: &'static str) -> Result<Body, ChatError> {
         let mut request = Request::new(Full::default());
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = without_user(uri);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(USER_AGENT, HeaderValue::from_static("tidegate"));
@@ -82,8 +82,9 @@ impl Transport {
     #[cfg(feature = "otlp")]
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, ChatError> {
+        *request.uri_mut() = without_user(request.uri());
         let sent = self.client.request(request).await;
         sent.map_err(|error| ChatError::Connection { why: chain(&error) })
     }
@@ -148,6 +149,14 @@ impl Body {
         }
         Ok(all)
     }
+}
+
+/// The address without user and password: they are not sent, and the library would write them into its own log.
+fn without_user(uri: &Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    let host = parts.authority.as_ref().and_then(|of| of.as_str().rsplit_once('@')?.1.parse().ok());
+    parts.authority = host.or(parts.authority);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
 /// An error and what caused it, in one line.
