@@ -166,9 +166,12 @@ fn tests() -> Result<(), String> {
     ]))
 }
 
-/// Every feature of ours is on; the benches stay apart, because their features pull in every peer.
+/// Every feature of ours is on; the benches stay apart, because their features pull in every peer. All that fails is told.
 fn tests_command() -> Command {
-    cargo(&["test", "--locked", "--workspace", "--exclude", "tidegate-benches", "--all-features"])
+    let benches = ["--exclude", "tidegate-benches"];
+    let mut test = cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]);
+    test.args(benches);
+    test
 }
 
 /// Runs the models of every crate that has a test of the name `loom`.

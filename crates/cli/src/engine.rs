@@ -314,7 +314,8 @@ impl Run {
         }
     }
 
-    /// Computes the items of a `foreach` task and submits them ahead of the node that gathers them.
+    /// Computes the items of a `foreach` task and submits them all at once, ahead of the node that gathers them: one that is
+    /// over already, and failed, must not end that node before the others are there.
     async fn expand(
         self: &Arc<Self>,
         index: usize,
@@ -332,12 +333,13 @@ impl Run {
         };
         let product = Product::Items(self.texts_of(&items));
         let _ = self.events.send(Event::TaskExpanded { task: task.id.clone(), items: items.len() });
-        for item in items {
+        // The need is over when an item starts; it is what puts the items on the critical path.
+        let node = |item| {
             let node = item_node(&task.id, &item);
-            // The need is over when the item starts; it is what puts the items on the critical path.
-            let node = self.command(&node, index, Some(item)).needs([context.id()]);
-            context.run().submit(node, &[&task.id]).await.map_err(TaskError::fatal)?;
-        }
+            self.command(&node, index, Some(item)).needs([context.id()])
+        };
+        let nodes = items.into_iter().map(node);
+        context.run().submit_all(nodes, &[&task.id]).await.map_err(TaskError::fatal)?;
         Ok(product)
     }
 

@@ -39,13 +39,12 @@ impl RunDir {
     ///
     /// The folder cannot be made.
     pub(crate) fn create(base: &Path) -> io::Result<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let runs = base.join("runs");
         make(&runs)?;
         // Two runs may start in the same second, or even from the same script at once.
-        for salt in 0..100 {
-            let mix = now.subsec_nanos() ^ std::process::id().wrapping_mul(2_654_435_761) ^ salt;
-            let id = format!("{}-{:04x}", stamp(now), (mix ^ (mix >> 16)) & 0xffff);
+        for _ in 0..100 {
+            let id = id(now);
             let path = runs.join(&id);
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
@@ -54,7 +53,7 @@ impl RunDir {
                     lock.lock()?;
                     return Ok(Self { id, path, lock: Arc::new(lock) });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => now += TICK,
                 Err(error) => return Err(error),
             }
         }
@@ -128,6 +127,15 @@ pub(crate) fn appended(path: &Path) -> io::Result<File> {
 pub(crate) fn fed(path: &Path, content: &[u8]) -> io::Result<File> {
     file(path)?.write_all(content)?;
     File::open(path)
+}
+
+/// What the ids of runs can tell apart.
+const TICK: Duration = Duration::from_nanos(1_000_000_000_u64.div_ceil(1 << 16));
+
+/// The id of a run that starts then, with the fraction of the second at its end: the order of ids is that of the starts.
+fn id(since_epoch: Duration) -> String {
+    let fraction = (u64::from(since_epoch.subsec_nanos()) << 16) / 1_000_000_000;
+    format!("{}-{fraction:04x}", stamp(since_epoch))
 }
 
 /// A moment since 1970 in UTC as `20261121-051102`.

@@ -29,7 +29,7 @@ use crate::event::{Event, EventKind, Log, Outcome};
 use crate::graph::{Graph, Slot};
 use crate::journal::CommitError;
 use crate::machine::{
-    Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Policy, RunId, Stop, TaskRef,
+    Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Placed, Policy, RunId, Stop, TaskRef,
 };
 use crate::metrics::Metrics;
 use crate::planner::Splice;
@@ -64,8 +64,7 @@ pub(crate) enum Command {
     Submit {
         run: RunId,
         by: Option<u32>,
-        task: Box<Task>,
-        before: Vec<Arc<str>>,
+        tasks: Vec<Grown>,
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
     /// A task puts a planner's alternative into the run, as a whole.
@@ -338,8 +337,8 @@ impl Engine {
             Command::Committed { run, commit, result } => {
                 self.committed(run, commit, result, now, actions);
             }
-            Command::Submit { run, by, task, before, reply } => {
-                let taken = self.submit(run, by, *task, &before, now, actions);
+            Command::Submit { run, by, tasks, reply } => {
+                let taken = self.submit_all(run, by, tasks, now, actions);
                 self.reply(run, taken, reply, now, actions);
             }
             Command::Splice { run, by, plan, grown, reply } => {
@@ -542,8 +541,7 @@ impl Engine {
         mut task: Task,
         before: &[Arc<str>],
         now: Duration,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), SubmitError> {
+    ) -> Result<Placed, SubmitError> {
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
@@ -590,8 +588,30 @@ impl Engine {
         }
         self.open += 1;
         self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
-        self.machine.insert(run, spec, &followers, actions);
-        Ok(())
+        self.machine.place(run, spec, &followers).ok_or(SubmitError::Over)
+    }
+
+    /// Adds all of the tasks before anything follows from one of them, up to the first that cannot be added.
+    fn submit_all(
+        &mut self,
+        run: RunId,
+        by: Option<u32>,
+        tasks: impl IntoIterator<Item = Grown>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), SubmitError> {
+        let (mut placed, mut taken) = (Vec::new(), Ok(()));
+        for Grown { task, before } in tasks {
+            match self.submit(run, by, task, &before, now) {
+                Ok(task) => placed.push(task),
+                Err(error) => {
+                    taken = Err(error);
+                    break;
+                }
+            }
+        }
+        placed.into_iter().for_each(|task| self.machine.settle_in(task, actions));
+        taken
     }
 
     /// Tells whoever has asked for something, as soon as it will not be lost.

@@ -81,6 +81,9 @@ pub(crate) struct Facts {
 /// then by how many need it.
 pub(crate) type Score = Box<dyn FnMut(Facts) -> f32 + Send>;
 
+/// A task that was added to a live run, and what is to follow from that.
+pub(crate) struct Placed(TaskRef, run::Decided);
+
 /// The state of everything that is submitted and not over.
 pub(crate) struct Machine {
     admission: Admission,
@@ -277,23 +280,24 @@ impl Machine {
     }
 
     /// Adds a task to a live run, placed before tasks of it that have not started. The caller has checked that no cycle closes
-    /// and that every task of `before` is [`Self::is_pending`]. Answers with the task, or `None` when the run is over.
-    pub(crate) fn insert(
-        &mut self,
-        run: RunId,
-        spec: NodeSpec,
-        before: &[u32],
-        out: &mut Vec<Action>,
-    ) -> Option<TaskRef> {
-        let state = self.runs.get_mut(&run)?;
-        let (node, verdict) = state.insert(spec, before);
-        let task = TaskRef { run, node };
-        match verdict {
+    /// and that every task of `before` is [`Self::is_pending`]. Nothing follows before [`Self::settle_in`], so that others can
+    /// be placed before the same tasks, even if this one is over already. `None` when the run is over.
+    pub(crate) fn place(&mut self, run: RunId, spec: NodeSpec, before: &[u32]) -> Option<Placed> {
+        let (node, decided) = self.runs.get_mut(&run)?.insert(spec, before);
+        Some(Placed(TaskRef { run, node }, decided))
+    }
+
+    /// What follows from a task that was placed.
+    pub(crate) fn settle_in(&mut self, Placed(task, decided): Placed, out: &mut Vec<Action>) {
+        // Its run may have been cancelled by what followed from another.
+        if !self.is_pending(task) {
+            return;
+        }
+        match decided {
             run::Decided::Pending => {}
             run::Decided::Ready => self.make_ready(task, out),
             run::Decided::Over(end) => self.finish(task, end, out),
         }
-        Some(task)
     }
 
     /// Hands over a run that was told as done: who needed whom.

@@ -126,15 +126,27 @@ impl Run {
     /// # Cancel safety
     /// If the future is dropped, the task may have been added or not.
     pub async fn submit<K>(&self, task: Task<K>, before: &[&str]) -> Result<(), SubmitError> {
+        self.submit_all([task], before).await
+    }
+
+    /// Adds several tasks at once, each placed before the same ones: nothing follows from one of them before all are in the
+    /// run. So tasks that are over already, in a run with a journal, do not end those before which the others are placed.
+    ///
+    /// # Errors
+    /// As of [`submit`](Self::submit), for the first task that cannot be added: those before it are in the run then.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the tasks may have been added or not.
+    pub async fn submit_all<K>(
+        &self,
+        tasks: impl IntoIterator<Item = Task<K>>,
+        before: &[&str],
+    ) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let before = before.iter().map(|id| Arc::from(*id)).collect();
-        let command = Command::Submit {
-            run: self.of.id,
-            by: self.by,
-            task: Box::new(task.erase()),
-            before,
-            reply,
-        };
+        let before: Vec<Arc<str>> = before.iter().map(|id| Arc::from(*id)).collect();
+        let grown = |task: Task<K>| Grown { task: task.erase(), before: before.clone() };
+        let tasks = tasks.into_iter().map(grown).collect();
+        let command = Command::Submit { run: self.of.id, by: self.by, tasks, reply };
         self.of.link.send(command).map_err(|_| SubmitError::Over)?;
         answer.await.unwrap_or(Err(SubmitError::Over))
     }

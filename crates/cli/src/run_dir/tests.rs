@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{RunDir, stamp};
+use super::{RunDir, TICK, id, stamp};
 
 #[test]
 fn a_moment_reads_as_a_date() {
@@ -22,4 +22,13 @@ fn runs_that_start_together_get_folders_of_their_own() {
         (0..20).map(|_| RunDir::create(&base).expect("a folder").id).collect();
     std::fs::remove_dir_all(&base).expect("the folder goes");
     assert_eq!(ids.len(), 20);
+}
+
+#[test]
+fn the_order_of_ids_is_that_of_the_starts() {
+    let second = Duration::from_secs(1_000_000_000);
+    let starts = [second, second + TICK, second + Duration::from_micros(500), second + TICK * 9999];
+    let ids: Vec<String> = starts.into_iter().map(id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    assert_eq!(id(second + Duration::from_nanos(999_999_999)), "20010909-014640-ffff");
 }

@@ -217,5 +217,39 @@ fn a_journal_cut_anywhere_still_resumes() {
     std::fs::write(&path, &whole[..whole.len() - 3]).expect("written");
     let done = place.run(&["resume"]);
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("the journal was damaged at its end"), "{done:?}");
+    assert!(
+        done.stderr.contains("the journal was damaged, what it told there is done again"),
+        "{done:?}"
+    );
+}
+
+/// Three items, of which one fails for want of `gate`; it is this one.
+fn with_a_failing_item(failing: usize) -> Place {
+    let flow = r#"
+tasks:
+  each:
+    foreach: [0, 1, 2]
+    run: echo {{ item }} >> log; test {{ item }} != FAILING || test -e gate
+  end: {needs: each, run: "echo end >> log"}
+"#;
+    let flow = flow.replace("FAILING", &failing.to_string());
+    let place = Place::with(&format!("failing-item-{failing}"), &flow);
+    assert_eq!(place.run(&["run", "flow.yaml"]).code, Some(1));
+    place
+}
+
+#[test]
+fn a_run_with_a_failed_item_keeps_its_items_whichever_it_was() {
+    for failing in 0..3 {
+        let place = with_a_failing_item(failing);
+        let log = place.read("log");
+        let resumed = place.run(&["resume"]);
+        assert_eq!(resumed.code, Some(1), "what has failed has failed: {resumed:?}");
+        assert!(resumed.stdout.contains("2 ok, 1 failed"), "{}", resumed.stdout);
+        assert_eq!(place.read("log"), log, "nothing ran");
+        std::fs::write(place.path.join("gate"), "").expect("a file");
+        let retried = place.run(&["retry", &format!("each[{failing}]")]);
+        assert_eq!(retried.code, Some(0), "{retried:?}");
+        assert_eq!(place.read("log"), format!("{log}{failing}\nend\n"));
+    }
 }

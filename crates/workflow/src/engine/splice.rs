@@ -12,7 +12,7 @@ use crate::run::SubmitError;
 use crate::task::Grown;
 
 impl Engine {
-    /// Adds the tasks one after the other. A journal has the plan before them: what of them is found there later is found with
+    /// Adds the tasks. A journal has the plan before them: what of them is found there later is found with
     /// all of them.
     pub(super) fn splice(
         &mut self,
@@ -30,10 +30,7 @@ impl Engine {
                 why: why.to_string(),
             })?;
         }
-        for Grown { task, before } in grown {
-            self.submit(run, None, task, &before, now, actions)?;
-        }
-        Ok(())
+        self.submit_all(run, None, grown, now, actions)
     }
 }
 

@@ -30,6 +30,22 @@ fn needing(class: ClassId, task: u32, on: On) -> NodeSpec {
     NodeSpec { needs: Box::new([Need { task, on }]), ..spec(class, &[]) }
 }
 
+impl Machine {
+    /// Adds one task, with what follows.
+    fn insert(
+        &mut self,
+        run: RunId,
+        spec: NodeSpec,
+        before: &[u32],
+        out: &mut Vec<Action>,
+    ) -> TaskRef {
+        let placed = self.place(run, spec, before).expect("the run is live");
+        let task = placed.0;
+        self.settle_in(placed, out);
+        task
+    }
+}
+
 /// A machine with one agent, and its first run.
 struct Bench {
     machine: Machine,

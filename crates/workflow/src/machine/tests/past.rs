@@ -111,3 +111,19 @@ fn failures_in_a_row_count_on_and_an_open_breaker_stays_so_for_the_rest_of_its_t
     bench.machine.restore_breaker(agent, 0, Duration::ZERO, bench.now);
     assert_eq!(bench.waiting(1), Waiting::Breaker { until: 10 * SECOND }, "it has seen more");
 }
+
+#[test]
+fn tasks_that_are_over_elsewhere_are_all_placed_before_what_waits_for_them() {
+    let mut bench = Bench::new(9, &[9]);
+    bench.submit(vec![spec(A, &[]), spec(A, &[0])]);
+    let ends = [End::Failed, End::Succeeded, End::Failed];
+    let specs = ends.into_iter().map(|end| over(end, &[])).chain([spec(A, &[])]);
+    let placed = specs.filter_map(|spec| bench.machine.place(RUN, spec, &[1]));
+    let placed: Vec<Placed> = placed.collect();
+    bench.out.clear();
+    placed.into_iter().for_each(|task| bench.machine.settle_in(task, &mut bench.out));
+    let skipped = (1, End::Skipped { because: 2 });
+    assert_eq!(bench.ends(), [(2, End::Failed), skipped, (3, End::Succeeded), (4, End::Failed)]);
+    bench.admit();
+    assert_eq!(bench.started(), [5], "the one that is left runs");
+}

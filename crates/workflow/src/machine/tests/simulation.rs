@@ -222,7 +222,7 @@ impl Simulation {
         }
         self.act(|machine, now, out| {
             let _ = now;
-            assert_eq!(machine.insert(run, spec, before, out), Some(task));
+            assert_eq!(machine.insert(run, spec, before, out), task);
         });
     }
 
