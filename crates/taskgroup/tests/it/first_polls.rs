@@ -26,7 +26,7 @@ fn spawn_blocking_its_thread(group: &TaskGroup<(), ()>, all: &Arc<Barrier>) {
         all.wait();
         Ok(())
     };
-    group.spawn(task).unwrap();
+    group.spawn(task).expect("open");
 }
 
 #[test]
