@@ -7,10 +7,12 @@
 mod agents;
 mod attempt;
 mod combine;
+mod command;
 mod keep;
 mod keeper;
 mod link;
 mod live;
+mod perform;
 mod rerun;
 mod runners;
 mod spans;
@@ -25,22 +27,19 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
-use crate::event::{Event, EventKind, Log, Outcome};
+use crate::event::{Event, EventKind, Log};
 use crate::graph::{Graph, Slot};
-use crate::journal::CommitError;
 use crate::machine::{
     Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Placed, Policy, RunId, Stop, TaskRef,
 };
 use crate::metrics::Metrics;
-use crate::planner::Splice;
-use crate::rerun::{Reach, RerunError};
-use crate::run::{Address, Finished, Run, Status, Stopped, SubmitError, Waiting};
+use crate::run::{Address, Run, Status, SubmitError, Waiting};
 use crate::source::Troubles;
-use crate::sub::{ItemDone, Within};
-use crate::task::{Body, Extras, Grown, Output, Task, TaskError};
+use crate::task::{Grown, Task, TaskError};
 use agents::Agents;
-pub(crate) use agents::{AgentChange, Observed, Settings};
+pub(crate) use agents::{AgentChange, Settings};
 use attempt::{Ended, Job};
+pub(crate) use command::{Command, Done, FirstFailure, Waste};
 use keep::Kept;
 use keeper::Held;
 pub(crate) use keeper::Keeper;
@@ -52,152 +51,6 @@ use spans::Spans;
 
 /// How many events are told at once at most, and for how many actions memory is kept between turns.
 const PIECE: usize = 512;
-
-/// What the engine is told.
-pub(crate) enum Command {
-    Start {
-        run: RunId,
-        graph: Box<Graph>,
-        keeper: Option<Box<Keeper>>,
-        done: Done,
-    },
-    Submit {
-        run: RunId,
-        by: Option<u32>,
-        tasks: Vec<Grown>,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
-    },
-    /// A task puts a planner's alternative into the run, as a whole.
-    Splice {
-        run: RunId,
-        by: u32,
-        plan: Vec<u8>,
-        grown: Vec<Grown>,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
-    },
-    /// A planner has put its alternative into a run.
-    Spliced {
-        run: RunId,
-        splice: Arc<Splice>,
-    },
-    /// A running task waits for others, and gives its slot back.
-    Park {
-        run: RunId,
-        task: Arc<str>,
-    },
-    /// The same, and what it waits for; without a parent a run like any other.
-    StartWithin {
-        parent: Option<(RunId, Arc<str>)>,
-        graph: Box<Graph>,
-        /// If it is a task whose output is to be kept: its id, its version, and the key of the task that asks.
-        item: Option<(Arc<str>, u64, String)>,
-        reply: oneshot::Sender<Option<Within>>,
-    },
-    /// Such a task is done.
-    KeepItem {
-        run: RunId,
-        task: Arc<str>,
-        item: ItemDone,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
-    },
-    Rerun {
-        run: RunId,
-        task: Arc<str>,
-        reach: Reach,
-        reply: oneshot::Sender<Result<Vec<Arc<str>>, RerunError>>,
-    },
-    CancelRun(RunId),
-    CancelAll,
-    CancelTask {
-        run: RunId,
-        task: Arc<str>,
-    },
-    SetPriority {
-        run: RunId,
-        task: Arc<str>,
-        priority: i32,
-    },
-    Why {
-        run: RunId,
-        task: Arc<str>,
-        reply: oneshot::Sender<Option<Waiting>>,
-    },
-    Outcome {
-        run: RunId,
-        task: Arc<str>,
-        reply: oneshot::Sender<Option<Outcome>>,
-    },
-    Status {
-        run: RunId,
-        reply: oneshot::Sender<Option<Status>>,
-    },
-    SetLimit(usize),
-    ChangeAgent {
-        agent: Arc<str>,
-        change: AgentChange,
-    },
-    ResourceChanged(Arc<str>),
-    SetTenant {
-        tenant: Arc<str>,
-        weight: f64,
-    },
-    SetTenantBudget {
-        tenant: Arc<str>,
-        budget: Option<u64>,
-    },
-    TenantBudget {
-        tenant: Arc<str>,
-        reply: oneshot::Sender<Option<u64>>,
-    },
-    Durations(oneshot::Sender<Durations>),
-    /// What was measured of an agent since it was last asked for.
-    Observe {
-        agent: Arc<str>,
-        reply: oneshot::Sender<Observed>,
-    },
-    Ended(Ended),
-    /// A run's journal is so far on the disk.
-    Committed {
-        run: RunId,
-        commit: u64,
-        result: Result<(), CommitError>,
-    },
-}
-
-/// What is the user's and of no use any more. Its destructors run when the engine has been let go of.
-pub(crate) enum Waste {
-    Body(Body),
-    Extras(Arc<Extras>),
-    Output(Output),
-    Finished(Box<Finished>),
-}
-
-impl Waste {
-    fn discard(self) {
-        match self {
-            Self::Body(body) => drop_contained(body),
-            Self::Extras(extras) => drop_contained(extras),
-            Self::Output(output) => drop_contained(output),
-            Self::Finished(finished) => drop_contained(finished),
-        }
-    }
-}
-
-/// Who learns that a run is over.
-#[derive(Debug)]
-pub(crate) enum Done {
-    /// The owner of a graph's run.
-    Owner(oneshot::Sender<Result<Finished, Stopped>>),
-    /// Nobody in particular: a task of `go`, whose failure is kept for `wait`.
-    Service,
-}
-
-/// The first failure among the tasks of `go`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FirstFailure {
-    pub(crate) task: Arc<str>,
-    pub(crate) outcome: Outcome,
-}
 
 /// What the engine shares with its handles.
 #[derive(Debug)]
@@ -693,179 +546,6 @@ impl Engine {
             }
         }
         self.machine.ended(task, verdict, took, now, actions);
-    }
-
-    fn perform_all(&mut self, actions: &mut Vec<Action>, now: Duration) {
-        for action in actions.drain(..) {
-            self.perform(action, now);
-        }
-    }
-
-    fn perform(&mut self, action: Action, now: Duration) {
-        match action {
-            Action::Began { run } => {
-                let count = self.runs.get(&run).map_or(0, |live| live.tasks.len());
-                for node in (0..).take(count) {
-                    let task = TaskRef { run, node };
-                    if self.machine.needs(task).is_empty() && self.machine.is_ready(task) {
-                        self.perform(Action::Ready { task }, now);
-                    }
-                }
-            }
-            Action::Ready { task } => {
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let entry = &mut live.tasks[task.node];
-                entry.is_ready(now);
-                if let Some(chosen) = self.machine.chosen(task) {
-                    entry.agent = chosen;
-                }
-                if self.is_read {
-                    let id = Arc::clone(&entry.id);
-                    self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
-                }
-            }
-            Action::Moved { task } => {
-                let chosen = self.machine.chosen(task);
-                if let (Some(live), Some(agent)) = (self.runs.get_mut(&task.run), chosen) {
-                    live.tasks[task.node].agent = agent;
-                }
-            }
-            Action::Start { task, attempt } => self.start_attempt(task, attempt, now),
-            Action::Stop { task } => {
-                let live = self.runs.get(&task.run);
-                if let Some(context) = live.and_then(|live| live.tasks[task.node].running.as_ref())
-                {
-                    context.0.stop();
-                }
-            }
-            Action::Retry { task, failed, timed_out, at } => {
-                self.metrics.retries.inc();
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let entry = &mut live.tasks[task.node];
-                let error = entry.take_error().filter(|_| !timed_out);
-                let error = error.unwrap_or_else(|| "timed out".to_owned());
-                let id = Arc::clone(&entry.id);
-                let delay = at.saturating_sub(now);
-                self.tell(now, || EventKind::TaskRetrying {
-                    run: task.run.0,
-                    task: id,
-                    attempt: failed,
-                    error,
-                    delay,
-                });
-            }
-            Action::Again { task, attempts } => {
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
-                self.open += usize::from(live.again(task.node, attempts, &mut self.waste));
-                if self.is_read {
-                    let id = Arc::clone(&live.tasks[task.node].id);
-                    self.tell(now, || EventKind::TaskAgain { run: task.run.0, task: id });
-                }
-            }
-            Action::Settled { task, end } => {
-                if !self.kept.is_empty() {
-                    self.keep_consequence(task, end, now);
-                }
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
-                self.open -= 1;
-                let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
-                self.metrics.ended(&entry.id, outcome);
-                if self.is_read {
-                    let (id, attempts, outcome) =
-                        (Arc::clone(&entry.id), entry.attempts, outcome.clone());
-                    let run = task.run.0;
-                    self.tell(now, || EventKind::TaskEnded { run, task: id, attempts, outcome });
-                }
-            }
-            Action::RunDone { run } => self.run_done(run, now),
-        }
-    }
-
-    fn start_attempt(&mut self, task: TaskRef, attempt: u32, now: Duration) {
-        let Some(live) = self.runs.get_mut(&task.run) else { return };
-        let agent = live.tasks[task.node].agent;
-        let waits = self.agents.waits(agent);
-        let name = self.agents.name(agent);
-        let needs = self.machine.needs(task);
-        let job = live.attempt_started(task, attempt, name, needs, waits, now);
-        self.agents.started(agent, self.machine.use_of(agent).0);
-        self.agents.touch(agent);
-        if self.is_read {
-            let (id, agent) =
-                (Arc::clone(&live.tasks[task.node].id), Arc::clone(self.agents.name(agent)));
-            self.tell(now, || EventKind::TaskStarted { run: task.run.0, task: id, attempt, agent });
-        }
-        if self.kept.is_empty() {
-            self.jobs.push(job);
-        } else {
-            let job = self.keep_start(task, job, now);
-            self.jobs.extend(job);
-        }
-    }
-
-    fn run_done(&mut self, run: RunId, now: Duration) {
-        let (Some(live), Some(graph)) = (self.runs.remove(&run), self.machine.take_over(run))
-        else {
-            return;
-        };
-        self.tell(now, || EventKind::RunEnded { run: run.0 });
-        // Whoever hears that the run is over has been told all of it.
-        self.shared.events.tell(&mut self.told);
-        if live.keeper.is_some() {
-            self.kept.remove(run);
-            return self.close(live, graph, now);
-        }
-        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
-        match done {
-            // The owner may have gone.
-            Done::Owner(owner) => {
-                let refused = owner.send(Ok(finished)).err().and_then(Result::ok);
-                self.waste.extend(refused.map(|it| Waste::Finished(Box::new(it))));
-            }
-            Done::Service => {
-                let failed = finished.report.tasks.iter().find(|task| !task.outcome.is_success());
-                if let Some(task) = failed {
-                    let first =
-                        FirstFailure { task: Arc::clone(&task.id), outcome: task.outcome.clone() };
-                    let is_first =
-                        self.shared.failure.lock().get_or_insert_with(|| first.clone()) == &first;
-                    if self.fail_fast && is_first {
-                        let _ = self.link.send(Command::CancelAll);
-                    }
-                }
-                self.waste.push(Waste::Finished(Box::new(finished)));
-            }
-        }
-        // Before anybody learns that the run is over, so that the figures agree with it.
-        self.publish_load();
-        self.shared.live.send_modify(|live| *live -= 1);
-    }
-
-    /// Tells the owner of a run with a journal when all of that is kept and the journal is free for others.
-    fn close(&mut self, mut live: Live, graph: crate::machine::Run, now: Duration) {
-        let Some(keeper) = live.keeper.take() else { return };
-        let broken = keeper.broken.clone();
-        let cancelled = graph.is_cancelled();
-        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
-        self.publish_load();
-        let shared = Arc::clone(&self.shared);
-        let waste = keeper.close(
-            cancelled,
-            now,
-            Box::new(move |stored| {
-                let result = match broken.map_or(stored, Err) {
-                    Ok(()) => Ok(finished),
-                    Err(error) => Err(Stopped::Journal(error)),
-                };
-                let refused = match done {
-                    Done::Owner(owner) => owner.send(result).err(),
-                    Done::Service => Some(result),
-                };
-                shared.live.send_modify(|live| *live -= 1);
-                refused.and_then(Result::ok).map(|it| Waste::Finished(Box::new(it)))
-            }),
-        );
-        self.waste.extend(waste);
     }
 
     fn publish_load(&mut self) {

@@ -249,7 +249,7 @@ impl Orchestrator {
     /// # Ok(()) }
     /// ```
     pub async fn drain(&self, patience: Duration) -> usize {
-        // ORDERING: SeqCst, as in `shutdown`.
+        // ORDERING: SeqCst with the load in `submit`, as in `shutdown`: a run that was not refused is counted in what follows.
         self.shared.draining.store(true, Ordering::SeqCst);
         let mut live = self.shared.live.subscribe();
         // Too late, or (never) without its sender: what is left says so.
@@ -275,6 +275,17 @@ impl Orchestrator {
     }
 
     /// Lets an agent start again that wants nothing for a time, because it has [said so](crate::TaskError::overloaded).
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::Orchestrator;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let orchestrator = Orchestrator::builder().agent("model", 4).build()?;
+    /// // Its provider has raised the quota: nobody needs to wait for the hour that it told.
+    /// orchestrator.resume_agent("model");
+    /// # Ok(()) }
+    /// ```
     pub fn resume_agent(&self, agent: &str) {
         self.change_agent(agent, AgentChange::Resume);
     }
@@ -362,7 +373,7 @@ impl Orchestrator {
         }
         let trace_parent = graph.trace_parent.clone();
         self.shared.live.send_modify(|live| *live += 1);
-        // ORDERING: SeqCst; see `shutdown`.
+        // ORDERING: SeqCst both; see `shutdown` and `drain`.
         let closed = self.shared.closed.load(Ordering::SeqCst);
         let draining = self.shared.draining.load(Ordering::SeqCst);
         if closed

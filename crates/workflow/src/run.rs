@@ -137,6 +137,22 @@ impl Run {
     ///
     /// # Cancel safety
     /// If the future is dropped, the tasks may have been added or not.
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let page = |at: u32| Task::new(format!("page {at}"), async |_| Ok::<(), TaskError>(()));
+    /// let mut graph = Graph::new();
+    /// graph.add(Task::new("list", async move |cx: Context| {
+    ///     cx.run().submit_all((0..3).map(page), &["index"]).await.map_err(TaskError::fatal)
+    /// }))?;
+    /// graph.add(Task::new("index", async |_| Ok::<(), TaskError>(())).needs(["list"]))?;
+    /// let report = Orchestrator::builder().build()?.run(graph).await?.report;
+    /// assert_eq!(report.tasks.len(), 5);
+    /// # Ok(()) }
+    /// ```
     pub async fn submit_all<K>(
         &self,
         tasks: impl IntoIterator<Item = Task<K>>,

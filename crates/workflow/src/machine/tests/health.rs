@@ -38,17 +38,23 @@ fn a_time_out_is_a_failure_of_the_agent_and_is_tried_again() {
     assert!(bench.started().contains(&0));
 }
 
+/// A run of one task that either agent can do.
+fn either(bench: &mut Bench, run: u64) -> TaskRef {
+    let task = TaskRef { run: RunId(run), node: 0 };
+    let mut state = Run::new(false, None);
+    state.push(spec(A, &[]));
+    state.set_choices(0, Box::new([A, B]));
+    bench.machine.submit(task.run, state, None, bench.now, &mut bench.out);
+    bench.admit();
+    task
+}
+
 #[test]
 fn of_several_agents_a_healthy_one_with_the_least_to_do_for_its_limit_is_chosen() {
     let mut bench = Bench::new(99, &[2, 4]);
     let mut chosen = Vec::new();
     for run in 0..9 {
-        let task = TaskRef { run: RunId(run), node: 0 };
-        let mut state = Run::new(false, None);
-        state.push(spec(A, &[]));
-        state.set_choices(0, Box::new([A, B]));
-        bench.machine.submit(task.run, state, None, bench.now, &mut bench.out);
-        bench.admit();
+        let task = either(&mut bench, run);
         chosen.extend(bench.machine.chosen(task).map(|agent| agent.0));
     }
     assert_eq!(chosen, [1, 0, 1, 1, 0, 1, 1, 0, 1], "those that wait count");
@@ -80,17 +86,6 @@ fn an_agent_that_wants_nothing_for_a_time_starts_nothing_before_the_latest_that_
     bench.machine.pause_agent(AgentId(0), 95 * SECOND);
     bench.insert(spec(A, &[]), &[]);
     assert_eq!(bench.waiting(2), Waiting::Rate { until: 150 * SECOND }, "shorter than its rate");
-}
-
-/// A run of one task that either agent can do.
-fn either(bench: &mut Bench, run: u64) -> TaskRef {
-    let task = TaskRef { run: RunId(run), node: 0 };
-    let mut state = Run::new(false, None);
-    state.push(spec(A, &[]));
-    state.set_choices(0, Box::new([A, B]));
-    bench.machine.submit(task.run, state, None, bench.now, &mut bench.out);
-    bench.admit();
-    task
 }
 
 #[test]
