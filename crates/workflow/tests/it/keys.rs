@@ -13,6 +13,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::server::{Server, chunked, json, refusal, stream};
+use crate::watched;
 
 /// A variable whose value stands nowhere else; Cargo sets it for tests.
 const VARIABLE: &str = "CARGO_PKG_DESCRIPTION";
@@ -85,7 +86,7 @@ fn a_key_is_in_no_span_event_metric_journal_report_or_error() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let watcher = Everything::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let told = tracing::subscriber::with_default(watcher.clone(), || {
+    let told = watched(watcher.clone(), || {
         runtime.expect("a runtime starts").block_on(everything_told(&key, &folder))
     });
     let journal = std::fs::read(folder.join("journal")).expect("it is there");

@@ -49,3 +49,12 @@ fn until_stopped(id: &'static str) -> Task {
         Err::<(), _>(TaskError::from("stopped"))
     })
 }
+
+/// Does this while whatever the thread tells goes to this subscriber.
+///
+/// A second one is there meanwhile: with a single subscriber, `tracing` asks whichever thread comes to a span first whether
+/// anybody cares, and another test's thread has none.
+fn watched<T>(watcher: impl tracing::Subscriber + Send + Sync, work: impl FnOnce() -> T) -> T {
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+    tracing::subscriber::with_default(watcher, work)
+}

@@ -8,6 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::watched;
+
 /// Writes down each span of ours with its fields, and in which one an event happens.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<State>>);
@@ -90,9 +92,7 @@ fn each_attempt_runs_in_a_span_of_its_task_in_one_of_its_run() {
     let log = Log::default();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime starts");
-    // With a single subscriber, tracing asks the thread that comes to a span first whether anybody cares; another test's has none.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    tracing::subscriber::with_default(log.clone(), || {
+    watched(log.clone(), || {
         runtime.block_on(async {
             let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
             let mut graph = Graph::new();
