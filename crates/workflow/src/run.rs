@@ -143,9 +143,11 @@ impl Run {
     /// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let page = |at: u32| Task::new(format!("page {at}"), async |_| Ok::<(), TaskError>(()));
+    /// fn page(at: u32) -> Task {
+    ///     Task::new(format!("page {at}"), async |_| Ok::<(), TaskError>(()))
+    /// }
     /// let mut graph = Graph::new();
-    /// graph.add(Task::new("list", async move |cx: Context| {
+    /// graph.add(Task::new("list", async |cx: Context| {
     ///     cx.run().submit_all((0..3).map(page), &["index"]).await.map_err(TaskError::fatal)
     /// }))?;
     /// graph.add(Task::new("index", async |_| Ok::<(), TaskError>(())).needs(["list"]))?;
