@@ -140,7 +140,7 @@ fn half_done(tasks: usize, path: &PathBuf) {
     let store = FileStore::open(path).expect("nobody has it");
     let mut journal = Journal::open(store).expect("it is one").journal;
     for task in tasks / 2..tasks {
-        let (task, id) = (u32::try_from(task).expect("few"), format!("task-{task}"));
+        let (task, id) = (u32::try_from(task).expect("few"), format!("task-{task}").into());
         let added = Record::TaskAdded { task, id, needs: vec![], version: version(), live: false };
         journal.append(&added).expect("small");
     }

@@ -477,7 +477,7 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         let keeper = if taken.is_ok() { self.keeper(run) } else { None };
-        let committed = keeper.map(|keeper| (keeper.commit(0), keeper));
+        let committed = keeper.map(|keeper| (keeper.commit(0, writer::Beside::Others), keeper));
         match committed {
             Some((Ok(writer::Commit::UnderWay(commit)), keeper)) => {
                 keeper.hold(commit, Held::Reply(Box::new(move || drop(reply.send(taken)))));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::attempt::{Ended, Failure, Job};
 use super::keeper::{Held, LATEST};
-use super::writer::Commit;
+use super::writer::{Beside, Commit};
 use super::{Command, Engine};
 use crate::journal::{self, CommitError};
 use crate::machine::{Action, Attempt, End, RunId, TaskRef, Verdict};
@@ -60,9 +60,13 @@ impl Engine {
                 }
             }
         }
+        let beside = match ends.as_slice() {
+            [(_, count)] if *count == commands.len() => self.beside(*count),
+            _ => Beside::Others,
+        };
         for (run, count) in ends {
             let Some(keeper) = self.keeper(run) else { continue };
-            match keeper.commit(count) {
+            match keeper.commit(count, beside) {
                 Ok(Commit::Done) => {}
                 Err(error) => self.broken(run, error, now, actions),
                 Ok(Commit::UnderWay(commit)) => {
@@ -77,6 +81,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// What runs beside so many attempts.
+    fn beside(&self, attempts: usize) -> Beside {
+        let (running, _) = self.machine.load();
+        if running == attempts { Beside::Nothing } else { Beside::Others }
     }
 
     /// Writes an end down; whether there was anything to write.
@@ -148,6 +158,7 @@ impl Engine {
 
     /// An attempt that must not start before its start is kept; gives it back if it may.
     pub(super) fn keep_start(&mut self, task: TaskRef, job: Job, now: Duration) -> Option<Job> {
+        let beside = self.beside(1);
         let Some(live) = self.runs.get_mut(&task.run) else { return Some(job) };
         let attempt = live.tasks[task.node].attempts;
         let Some(keeper) = &mut live.keeper else { return Some(job) };
@@ -156,7 +167,7 @@ impl Engine {
         if !once {
             return Some(job);
         }
-        match keeper.commit(0) {
+        match keeper.commit(0, beside) {
             Ok(Commit::Done) => return Some(job),
             Ok(Commit::UnderWay(commit)) => keeper.hold(commit, Held::Job(job)),
             Err(error) => {

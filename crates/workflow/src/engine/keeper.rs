@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Ended, Job};
-use super::writer::{Commit, Then, Writer};
+use super::writer::{Beside, Commit, Then, Writer};
 use super::{Link, splice};
 use crate::durable::digest;
 use crate::event::Outcome;
@@ -148,7 +148,7 @@ impl Keeper {
         added.sort_unstable_by_key(|(task, ..)| *task);
         let since = history.go_on().map_err(StartError::TooLarge)?;
         for (task, id, needs, version) in added {
-            history.add_task(task, &id, needs, version).map_err(StartError::TooLarge)?;
+            history.add_task(task, id, needs, version).map_err(StartError::TooLarge)?;
         }
         let paid_in = link.instance.to_le_bytes().to_vec();
         let is_paid = history.ledger().facts.get(PAID_IN) == Some(&paid_in);
@@ -187,7 +187,8 @@ impl Keeper {
         let mut agents: HashMap<u32, Arc<str>> = HashMap::new();
         for (node, planned) in (0_u32..).zip(planned(graph)) {
             let task = self.numbers[node as usize];
-            let entry = &ledger.tasks[task as usize];
+            // A new one has left nothing.
+            let Some(entry) = ledger.tasks.get(task as usize) else { continue };
             spent += entry.items_cost;
             if !entry.items.is_empty() {
                 self.items.insert(node, Items::of(entry));
@@ -263,7 +264,7 @@ impl Keeper {
         };
         if !is_known {
             let needs = needs.map(|(node, ..)| self.numbers[node as usize]).collect();
-            let id = task.id.to_string();
+            let id = Arc::clone(&task.id);
             let record = Record::TaskAdded { task: number, id, needs, version, live: true };
             self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
             if let Some(by) = by {
@@ -364,8 +365,8 @@ impl Keeper {
         self.writer.flush()
     }
 
-    pub(super) fn commit(&mut self, ends: usize) -> Result<Commit, CommitError> {
-        self.writer.commit(ends)
+    pub(super) fn commit(&mut self, ends: usize, beside: Beside) -> Result<Commit, CommitError> {
+        self.writer.commit(ends, beside)
     }
 
     /// Lets something wait for a commit.

@@ -4,14 +4,18 @@
 //! for all ends of a turn. Records that are to survive the machine are synced by a thread of the run's own, because a sync
 //! takes as long as thousands of turns: the ends wait for it, the engine does not. What comes meanwhile forms the next batch.
 //! Waking a thread takes about half as long as a good disk's sync: the thread looks for a short while whether there is more
-//! before it sleeps, as long as that has been worth it.
+//! before it sleeps, as long as that has been worth it. And ends that nothing runs beside, as in a chain, are synced by whoever
+//! takes the turn, if the disk is quick and the runtime has other workers: nobody could do anything meanwhile, and both
+//! wake-ups are saved.
+//!
+//! Whoever writes, the thread or a turn, has the store's end in hand, and there is one.
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 
 use super::{Command, Link, Waste};
@@ -28,6 +32,8 @@ pub(super) enum Writer {
         wanted: u64,
         shared: Arc<Shared>,
         thread: Option<thread::JoinHandle<()>>,
+        /// Whether a turn may wait for a sync.
+        may_wait: bool,
     },
 }
 
@@ -38,21 +44,34 @@ pub(super) enum Commit {
     UnderWay(u64),
 }
 
-#[derive(Default)]
+/// Whether anything else runs while ends wait for their commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nothing,
+    Others,
+}
+
+/// The longest sync that a turn waits for, as syncs have been of late. It holds up one worker of the runtime, and the two
+/// wake-ups that it saves are worth less the longer it takes.
+const QUICK: Duration = Duration::from_millis(1);
+
 pub(super) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    /// The store's end, unless somebody writes.
+    end: Option<StoreEnd<Box<dyn Store>>>,
     bytes: Vec<u8>,
-    /// The last commit that was asked for.
+    /// The last commit that was asked for, and the last one that is stored.
     wanted: u64,
+    done: u64,
     /// How many ends wait for it.
     ends: usize,
     then: Option<Then>,
     is_abandoned: bool,
+    pace: Pace,
 }
 
 impl Writer {
@@ -66,16 +85,17 @@ impl Writer {
             return Ok(Self::Here(journal));
         }
         let (batch, end) = journal.split();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { state: Mutex::new(State::new(end)), wake: Condvar::new() });
         let (ours, link, runtime) = (Arc::clone(&shared), Arc::clone(link), Handle::try_current());
+        let workers = runtime.as_ref().map_or(0, |runtime| runtime.metrics().num_workers());
         let name = "tidegate-journal".to_owned();
         let work = move || {
             // What starts because of a commit is spawned from here.
             let _inside = runtime.as_ref().map(Handle::enter);
-            write(&ours, end, run, &link);
+            write(&ours, run, &link);
         };
         let thread = Some(thread::Builder::new().name(name).spawn(work)?);
-        Ok(Self::Thread { batch, wanted: 0, shared, thread })
+        Ok(Self::Thread { batch, wanted: 0, shared, thread, may_wait: workers > 1 })
     }
 
     pub(super) fn append(&mut self, record: &Record) -> Result<(), TooLarge> {
@@ -92,14 +112,23 @@ impl Writer {
         }
     }
 
-    /// Makes what was appended as durable as the run asks for; `ends` attempts wait for it.
-    pub(super) fn commit(&mut self, ends: usize) -> Result<Commit, CommitError> {
+    /// Makes what was appended as durable as the run asks for; `ends` attempts wait for it. Is nothing `beside` them, the
+    /// turn may wait too.
+    pub(super) fn commit(&mut self, ends: usize, beside: Beside) -> Result<Commit, CommitError> {
         match self {
             Self::Here(journal) => journal.commit(Durability::ProcessCrash).map(|()| Commit::Done),
-            Self::Thread { batch, wanted, shared, .. } => {
-                *wanted += 1;
+            Self::Thread { batch, wanted, shared, may_wait, .. } => {
                 let mut state = shared.state.lock();
                 batch.hand_over(&mut state.bytes);
+                if beside == Beside::Nothing
+                    && *may_wait
+                    && state.pace.is_quick()
+                    && state.wanted == state.done
+                    && let Some(end) = state.end.take()
+                {
+                    return shared.commit_here(state, end, ends);
+                }
+                *wanted += 1;
                 state.wanted = *wanted;
                 state.ends += ends;
                 drop(state);
@@ -165,39 +194,45 @@ impl Drop for Writer {
 }
 
 /// The thread.
-fn write(shared: &Shared, mut end: StoreEnd<Box<dyn Store>>, run: RunId, link: &Arc<Link>) {
-    let mut pace = Pace::default();
+fn write(shared: &Shared, run: RunId, link: &Arc<Link>) {
     let mut look = Look::new();
     let mut bytes = Vec::new();
-    let mut done = 0;
     loop {
-        let has_work = || shared.state.lock().has_work(done);
-        look.for_work(has_work);
+        look.for_work(|| shared.state.lock().has_work());
         let mut state = shared.state.lock();
-        while !state.has_work(done) {
+        while !state.has_work() {
             shared.wake.wait(&mut state);
         }
-        pace.gather(&mut state, &shared.wake);
+        Pace::gather(&mut state, &shared.wake);
+        // Only turns take it beside this thread, and none that brings work.
+        let Some(mut end) = state.end.take() else { continue };
         bytes.clear();
         std::mem::swap(&mut bytes, &mut state.bytes);
         let (wanted, ends) = (state.wanted, std::mem::take(&mut state.ends));
         let (then, is_abandoned) = (state.then.take(), state.is_abandoned);
+        let is_wanted = wanted > state.done;
         drop(state);
-        let syncs = wanted > done || then.is_some();
+        let syncs = is_wanted || then.is_some();
         let began = Instant::now();
         let durability = if syncs { Durability::PowerLoss } else { Durability::ProcessCrash };
         let result = end.store(&bytes, durability);
-        if syncs {
-            pace.synced(ends, began.elapsed());
-        }
-        if wanted > done || result.is_err() {
-            done = wanted;
-            let result = result.clone();
-            let _ = link.send(Command::Committed { run, commit: done, result });
-        }
-        if let Some(then) = then {
+        let took = began.elapsed();
+        if then.is_some() || is_abandoned {
             // Whoever hears of the end finds the store free.
             drop(end);
+        } else {
+            let mut state = shared.state.lock();
+            state.end = Some(end);
+            state.done = wanted;
+            if syncs {
+                state.pace.synced(ends, took);
+            }
+        }
+        if is_wanted || result.is_err() {
+            let result = result.clone();
+            let _ = link.send(Command::Committed { run, commit: wanted, result });
+        }
+        if let Some(then) = then {
             then(result).into_iter().for_each(Waste::discard);
             return;
         }
@@ -207,9 +242,46 @@ fn write(shared: &Shared, mut end: StoreEnd<Box<dyn Store>>, run: RunId, link: &
     }
 }
 
+impl Shared {
+    /// Syncs in the turn what there is.
+    fn commit_here(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        mut end: StoreEnd<Box<dyn Store>>,
+        ends: usize,
+    ) -> Result<Commit, CommitError> {
+        let mut bytes = std::mem::take(&mut state.bytes);
+        drop(state);
+        let began = Instant::now();
+        let result = end.store(&bytes, Durability::PowerLoss);
+        let took = began.elapsed();
+        bytes.clear();
+        let mut state = self.state.lock();
+        state.pace.synced(ends, took);
+        // Nobody adds any but the turn, which is here.
+        state.bytes = bytes;
+        state.end = Some(end);
+        result.map(|()| Commit::Done)
+    }
+}
+
 impl State {
-    fn has_work(&self, done: u64) -> bool {
-        !self.bytes.is_empty() || self.wanted != done || self.then.is_some() || self.is_abandoned
+    fn new(end: StoreEnd<Box<dyn Store>>) -> Self {
+        Self {
+            end: Some(end),
+            bytes: Vec::new(),
+            wanted: 0,
+            done: 0,
+            ends: 0,
+            then: None,
+            is_abandoned: false,
+            pace: Pace::default(),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let is_asked = self.wanted != self.done || self.then.is_some() || self.is_abandoned;
+        self.end.is_some() && (is_asked || !self.bytes.is_empty())
     }
 }
 
@@ -263,10 +335,10 @@ struct Pace {
 
 impl Pace {
     /// Waits until there are as many ends as last time, but for a quarter of a sync at most. One end alone waits for nobody.
-    fn gather(&self, state: &mut parking_lot::MutexGuard<'_, State>, wake: &Condvar) {
-        let until = Instant::now() + self.sync / 4;
+    fn gather(state: &mut MutexGuard<'_, State>, wake: &Condvar) {
+        let until = Instant::now() + state.pace.sync / 4;
         while state.ends > 0
-            && state.ends < self.ends
+            && state.ends < state.pace.ends
             && state.then.is_none()
             && !state.is_abandoned
         {
@@ -274,6 +346,11 @@ impl Pace {
                 return;
             }
         }
+    }
+
+    /// Whether a sync has taken so short a time of late that a turn may wait for one.
+    fn is_quick(&self) -> bool {
+        !self.sync.is_zero() && self.sync <= QUICK
     }
 
     fn synced(&mut self, ends: usize, took: Duration) {

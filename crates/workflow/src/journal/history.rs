@@ -213,15 +213,16 @@ impl History {
         Ok(Duration::from_millis(at_ms))
     }
 
-    /// Writes down that the run has this task, or that it is another than it was.
+    /// Writes down that the run has this task, or that it is another than it was. The ledger stays that of what others have
+    /// left: a run of a million new tasks has nothing in it.
     pub(crate) fn add_task(
         &mut self,
         task: u32,
-        id: &Arc<str>,
+        id: Arc<str>,
         needs: Vec<u32>,
         version: u64,
     ) -> Result<(), TooLarge> {
-        self.tell(Record::TaskAdded { task, id: id.to_string(), needs, version, live: false })
+        self.journal.append(&Record::TaskAdded { task, id, needs, version, live: false })
     }
 
     pub(crate) fn number_of(&self, id: &str) -> Option<u32> {

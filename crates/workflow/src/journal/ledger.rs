@@ -153,7 +153,7 @@ impl Ledger {
                 self.passed(at_ms);
             }
             Record::TaskAdded { task, id, needs, version, live } => {
-                let added = Entry { id: id.into(), needs, version, live, ..Entry::default() };
+                let added = Entry { id, needs, version, live, ..Entry::default() };
                 if task as usize == self.tasks.len() {
                     self.tasks.push(added);
                 } else {

@@ -1,5 +1,7 @@
 //! What a journal says, one fact a record.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// One fact. Tasks are numbers that [`Record::TaskAdded`] gives; `at_ms` is in milliseconds since the first
@@ -26,7 +28,7 @@ pub enum Record {
         /// The number that stands for it from here on.
         task: u32,
         /// Its id.
-        id: String,
+        id: Arc<str>,
         /// The tasks it needs.
         needs: Vec<u32>,
         /// What changes when the task does; see [`Task::version`](crate::Task::version).

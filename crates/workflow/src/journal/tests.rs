@@ -10,7 +10,7 @@ use super::{
 fn added(task: u32) -> Record {
     Record::TaskAdded {
         task,
-        id: format!("task-{task}"),
+        id: format!("task-{task}").into(),
         needs: vec![],
         version: 0x1234_5678_9abc_def0,
         live: false,
@@ -63,7 +63,7 @@ fn records() -> impl Strategy<Value = Record> {
         (task(), text(), proptest::collection::vec(task(), 0..5), any::<u64>(), any::<bool>())
             .prop_map(|(task, id, needs, version, live)| Record::TaskAdded {
                 task,
-                id,
+                id: id.into(),
                 needs,
                 version,
                 live

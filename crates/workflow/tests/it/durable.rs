@@ -7,6 +7,7 @@ mod items;
 mod memory;
 mod once;
 mod planned;
+mod quick;
 mod submitted;
 
 use std::sync::Arc;
