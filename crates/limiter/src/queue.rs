@@ -69,22 +69,23 @@ pub(crate) struct Census {
     pub(crate) oldest_grant: Option<Duration>,
 }
 
+/// What every request writes comes first, for it shares a cache line with the semaphore's word and its lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Queue {
-    blocks: Blocks,
-    /// The first that waits; of no meaning unless one does.
+    /// The first that waits, if one does.
     head: Option<Place>,
-    waiting: u32,
-    /// Refused or closed upon, and not collected yet.
-    declined: u32,
     /// Granted, less those that were collected from here.
     granted: u64,
+    /// No waiting request is heavier than this.
+    heaviest: u32,
+    /// Whether times are wanted, which shows with the first request.
+    keeps_times: bool,
+    blocks: Blocks,
     /// Where times are wanted: when those were pushed that wait.
     waits: BTreeMap<Place, u64>,
     /// Where times are wanted: when those were granted that have not collected.
     grants: BTreeMap<Place, u64>,
-    /// No waiting request is heavier than this.
-    heaviest: u32,
     /// When the first time was noted: the others count from there.
     epoch: Option<Instant>,
 }
@@ -92,31 +93,32 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) const fn new() -> Self {
         Self {
-            blocks: Blocks::new(),
             head: None,
-            waiting: 0,
-            declined: 0,
             granted: 0,
+            heaviest: 0,
+            keeps_times: false,
+            blocks: Blocks::new(),
             waits: BTreeMap::new(),
             grants: BTreeMap::new(),
-            heaviest: 0,
             epoch: None,
         }
     }
 
     /// How many wait undecided.
+    #[inline]
     pub(crate) fn waiting(&self) -> u32 {
-        self.waiting
+        self.blocks.waiting()
     }
 
     /// The weight of the request that is next, and whether it is the only one.
     #[inline]
     pub(crate) fn head(&mut self) -> Option<(u32, bool)> {
         let head = self.head?;
-        Some((self.blocks.get_mut(head).weight, self.waiting == 1))
+        Some((self.blocks.get_mut(head).weight, self.waiting() == 1))
     }
 
     /// Appends a request; `now` only where times are wanted (then always).
+    #[inline]
     pub(crate) fn push(
         &mut self,
         weight: u32,
@@ -126,28 +128,47 @@ impl Queue {
     ) -> Place {
         let (waker, state) = (Some(waker), State::Waiting);
         let place = self.blocks.push(Slot { waker, weight, state, oversize });
-        if now.is_some() {
-            let since = self.stamp(now);
-            self.waits.insert(place, since);
+        if let Some(now) = now {
+            self.note_wait(place, now);
         }
-        self.head = self.head.or(Some(place));
-        self.waiting += 1;
-        self.heaviest = self.heaviest.max(weight);
+        if self.head.is_none() {
+            self.head = Some(place);
+        }
+        if self.heaviest < weight {
+            self.heaviest = weight;
+        }
         place
     }
 
     /// Decides for the head; the caller has taken its weight.
     #[inline]
     pub(crate) fn grant_head(&mut self, now: Option<Instant>) -> Waker {
-        let head = self.head.expect("the caller has looked at it");
-        let (waker, next) = self.blocks.grant(head);
+        self.grant_if(now, |_| true).expect("the caller has looked at it")
+    }
+
+    /// Decides for the head if it asks for exactly `weight` and is not the last.
+    #[inline]
+    pub(crate) fn grant_one_of_many(&mut self, weight: u32, now: Option<Instant>) -> Option<Waker> {
+        if self.waiting() < 2 {
+            return None;
+        }
+        self.grant_if(now, |wanted| wanted == weight)
+    }
+
+    #[inline]
+    fn grant_if(
+        &mut self,
+        now: Option<Instant>,
+        is_admitted: impl FnOnce(u32) -> bool,
+    ) -> Option<Waker> {
+        let head = self.head?;
+        let (waker, next) = self.blocks.grant(head, is_admitted)?;
         self.granted += 1;
         self.waits_no_more(head, next);
-        if now.is_some() {
-            let since = self.stamp(now);
-            self.grants.insert(head, since);
+        if let Some(now) = now {
+            self.note_grant(head, now);
         }
-        waker.expect("invariant 2")
+        Some(waker.expect("invariant 2"))
     }
 
     /// The place in front of which everyone was granted who has not left: whoever looks at it need not
@@ -155,7 +176,7 @@ impl Queue {
     /// collects, and as long as one that was decided against may be in front.
     #[inline]
     pub(crate) fn frontier(&self) -> Option<u64> {
-        let is_known = self.declined == 0 && self.epoch.is_none();
+        let is_known = self.blocks.declined() == 0 && !self.keeps_times;
         is_known.then(|| self.head.unwrap_or(self.blocks.next()).number())
     }
 
@@ -210,7 +231,6 @@ impl Queue {
             State::Closed => Polled::Closed,
             State::Waiting => unreachable!("invariant 2: it was decided"),
         };
-        self.declined -= 1;
         self.blocks.remove(place);
         polled
     }
@@ -245,8 +265,9 @@ impl Queue {
 
     /// A request leaves. Its waker is to be dropped outside the lock.
     pub(crate) fn cancel(&mut self, place: Place) -> (Left, Option<Waker>) {
-        if self.head == Some(place) {
-            let (waker, next) = self.blocks.grant(place);
+        if self.head == Some(place)
+            && let Some((waker, next)) = self.blocks.grant(place, |_| true)
+        {
             self.waits_no_more(place, next);
             return (Left::Head, waker);
         }
@@ -258,7 +279,6 @@ impl Queue {
             self.collected(place);
             return (Left::Granted, None);
         }
-        self.declined -= 1;
         self.blocks.remove(place);
         (Left::Nothing, None)
     }
@@ -273,7 +293,7 @@ impl Queue {
         let oldest =
             |times: &BTreeMap<Place, u64>| times.first_key_value().map(|(_, since)| *since);
         Census {
-            waiting: self.waiting,
+            waiting: self.waiting(),
             granted: self.granted - collected,
             oldest_wait: oldest(&self.waits).and_then(age),
             oldest_grant: oldest(&self.grants).and_then(age),
@@ -288,7 +308,6 @@ impl Queue {
     fn decline(&mut self, place: Place, decision: State) -> Waker {
         let (slot, next) = self.blocks.decline(place);
         slot.state = decision;
-        self.declined += 1;
         let waker = slot.waker.take().expect("invariant 2");
         let head = if self.head == Some(place) { next } else { self.head };
         self.waits_no_more(place, head);
@@ -298,19 +317,29 @@ impl Queue {
     /// This one waits no more, and that one is the head now.
     #[inline]
     fn waits_no_more(&mut self, place: Place, head: Option<Place>) {
-        if self.epoch.is_some() {
+        if self.keeps_times {
             self.waits.remove(&place);
         }
         self.head = head;
-        self.waiting -= 1;
-        if self.waiting == 0 {
+        if head.is_none() {
             self.heaviest = 0;
         }
     }
 
-    #[inline]
-    fn stamp(&mut self, now: Option<Instant>) -> u64 {
-        let Some(now) = now else { return 0 };
+    #[cold]
+    fn note_wait(&mut self, place: Place, now: Instant) {
+        self.keeps_times = true;
+        let since = self.stamp(now);
+        self.waits.insert(place, since);
+    }
+
+    #[cold]
+    fn note_grant(&mut self, place: Place, now: Instant) {
+        let since = self.stamp(now);
+        self.grants.insert(place, since);
+    }
+
+    fn stamp(&mut self, now: Instant) -> u64 {
         let epoch = *self.epoch.get_or_insert(now);
         now.saturating_duration_since(epoch).as_nanos() as u64
     }

@@ -26,7 +26,8 @@ const BLOCK: u64 = 64;
 const SPARSE: usize = 16;
 
 /// Where there are fewer slots than this, those who leave take their wakers along: the slots are in a core's own cache.
-const SHORT: usize = 8192;
+/// loom's models, which have but a few, look at how it is done elsewhere.
+const SHORT: usize = if cfg!(loom) { 0 } else { 8192 };
 
 /// Slots for which there is memory in any case once they were needed.
 const KEPT: usize = 256;
@@ -152,19 +153,25 @@ impl Block {
 #[must_use = "it is to be dropped outside the lock"]
 pub(crate) struct Litter(Vec<Vec<Slot>>);
 
+/// What every request writes comes first, what it reads next, and last what is looked at once for many: see
+/// [`Semaphore`](crate::Semaphore) for who shares a cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Blocks {
+    /// The next place to hand out: in the last block, or the first of one that is not there yet.
+    next: u64,
+    /// Undecided.
+    waiting: u32,
+    /// Refused or closed upon, and not collected yet.
+    declined: u32,
     /// By number, which may have gaps. One that nobody is left in has no memory for slots.
     blocks: Vec<Block>,
     /// A block's number less its index, where there is no gap behind it.
     base: u64,
+    /// With fewer owned than this, the blocks are [condensed](Self::condense).
+    fewest: u32,
     /// So many at the front have nobody left, and are to be dropped.
     vacated: usize,
-    /// The next place to hand out: in the last block, or the first of one that is not there yet.
-    next: u64,
-    owned: usize,
-    /// With fewer owned than this, the blocks are [condensed](Self::condense).
-    fewest: usize,
     /// How many slots the blocks have memory for.
     room: usize,
     /// The memory of a block that was vacated, for the next that is needed.
@@ -175,12 +182,13 @@ pub(super) struct Blocks {
 impl Blocks {
     pub(super) const fn new() -> Self {
         Self {
+            next: BLOCK,
+            waiting: 0,
+            declined: 0,
             blocks: Vec::new(),
             base: 1,
-            vacated: 0,
-            next: BLOCK,
-            owned: 0,
             fewest: 0,
+            vacated: 0,
             room: 0,
             spare: Vec::new(),
             litter: Litter(Vec::new()),
@@ -201,7 +209,7 @@ impl Blocks {
         block.owned |= bit;
         block.waiting |= bit;
         self.next += 1;
-        self.owned += 1;
+        self.waiting += 1;
         place
     }
 
@@ -235,16 +243,50 @@ impl Blocks {
         Place::at(self.next)
     }
 
-    /// It waits no more, and its owner needs its place no more: the waker, and who waits next in line.
+    /// How many wait undecided.
     #[inline]
-    pub(super) fn grant(&mut self, place: Place) -> (Option<Waker>, Option<Place>) {
-        let (at, bit) = (self.find(place.block()), place.bit());
-        let next = self.next_in_line(at, bit);
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// How many were decided against and have not collected.
+    #[inline]
+    pub(super) fn declined(&self) -> u32 {
+        self.declined
+    }
+
+    /// The first in line waits no more, and its owner needs its place no more: the waker, and who is first now. `None`, and
+    /// nothing has happened, if `is_admitted` says no to its weight.
+    #[inline]
+    pub(super) fn grant(
+        &mut self,
+        head: Place,
+        is_admitted: impl FnOnce(u32) -> bool,
+    ) -> Option<(Option<Waker>, Option<Place>)> {
+        let (at, bit) = (self.find(head.block()), head.bit());
         let block = &mut self.blocks[at];
+        let slot = block.slot(bit);
+        if !is_admitted(slot.weight) {
+            return None;
+        }
+        let waker = slot.waker.take();
         block.waiting &= !bit;
-        let waker = block.slot(bit).waker.take();
-        self.disown(at, bit);
-        (waker, next)
+        block.owned &= !bit;
+        // Nobody in front of the head waits.
+        let next = block.first_of(block.waiting);
+        self.waiting -= 1;
+        if next.is_some() && self.fewest <= self.waiting + self.declined {
+            return Some((waker, next));
+        }
+        Some((waker, self.granted_last_of_block(at, next)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn granted_last_of_block(&mut self, at: usize, next: Option<Place>) -> Option<Place> {
+        let next = next.or_else(|| self.next_block_in_line(at + 1));
+        self.give_back(at);
+        next
     }
 
     /// It is decided against it: the slot, for the decision, and who waits next in line.
@@ -252,6 +294,8 @@ impl Blocks {
     pub(super) fn decline(&mut self, place: Place) -> (&mut Slot, Option<Place>) {
         let (at, bit) = (self.find(place.block()), place.bit());
         self.blocks[at].waiting &= !bit;
+        self.waiting -= 1;
+        self.declined += 1;
         let next = self.next_in_line(at, bit);
         (self.blocks[at].slot(bit), next)
     }
@@ -288,6 +332,7 @@ impl Blocks {
         }
         block.waiting &= !bit;
         block.is_littered = true;
+        self.waiting -= 1;
         self.disown(at, bit);
         true
     }
@@ -301,14 +346,16 @@ impl Blocks {
         }
         block.waiting &= !bit;
         let waker = block.slot(bit).waker.take();
+        self.waiting -= 1;
         self.disown(at, bit);
         waker
     }
 
-    /// The owner has collected the decision, or left after it.
+    /// The owner has collected the decision against it, or left after it.
     #[inline]
     pub(super) fn remove(&mut self, place: Place) {
         let at = self.find(place.block());
+        self.declined -= 1;
         self.disown(at, place.bit());
     }
 
@@ -316,8 +363,7 @@ impl Blocks {
     fn disown(&mut self, at: usize, bit: u64) {
         let block = &mut self.blocks[at];
         block.owned &= !bit;
-        self.owned -= 1;
-        if block.owned == 0 || self.owned < self.fewest {
+        if block.owned == 0 || self.waiting + self.declined < self.fewest {
             self.give_back(at);
         }
     }
@@ -329,7 +375,7 @@ impl Blocks {
         if self.blocks[at].owned == 0 {
             self.vacate(at);
         }
-        if self.owned < self.fewest {
+        if self.waiting + self.declined < self.fewest {
             self.condense();
         }
     }
@@ -397,7 +443,7 @@ impl Blocks {
     fn indexed(&mut self) {
         let last = self.blocks.last().map_or(0, |block| block.number);
         self.base = (last + 1).saturating_sub(self.blocks.len() as u64);
-        self.fewest = (self.room + self.blocks.len()).saturating_sub(KEPT) / SPARSE;
+        self.fewest = ((self.room + self.blocks.len()).saturating_sub(KEPT) / SPARSE) as u32;
     }
 
     /// How many slots there is memory for.

@@ -70,39 +70,36 @@ impl Semaphore {
     }
 
     /// Gives back while somebody waits. If the head asks for as much as comes back, it takes the giver's place: the word
-    /// does not change, and the line it lies on stays with the core that has it.
+    /// does not change.
     #[cold]
     #[inline(never)]
     pub(super) fn hand_over(&self, weight: u32) {
-        let mut wakes = Wakes::new();
         let mut shared = self.shared.lock();
         // ORDERING: Relaxed. QUEUED cannot go while we hold the lock; a resize that comes between this load and the grant
         // has not returned, for it needs the lock: the grant came before it. What the giver wrote reaches the one granted
-        // through the lock, under which the grant is collected.
+        // through the frontier or the lock.
         let word = Word(self.word.load(Ordering::Relaxed));
-        match shared.queue.head() {
-            Some((head, false)) if head == weight && word.in_use() <= word.limit() => {
-                wakes.push(self.grant(&mut shared, self.now()));
-                // What was too little for the old head may be enough for the new one. If there was nothing left, there is
-                // still: whoever changes that from now on finds QUEUED, and settles once we are done.
-                if word.in_use() < word.limit() {
-                    self.settle(&mut shared, &mut wakes);
-                }
+        if word.in_use() <= word.limit()
+            && let Some(waker) = shared.queue.grant_one_of_many(weight, self.now())
+        {
+            self.publish(&shared);
+            // What was too little for the old head may be enough for the new one. If there was nothing left, there is
+            // still: whoever changes that from now on finds QUEUED, and settles once we are done.
+            if word.in_use() < word.limit() || shared.queue.has_litter() {
+                return self.settle_and_wake(shared, Wakes::of(waker));
             }
-            _ => {
-                // ORDERING: AcqRel, as in `give`.
-                self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
-                self.settle(&mut shared, &mut wakes);
-            }
+            drop(shared);
+            return waker.wake();
         }
-        Shared::unlock(shared);
-        wakes.wake();
+        // ORDERING: AcqRel, as in `give`.
+        self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
+        self.settle_and_wake(shared, Wakes::new());
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn settle_slowly(&self) {
-        self.settle_and_wake(self.shared.lock());
+        self.settle_and_wake(self.shared.lock(), Wakes::new());
     }
 
     /// Restores the invariants after something became free, and collects who must be woken: the head is admitted as long
@@ -121,7 +118,8 @@ impl Semaphore {
                 return;
             }
             now = now.or_else(|| self.now());
-            wakes.push(self.grant(shared, now));
+            wakes.push(shared.queue.grant_head(now));
+            self.publish(shared);
         }
         // Nobody waits. ORDERING: Acquire, as above: the watchers see what the last holder wrote.
         let before = self.update(Ordering::Acquire, |word| {
@@ -134,16 +132,14 @@ impl Semaphore {
         }
     }
 
-    /// Tells the head that its weight was taken for it: the waker is still to be woken.
+    /// Lets those who were granted know without the lock.
     #[inline]
-    fn grant(&self, shared: &mut Shared, now: Option<Instant>) -> Waker {
-        let waker = shared.queue.grant_head(now);
+    fn publish(&self, shared: &Shared) {
         if let Some(frontier) = shared.queue.frontier() {
-            // ORDERING: Release; pairs with the Acquire of `collect`: what was written before the release that this grant
+            // ORDERING: Release; pairs with the Acquire of `collect_passed`: what was written before the release that the grant
             // comes from is known to whoever holds the lock, and is passed on. Stores do not race: the lock is held.
             self.frontier.store(frontier, Ordering::Release);
         }
-        waker
     }
 
     /// CAS until `change` is done or declines; the word as it was before.
@@ -208,23 +204,22 @@ impl Semaphore {
         Ok(Some(shared.queue.push(weight, oversize, waker, now)))
     }
 
-    /// Asks what was decided about the one with this place.
+    /// Whether the one with this place was granted, as far as that can be told without the lock; if so, that is collected.
     #[inline]
-    pub(super) fn collect(&self, place: Place, current: &Waker) -> Polled {
-        // ORDERING: Acquire; pairs with the Release of `grant`. With Relaxed this could fail, at limit 1:
+    pub(super) fn collect_passed(&self, place: Place) -> bool {
+        // ORDERING: Acquire; pairs with the Release of `publish`. With Relaxed this could fail, at limit 1:
         //   A: data = 7; drop(permit)    B, who waited: let permit = acquire.await; assert_eq!(data, 7)
-        if place.number() < self.frontier.load(Ordering::Acquire) {
+        let passed = place.number() < self.frontier.load(Ordering::Acquire);
+        if passed {
             // ORDERING: Relaxed; it is counted, and nothing depends on it. Whoever counts under the lock knows of all the
             // grants that can have been seen here.
-            self.collected.fetch_add(1, Ordering::Relaxed);
-            return Polled::Granted;
+            self.collected.0.fetch_add(1, Ordering::Relaxed);
         }
-        self.collect_slowly(place, current)
+        passed
     }
 
-    #[cold]
-    #[inline(never)]
-    fn collect_slowly(&self, place: Place, current: &Waker) -> Polled {
+    /// Asks what was decided about the one with this place.
+    pub(super) fn collect(&self, place: Place, current: &Waker) -> Polled {
         let mut spare = None;
         loop {
             let mut shared = self.shared.lock();
@@ -253,18 +248,19 @@ impl Semaphore {
         let (left, waker) = shared.queue.cancel(place);
         match left {
             Left::Nothing => Shared::unlock(shared),
-            Left::Head => self.settle_and_wake(shared),
+            Left::Head => self.settle_and_wake(shared, Wakes::new()),
             Left::Granted => {
                 // ORDERING: AcqRel, as in `give`.
                 self.word.fetch_sub(Word::used(weight), Ordering::AcqRel);
-                self.settle_and_wake(shared);
+                self.settle_and_wake(shared, Wakes::new());
             }
         }
         drop(waker);
     }
 
-    pub(super) fn settle_and_wake(&self, mut shared: MutexGuard<'_, Shared>) {
-        let mut wakes = Wakes::new();
+    #[cold]
+    #[inline(never)]
+    fn settle_and_wake(&self, mut shared: MutexGuard<'_, Shared>, mut wakes: Wakes) {
         self.settle(&mut shared, &mut wakes);
         Shared::unlock(shared);
         wakes.wake();

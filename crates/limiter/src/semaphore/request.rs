@@ -27,11 +27,18 @@ impl Request {
         semaphore: &Semaphore,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Taken, AcquireError>> {
-        if self.place.is_none() && semaphore.take(self.weight).is_ok() {
-            return Poll::Ready(Ok(Taken { weight: self.weight, waited: false }));
-        }
-        let taken = Taken { weight: self.weight, waited: true };
-        self.poll_slowly(semaphore, cx).map_ok(|()| taken)
+        let waited = match self.place {
+            None if semaphore.take(self.weight).is_ok() => false,
+            Some(place) if semaphore.collect_passed(place) => {
+                self.place = None;
+                true
+            }
+            _ => {
+                let taken = Taken { weight: self.weight, waited: true };
+                return self.poll_slowly(semaphore, cx).map_ok(|()| taken);
+            }
+        };
+        Poll::Ready(Ok(Taken { weight: self.weight, waited }))
     }
 
     #[cold]

@@ -15,6 +15,10 @@ impl Wakes {
         Self { first: None, rest: Vec::new() }
     }
 
+    pub(super) const fn of(waker: Waker) -> Self {
+        Self { first: Some(waker), rest: Vec::new() }
+    }
+
     #[inline]
     pub(super) fn push(&mut self, waker: Waker) {
         if self.first.is_none() {
