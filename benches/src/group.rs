@@ -40,6 +40,7 @@ pub struct Group<'s> {
     promises: Promises,
     operations: Option<u64>,
     items: u64,
+    round: Duration,
 }
 
 impl fmt::Debug for Group<'_> {
@@ -60,6 +61,7 @@ impl<'s> Group<'s> {
             promises: Promises::default(),
             operations: None,
             items: 1,
+            round: Duration::ZERO,
         }
     }
 
@@ -98,6 +100,13 @@ impl<'s> Group<'s> {
         self
     }
 
+    /// Makes every contender's share of a round at least so long, `--quick` or not: where several threads are timed, a few
+    /// milliseconds say more about when the scheduler ticks than about the contender.
+    pub fn rounds_of(mut self, round: Duration) -> Self {
+        self.round = round;
+        self
+    }
+
     /// Says that an operation handles so many items (series, say); the figures are per item.
     pub fn items(mut self, items: u64) -> Self {
         self.items = items;
@@ -114,7 +123,9 @@ impl<'s> Group<'s> {
             return;
         }
         let (rounds, slice, budget) = if self.suite.quick { (9, 5, 2) } else { (41, 25, 12) };
-        let (slice, budget) = (Duration::from_millis(slice), Duration::from_secs(budget));
+        let slice = Duration::from_millis(slice).max(self.round);
+        let budget =
+            Duration::from_secs(budget).max(slice * 2 * (FEWEST * self.contenders.len()) as u32);
         let fixed = self.operations;
         let operations: Vec<u64> = self
             .contenders

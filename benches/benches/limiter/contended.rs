@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::peer::Peer;
 
 const LIMIT: usize = 8;
+const ROUND: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure(suite: &mut Suite) {
     for (workers, promise) in [(2, 0.87), (1, 0.91)] {
@@ -22,6 +23,7 @@ pub(crate) fn measure(suite: &mut Suite) {
                 .peer("asyncband", hand_over::<asyncband::semaphore::Semaphore>(runtime, tasks))
                 .peer("async-lock", hand_over::<async_lock::Semaphore>(runtime, tasks))
                 .at_most_of("tokio", promise)
+                .rounds_of(ROUND)
                 .run();
         }
     }

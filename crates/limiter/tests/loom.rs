@@ -5,14 +5,14 @@
 #![cfg(loom)]
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::thread;
-use tidegate_limiter::{AcquireError, Semaphore};
+use tidegate_limiter::{AcquireError, AcquireOwned, Semaphore};
 
 /// All interleavings with at most `preemptions` switches away from a thread that could go on.
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
@@ -22,7 +22,32 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
 }
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+    poll_with(future, Waker::noop())
+}
+
+fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// A waker that takes the semaphore's lock when it goes, as foreign code may: if that lock is held, the model stands still.
+struct Curious(Arc<Semaphore>);
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        self.0.waiting();
+    }
+}
+
+/// One who waits behind another, with a curious waker, and by what to tell whether that waker is still there.
+fn one_behind(semaphore: &Arc<Semaphore>) -> (AcquireOwned, Weak<Curious>) {
+    let waker = Arc::new(Curious(Arc::clone(semaphore)));
+    let mut behind = Arc::clone(semaphore).acquire_owned();
+    assert!(poll_with(&mut behind, &Waker::from(Arc::clone(&waker))).is_pending());
+    (behind, Arc::downgrade(&waker))
 }
 
 /// Nothing in use, nobody waiting, and the semaphore still works.
@@ -287,5 +312,117 @@ fn whoever_waits_for_idleness_is_told_by_the_last_release() {
         watches.join().expect("no panic");
         threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_at_rest(&semaphore);
+    });
+}
+
+// Whoever leaves a long queue from behind the head leaves its waker behind. Under loom, every queue is long.
+
+/// Guards, all in `leave_behind`: `head != place` in the queue's (without it, nobody is admitted when the head leaves so), and
+/// `waiting &= !bit` in the blocks' (without it, the permit is granted to the one who has gone).
+#[test]
+fn a_permit_released_beside_one_who_leaves_goes_to_who_stays() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let mut first = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut first).is_pending());
+        let (second, _) = one_behind(&semaphore);
+        let mut third = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut third).is_pending());
+        let releases = thread::spawn(move || drop(held));
+        let leaves = thread::spawn(move || drop(second));
+        let leaves_too = thread::spawn(move || drop(first));
+        [releases, leaves, leaves_too]
+            .into_iter()
+            .for_each(|thread| thread.join().expect("no panic"));
+        assert!(poll(&mut third).is_ready(), "{semaphore:?}");
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: `waiting -= 1` in the blocks' `leave_behind` (without it, the last is not known as the last, and QUEUED stays), and
+/// `is_littered = true` there (without it, the waker left behind is dropped with the last slot, under the lock).
+#[test]
+fn a_queue_that_drains_beside_one_who_leaves_ends_empty() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let mut first = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut first).is_pending());
+        let (second, waker) = one_behind(&semaphore);
+        let releases = thread::spawn(move || drop(held));
+        let leaves = thread::spawn(move || drop(second));
+        let idles = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || block_on(semaphore.idle()))
+        };
+        releases.join().expect("no panic");
+        let Poll::Ready(Ok(permit)) = poll(&mut first) else { panic!("the permit came back") };
+        drop(permit);
+        [leaves, idles].into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_at_rest(&semaphore);
+        assert_eq!(
+            waker.strong_count(),
+            0,
+            "the waker that was left behind has gone with the slots"
+        );
+    });
+}
+
+/// Guards: `waiting & bit == 0` in the blocks' `leave_behind` (without it, one who was refused meanwhile leaves as if it still
+/// waited, and the count of those who do is wrong from then on).
+#[test]
+fn a_shrink_beside_one_who_leaves_refuses_it_or_lets_it_go() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let held = Arc::clone(&semaphore).try_acquire_many_owned(2).expect("two are free");
+        let mut light = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut light).is_pending());
+        let mut heavy = Arc::clone(&semaphore).acquire_many_owned(2);
+        assert!(poll(&mut heavy).is_pending());
+        let mut last = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut last).is_pending());
+        let leaves = thread::spawn(move || drop(heavy));
+        let resizes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || semaphore.resize(1))
+        };
+        [leaves, resizes].into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_eq!(semaphore.waiting(), 2);
+        drop(held);
+        assert!(poll(&mut light).is_ready());
+        assert!(poll(&mut last).is_ready());
+        assert_at_rest(&semaphore);
+    });
+}
+
+/// Guards: `Shared::unlock` in `leave` and at the end of `collect` (without it, the waker that was left behind is kept after
+/// everyone has gone).
+#[test]
+fn a_close_beside_one_who_leaves_lets_go_of_every_waker() {
+    explore(3, || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let mut first = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut first).is_pending());
+        let (second, waker) = one_behind(&semaphore);
+        let leaves = thread::spawn(move || drop(second));
+        let closes = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || semaphore.close())
+        };
+        let collects = thread::spawn(move || match block_on(first) {
+            Ok(_) => panic!("the only permit is held"),
+            Err(error) => assert_eq!(error, AcquireError::Closed),
+        });
+        let threads = [leaves, closes, collects];
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        drop(held);
+        assert_at_rest(&semaphore);
+        assert_eq!(
+            waker.strong_count(),
+            0,
+            "the waker that was left behind has gone with the slots"
+        );
     });
 }
