@@ -340,8 +340,9 @@ fn a_permit_released_beside_one_who_leaves_goes_to_who_stays() {
     });
 }
 
-/// Guards: `waiting -= 1` in the blocks' `leave_behind` (without it, the last is not known as the last, and QUEUED stays), and
-/// `is_littered = true` there (without it, the waker left behind is dropped with the last slot, under the lock).
+/// Guards: `waiting -= 1` in the blocks' `leave_behind` (without it, the last is not known as the last, and QUEUED stays),
+/// `is_littered = true` there (without it, the waker left behind is dropped with the last slot, under the lock), and
+/// `Shared::unlock` in `settle_and_wake` (without it, that waker is kept after everyone has gone).
 #[test]
 fn a_queue_that_drains_beside_one_who_leaves_ends_empty() {
     explore(3, || {
@@ -396,8 +397,7 @@ fn a_shrink_beside_one_who_leaves_refuses_it_or_lets_it_go() {
     });
 }
 
-/// Guards: `Shared::unlock` in `leave` and at the end of `collect` (without it, the waker that was left behind is kept after
-/// everyone has gone).
+/// Guards: `Shared::unlock` in `collect` (without it, the waker that was left behind is kept after everyone has gone).
 #[test]
 fn a_close_beside_one_who_leaves_lets_go_of_every_waker() {
     explore(3, || {
