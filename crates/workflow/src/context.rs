@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     generation: u32,
     /// Unless it is the default one: most are, and one count of references for all of them would be every core's.
     agent: Option<Arc<str>>,
-    pub(crate) inputs: Box<[(Arc<str>, Option<Output>)]>,
+    pub(crate) inputs: Vec<(Arc<str>, Option<Output>)>,
     /// The places of the inputs by their ids, once somebody asks for one of many.
     order: OnceLock<Box<[u32]>>,
     pub(crate) run: Run,
@@ -47,10 +47,12 @@ pub(crate) struct Shared {
     trace_parent: Option<Box<TraceParent>>,
 }
 
+/// So many inputs are searched one after another.
+const FEW: usize = 8;
+
 impl Shared {
     /// What the need of this id returned, if it is one. Many are sorted once, and then searched by halves.
     fn input(&self, id: &str) -> Option<&Option<Output>> {
-        const FEW: usize = 8;
         let of = |at: u32| &*self.inputs[at as usize].0;
         if self.inputs.len() <= FEW {
             return self.inputs.iter().find(|(need, _)| **need == *id).map(|(_, output)| output);
@@ -117,6 +119,53 @@ impl Shared {
     }
 }
 
+/// What a context is made of, besides the run.
+pub(crate) struct Attempt<'a> {
+    pub(crate) id: &'a Arc<str>,
+    pub(crate) attempt: u32,
+    pub(crate) generation: u32,
+    pub(crate) agent: &'a Arc<str>,
+    pub(crate) span: &'a Span,
+}
+
+/// A context that nobody else has.
+pub(crate) struct Spare(Context);
+
+impl Spare {
+    /// A context of another attempt of the same run, of the task of this number.
+    pub(crate) fn renew(
+        self,
+        of: Attempt<'_>,
+        inputs: impl Iterator<Item = (Arc<str>, Option<Output>)>,
+        by: u32,
+    ) -> Context {
+        let Self(mut context) = self;
+        let Some(shared) = Arc::get_mut(&mut context.0) else { unreachable!("nobody else has it") };
+        let Attempt { id, attempt, generation, agent, span } = of;
+        #[cfg(not(feature = "otel"))]
+        let _ = span;
+        shared.id.clone_from(id);
+        (shared.attempt, shared.generation) = (attempt, generation);
+        let is_its = |of: &Arc<str>| Arc::ptr_eq(of, agent);
+        if !shared.agent.as_ref().is_some_and(is_its) {
+            shared.agent = (**agent != *DEFAULT_AGENT).then(|| Arc::clone(agent));
+        }
+        shared.inputs.extend(inputs);
+        shared.order = OnceLock::new();
+        shared.run.by = Some(by);
+        shared.token = OnceLock::new();
+        *shared.is_stopped.get_mut() = false;
+        shared.waker = AtomicWaker::new();
+        *shared.progress.get_mut() = 0;
+        *shared.idle.get_mut() = false;
+        #[cfg(feature = "otel")]
+        {
+            shared.trace_parent = TraceParent::of(span).map(Box::new);
+        }
+        context
+    }
+}
+
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
@@ -128,21 +177,19 @@ impl fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(
-        id: Arc<str>,
-        (attempt, generation): (u32, u32),
-        agent: &Arc<str>,
-        inputs: Box<[(Arc<str>, Option<Output>)]>,
+        of: Attempt<'_>,
+        inputs: impl Iterator<Item = (Arc<str>, Option<Output>)>,
         run: Run,
-        span: &Span,
     ) -> Self {
+        let Attempt { id, attempt, generation, agent, span } = of;
         #[cfg(not(feature = "otel"))]
         let _ = span;
         Self(Arc::new(Shared {
-            id,
+            id: Arc::clone(id),
             attempt,
             generation,
             agent: (**agent != *DEFAULT_AGENT).then(|| Arc::clone(agent)),
-            inputs,
+            inputs: inputs.collect(),
             order: OnceLock::new(),
             run,
             token: OnceLock::new(),
@@ -153,6 +200,15 @@ impl Context {
             #[cfg(feature = "otel")]
             trace_parent: TraceParent::of(span).map(Box::new),
         }))
+    }
+
+    /// The context of an attempt that is over, unless somebody still has it: its memory, and its way to the run, serve the
+    /// next one.
+    pub(crate) fn spare(mut self) -> Option<Spare> {
+        let inputs = &mut Arc::get_mut(&mut self.0)?.inputs;
+        inputs.clear();
+        inputs.shrink_to(FEW);
+        Some(Spare(self))
     }
 
     /// The id of the task.

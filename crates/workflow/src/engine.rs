@@ -17,6 +17,7 @@ mod rerun;
 mod runners;
 mod spans;
 mod splice;
+mod told;
 mod within;
 mod writer;
 
@@ -27,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
-use crate::event::{Event, EventKind, Log};
+use crate::event::{EventKind, Log};
 use crate::graph::{Graph, Slot};
 use crate::machine::{
     Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Placed, Policy, RunId, Stop, TaskRef,
@@ -48,6 +49,7 @@ pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
 use spans::Spans;
+use told::Told;
 
 /// How many events are told at once at most, and for how many actions memory is kept between turns.
 const PIECE: usize = 512;
@@ -83,9 +85,7 @@ pub(crate) struct Engine {
     open: usize,
     /// What is started at the end of the turn.
     jobs: Vec<Job>,
-    /// What is told at the end of the turn, while anybody listens.
-    told: Vec<Event>,
-    is_read: bool,
+    told: Told,
     /// Empty between turns; its memory serves them all.
     actions: Vec<Action>,
     waste: Vec<Waste>,
@@ -118,14 +118,13 @@ impl Engine {
             runs: ById::default(),
             runners,
             link,
-            shared,
             metrics,
             fail_fast,
             durations,
             open: 0,
             jobs: Vec::new(),
-            told: Vec::new(),
-            is_read: false,
+            told: Told::new(Arc::clone(&shared)),
+            shared,
             actions: Vec::new(),
             waste: Vec::new(),
             kept: Kept::default(),
@@ -136,7 +135,7 @@ impl Engine {
     /// does not end with this has to [share](runners::share) them.
     pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) -> bool {
         let mut actions = std::mem::take(&mut self.actions);
-        self.is_read = self.shared.events.is_read();
+        self.told.begin();
         if !self.kept.is_empty() {
             self.keep_ends(commands, now, &mut actions);
         }
@@ -152,7 +151,7 @@ impl Engine {
             self.keep_rest(now, &mut actions);
         }
         let has_spawned = self.runners.push(&mut self.jobs);
-        self.shared.events.tell(&mut self.told);
+        self.told.flush();
         self.publish_load();
         actions.shrink_to(PIECE);
         self.actions = actions;
@@ -199,7 +198,7 @@ impl Engine {
                 self.reply(run, taken, reply, now, actions);
             }
             Command::Spliced { run, splice } => {
-                self.tell(now, || EventKind::PlanSpliced { run: run.0, splice });
+                self.told.tell(now, || EventKind::PlanSpliced { run: run.0, splice });
             }
             Command::Rerun { run, task, reach, reply } => {
                 let taken = self.rerun(run, &task, reach, actions);
@@ -244,13 +243,13 @@ impl Engine {
                     // ORDERING: Relaxed; a figure for people and for the controller, which guards nothing.
                     self.shared.limit.store(limit, Ordering::Relaxed);
                     self.metrics.limit.set(limit as f64);
-                    self.tell(now, || EventKind::LimitChanged { from, to: limit });
+                    self.told.tell(now, || EventKind::LimitChanged { from, to: limit });
                 }
             }
             Command::ChangeAgent { agent, change } => {
                 let (from, to) = self.agents.change(&agent, change, &mut self.machine);
                 if from != to {
-                    self.tell(now, || EventKind::AgentLimitChanged { agent, from, to });
+                    self.told.tell(now, || EventKind::AgentLimitChanged { agent, from, to });
                 }
             }
             Command::ResourceChanged(resource) => {
@@ -330,12 +329,17 @@ impl Engine {
                 live.restore(node, restored, &mut self.durations, &mut self.waste);
             }
         }
-        self.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
+        self.told.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
         self.open += count - over.len();
-        let shown = if self.is_read { over } else { Vec::new() };
+        let shown = if self.told.is_read() { over } else { Vec::new() };
         for node in shown {
             if let Some((task, attempts, outcome)) = live.ended(node) {
-                self.tell(now, || EventKind::TaskRestored { run: id.0, task, attempts, outcome });
+                self.told.tell(now, || EventKind::TaskRestored {
+                    run: id.0,
+                    task,
+                    attempts,
+                    outcome,
+                });
             }
         }
         if let Some(mut keeper) = keeper {
@@ -440,7 +444,7 @@ impl Engine {
             live.attempted(node, restored);
         }
         self.open += 1;
-        self.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
+        self.told.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
         self.machine.place(run, spec, &followers).ok_or(SubmitError::Over)
     }
 
@@ -528,7 +532,9 @@ impl Engine {
         };
         self.agents.set_waits(agent, ended.waited);
         self.agents.touch(agent);
-        match (verdict, self.machine.stopping(task)) {
+        let is_good = verdict == Attempt::Succeeded;
+        let stopping = if is_good { None } else { self.machine.stopping(task) };
+        match (verdict, stopping) {
             (Attempt::Failed { .. }, Some(Stop::TimedOut)) => {
                 self.metrics.timeouts.inc();
                 self.agents.ended(agent, took, Attempt::TimedOut);
@@ -588,16 +594,6 @@ impl Engine {
 
     fn find(&self, run: RunId, id: &str) -> Option<TaskRef> {
         Some(TaskRef { run, node: self.runs.get(&run)?.place_of(id)? })
-    }
-
-    /// Costs next to nothing while nobody listens.
-    fn tell(&mut self, at: Duration, kind: impl FnOnce() -> EventKind) {
-        if self.is_read {
-            self.told.push(Event { at, kind: kind() });
-            if self.told.len() == PIECE {
-                self.shared.events.tell(&mut self.told);
-            }
-        }
     }
 }
 

@@ -39,8 +39,7 @@ mod settle;
 mod tests;
 mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub(crate) use action::{Action, Attempt, End, Stop, Verdict, Waiting};
@@ -53,7 +52,7 @@ pub(crate) use ids::{AgentId, ClassId, ResourceId, RunId, TaskRef, TenantId};
 use ready::Key;
 use run::State;
 pub(crate) use run::{Need, NodeSpec, On, Past, Policy, Progress, Run};
-use timers::{Due, STALE_TIMERS};
+use timers::{Due, Timers};
 
 /// How much of a task's own length counts when ready tasks are put in order; of what comes after it all counts.
 ///
@@ -88,9 +87,7 @@ pub(crate) struct Placed(TaskRef, run::Decided);
 pub(crate) struct Machine {
     admission: Admission,
     runs: ById<Run>,
-    timers: BinaryHeap<Reverse<(Duration, Due)>>,
-    /// With more timers than this, those of attempts that are over are thrown out.
-    timers_bound: usize,
+    timers: Timers,
     next_ready: u64,
     score: Option<Score>,
     /// What tenants may still spend, of those for whom there is an end to it.
@@ -115,8 +112,7 @@ impl Machine {
         Self {
             admission: Admission::new(limit),
             runs: ById::default(),
-            timers: BinaryHeap::new(),
-            timers_bound: STALE_TIMERS,
+            timers: Timers::default(),
             next_ready: 0,
             score: None,
             tenant_budgets: HashMap::new(),
@@ -311,9 +307,9 @@ impl Machine {
         self.runs.get(&task.run).map_or(&[], |run| run.needs(task.node))
     }
 
-    /// Whether the task is only waiting for its slot.
-    pub(crate) fn is_ready(&self, task: TaskRef) -> bool {
-        self.state(task).is_some_and(|state| matches!(state, State::Ready { .. }))
+    /// The tasks of a live run that need nobody and only wait for their slots.
+    pub(crate) fn ready_roots(&self, run: RunId) -> impl Iterator<Item = u32> {
+        self.runs.get(&run).into_iter().flat_map(Run::ready_roots)
     }
 
     /// What is known of an agent's health from elsewhere: so many failures in a row, the last so long ago.
@@ -367,9 +363,9 @@ impl Machine {
         now: Duration,
         out: &mut Vec<Action>,
     ) {
-        let Some(verdict) = self.verdict(task, ended) else { return };
         let Some(run) = self.runs.get_mut(&task.run) else { return };
-        let node = &mut run.nodes[task.node];
+        let Some(verdict) = run.verdict(task.node, ended) else { return };
+        let node = &run.nodes[task.node];
         let State::Running { attempt, stop, parked } = node.state else { return };
         let (class, estimate) = (node.class, node.estimate);
         let health = match ended {
@@ -380,7 +376,6 @@ impl Machine {
             Attempt::Declined => Health::Unknown,
             Attempt::Failed { .. } | Attempt::TimedOut => Health::Ill,
         };
-        let policy = run.policy_of(task.node);
         self.admission.ended((class, task, attempt), health, now);
         if parked {
             self.admission.charge(class, (0.0, took));
@@ -391,7 +386,8 @@ impl Machine {
             Verdict::Again { timed_out } => {
                 let seed = task.run.0 ^ u64::from(task.node) << 32;
                 let of_policy = attempt - run.earlier(task.node);
-                let at = now.saturating_add(policy.retry.delay_after(of_policy, seed));
+                let retry = run.policy_of(task.node).retry;
+                let at = now.saturating_add(retry.delay_after(of_policy, seed));
                 let until = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
                 run.nodes[task.node].state = State::Backoff { failed: attempt, until };
                 self.set_timer(at, Due::Retry { task, attempt });
@@ -423,22 +419,7 @@ impl Machine {
 
     /// What [`Self::ended`] would make of this end; `None` if no attempt of the task runs.
     pub(crate) fn verdict(&self, task: TaskRef, ended: Attempt) -> Option<Verdict> {
-        let run = self.runs.get(&task.run)?;
-        let State::Running { attempt, stop, .. } = run.nodes[task.node].state else { return None };
-        let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
-        let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
-        let attempts = run.policy_of(task.node).retry.attempts;
-        let of_policy = attempt - run.earlier(task.node);
-        Some(match (ended, stop) {
-            (_, Some(Stop::Rerun)) => Verdict::Afresh,
-            (_, Some(Stop::Discarded)) => Verdict::Over(End::Cancelled),
-            (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
-            (_, Some(Stop::Cancelled)) => Verdict::Over(End::Cancelled),
-            (Attempt::Declined, _) => Verdict::Over(End::Declined),
-            _ if retryable && of_policy < attempts => Verdict::Again { timed_out },
-            _ if timed_out => Verdict::Over(End::TimedOut),
-            _ => Verdict::Over(End::Failed),
-        })
+        self.runs.get(&task.run)?.verdict(task.node, ended)
     }
 
     /// Why the running attempt was asked to stop, if it was.
@@ -597,7 +578,7 @@ impl Machine {
             let tenant = self.admission.owners(class).1;
             if let Err(end) = self.pay(task, tenant, cost) {
                 self.finish(task, end, out);
-                self.admission.look_again(class, &self.runs);
+                self.admission.look_again(class);
                 return;
             }
         }
@@ -605,7 +586,7 @@ impl Machine {
         let attempt = failed + 1;
         run.nodes[task.node].state = State::Running { attempt, stop: None, parked: false };
         if let Some(timeout) = run.policy_of(task.node).timeout {
-            self.set_timer(now.saturating_add(timeout), Due::Timeout { task, attempt });
+            self.set_timeout(now, timeout, Due::Timeout { task, attempt });
         }
         self.admission.take((class, task, attempt), estimate, now);
         self.admission.taken(class, &self.runs);

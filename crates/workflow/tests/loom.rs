@@ -29,7 +29,7 @@ fn send(sums: &Sums, message: u32) -> (bool, Option<Vec<u32>>) {
         match sums.try_turn(work) {
             After::Nothing => return (true, None),
             After::More => {}
-            After::Closed(state) => return (true, Some(state)),
+            After::Closed(state) => return (true, Some(*state)),
         }
     }
 }
@@ -88,7 +88,7 @@ fn closing_in_the_midst_of_a_turn_gives_the_state_to_its_holder() {
             work(seen, messages);
             assert!(sums.close().1.is_none(), "it is in use");
         });
-        assert!(matches!(after, After::Closed(seen) if seen == [1]));
+        assert!(matches!(after, After::Closed(seen) if *seen == [1]));
         assert_eq!(sums.put([2]), Err(Closed));
     });
 }

@@ -103,7 +103,8 @@ impl Failure {
 /// An attempt that is being tried. It can be polled from one task and then go on in another.
 pub(super) struct Trying {
     job: Option<Job>,
-    began: Duration,
+    /// When it began; until then, what is known of the time.
+    began: Option<Duration>,
     work: Option<Work>,
     waited: bool,
     /// Ends when the attempt is not waited for any longer.
@@ -111,15 +112,16 @@ pub(super) struct Trying {
 }
 
 impl Trying {
-    pub(super) fn new(job: Job) -> Self {
-        Self { job: Some(job), began: Duration::ZERO, work: None, waited: false, patience: None }
+    /// `now` is the time if it has just been read.
+    pub(super) fn new(job: Job, now: Option<Duration>) -> Self {
+        Self { job: Some(job), began: now, work: None, waited: false, patience: None }
     }
 
     /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
     fn begin(&mut self) -> Result<(), Failure> {
         let job = self.job.as_ref().expect("it has not ended");
-        self.began = job.context.0.run.of.link.now();
-        job.context.0.made_progress(self.began);
+        let began = *self.began.get_or_insert_with(|| job.context.0.run.of.link.now());
+        job.context.0.made_progress(began);
         if job.context.0.is_stopped() {
             return Err(Failure::of(TaskError::fatal("stopped before it began")));
         }
@@ -161,7 +163,7 @@ impl Trying {
         } else {
             Some(body)
         };
-        let (began, waited) = (self.began, self.waited);
+        let (began, waited) = (self.began.unwrap_or(ended), self.waited);
         Some(Ended { task, began, ended, waited, result, encoded, body })
     }
 

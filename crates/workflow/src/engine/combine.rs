@@ -49,8 +49,8 @@ pub(crate) enum After<S> {
     Nothing,
     /// More has come. Another turn is due, unless somebody else takes it.
     More,
-    /// It was closed meanwhile; this is for the caller to drop.
-    Closed(S),
+    /// It was closed meanwhile; this is for the caller to drop. Boxed, so that the other answers are small.
+    Closed(Box<S>),
 }
 
 impl<S, M> Combine<S, M> {
@@ -110,7 +110,7 @@ impl<S, M> Combine<S, M> {
         let (is_closed, is_empty) = (inbox.is_closed, inbox.messages.is_empty());
         drop(inbox);
         match is_closed.then(|| self.take()).flatten() {
-            Some(state) => After::Closed(state),
+            Some(state) => After::Closed(Box::new(state)),
             None if is_empty => After::Nothing,
             None => After::More,
         }

@@ -10,11 +10,12 @@ use super::agents::Agents;
 use super::attempt::Job;
 use super::keeper::{Keeper, Restored};
 use super::spans::Spans;
+use super::told::Told;
 use super::{Done, Waste};
 use crate::chunks::Chunks;
-use crate::context::Context;
+use crate::context::{self, Context, Spare};
 use crate::durations::{Durations, Estimate};
-use crate::event::Outcome;
+use crate::event::{EventKind, Outcome};
 use crate::graph::Places;
 use crate::machine::{AgentId, End, Need, Progress, TaskRef, TenantId};
 use crate::report::{Report, TaskReport};
@@ -43,7 +44,12 @@ pub(super) struct Live {
     parallel: Duration,
     parallel_since: Option<Duration>,
     unsuccessful: usize,
+    /// The contexts of attempts that are over, for those to come.
+    spare: Vec<Spare>,
 }
+
+/// How many contexts wait for an attempt at most.
+const SPARE: usize = 64;
 
 /// What is kept of a task. There may be a million: times are nanoseconds of the engine's clock.
 pub(super) struct Entry {
@@ -83,7 +89,7 @@ fn nanos(time: Duration) -> u64 {
 
 impl Entry {
     /// The task became ready; the first time counts.
-    pub(super) fn is_ready(&mut self, now: Duration) {
+    fn is_ready(&mut self, now: Duration) {
         if self.ready == NEVER {
             self.ready = nanos(now);
         }
@@ -162,6 +168,7 @@ impl Live {
             parallel: Duration::ZERO,
             parallel_since: None,
             unsuccessful: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -266,23 +273,27 @@ impl Live {
         if self.running == 2 {
             self.parallel_since = Some(now);
         }
-        let input = |need: &Need| {
-            let entry = &self.tasks[need.task];
-            (Arc::clone(&entry.id), entry.output.clone())
-        };
-        let inputs = needs.iter().map(input).collect();
         let (base, generation) = self.base(task.node);
-        let attempt = (attempt + base, generation);
+        let attempt = attempt + base;
         let entry = &mut self.tasks[task.node];
-        entry.attempts = attempt.0;
+        entry.attempts = attempt;
         if entry.started == NEVER {
             entry.started = nanos(now);
         }
         let span = self.spans.as_mut().map_or_else(Span::none, |spans| {
-            spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt.0)
+            spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt)
         });
-        let handle = self.handle.of_task(task.node);
-        let context = Context::new(Arc::clone(&entry.id), attempt, agent, inputs, handle, &span);
+        let entry = &self.tasks[task.node];
+        let of = context::Attempt { id: &entry.id, attempt, generation, agent, span: &span };
+        let inputs = needs.iter().map(|need| {
+            let entry = &self.tasks[need.task];
+            (Arc::clone(&entry.id), entry.output.clone())
+        });
+        let context = match self.spare.pop() {
+            Some(spare) => spare.renew(of, inputs, task.node),
+            None => Context::new(of, inputs, self.handle.of_task(task.node)),
+        };
+        let entry = &mut self.tasks[task.node];
         entry.running = Some(context.clone());
         Job {
             context,
@@ -329,6 +340,21 @@ impl Live {
         was_over
     }
 
+    /// All needs of a task are met; it waits for the agent that was chosen, if it had a choice.
+    pub(super) fn is_ready(
+        &mut self,
+        task: TaskRef,
+        chosen: Option<AgentId>,
+        told: &mut Told,
+        now: Duration,
+    ) {
+        let entry = &mut self.tasks[task.node];
+        entry.is_ready(now);
+        entry.agent = chosen.unwrap_or(entry.agent);
+        let run = task.run.0;
+        told.tell(now, || EventKind::TaskReady { run, task: Arc::clone(&entry.id) });
+    }
+
     /// How long an attempt has run itself, of all the time that it took: what it has waited for, parked, is the work of others.
     pub(super) fn own_time(&self, node: u32, took: Duration, now: Duration) -> Duration {
         if self.parked.is_empty() {
@@ -346,7 +372,11 @@ impl Live {
         }
         let entry = &mut self.tasks[node];
         entry.busy = entry.busy.saturating_add(nanos(took));
-        entry.running = None;
+        if let Some(spare) = entry.running.take().and_then(Context::spare)
+            && self.spare.len() < SPARE
+        {
+            self.spare.push(spare);
+        }
         took
     }
 

@@ -20,25 +20,15 @@ impl Engine {
     fn perform(&mut self, action: Action, now: Duration) {
         match action {
             Action::Began { run } => {
-                let count = self.runs.get(&run).map_or(0, |live| live.tasks.len());
-                for node in (0..).take(count) {
+                let Some(live) = self.runs.get_mut(&run) else { return };
+                for node in self.machine.ready_roots(run) {
                     let task = TaskRef { run, node };
-                    if self.machine.needs(task).is_empty() && self.machine.is_ready(task) {
-                        self.perform(Action::Ready { task }, now);
-                    }
+                    live.is_ready(task, self.machine.chosen(task), &mut self.told, now);
                 }
             }
             Action::Ready { task } => {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
-                let entry = &mut live.tasks[task.node];
-                entry.is_ready(now);
-                if let Some(chosen) = self.machine.chosen(task) {
-                    entry.agent = chosen;
-                }
-                if self.is_read {
-                    let id = Arc::clone(&entry.id);
-                    self.tell(now, || EventKind::TaskReady { run: task.run.0, task: id });
-                }
+                live.is_ready(task, self.machine.chosen(task), &mut self.told, now);
             }
             Action::Moved { task } => {
                 let chosen = self.machine.chosen(task);
@@ -60,11 +50,10 @@ impl Engine {
                 let entry = &mut live.tasks[task.node];
                 let error = entry.take_error().filter(|_| !timed_out);
                 let error = error.unwrap_or_else(|| "timed out".to_owned());
-                let id = Arc::clone(&entry.id);
                 let delay = at.saturating_sub(now);
-                self.tell(now, || EventKind::TaskRetrying {
+                self.told.tell(now, || EventKind::TaskRetrying {
                     run: task.run.0,
-                    task: id,
+                    task: Arc::clone(&entry.id),
                     attempt: failed,
                     error,
                     delay,
@@ -73,10 +62,9 @@ impl Engine {
             Action::Again { task, attempts } => {
                 let Some(live) = self.runs.get_mut(&task.run) else { return };
                 self.open += usize::from(live.again(task.node, attempts, &mut self.waste));
-                if self.is_read {
-                    let id = Arc::clone(&live.tasks[task.node].id);
-                    self.tell(now, || EventKind::TaskAgain { run: task.run.0, task: id });
-                }
+                let id = &live.tasks[task.node].id;
+                let run = task.run.0;
+                self.told.tell(now, || EventKind::TaskAgain { run, task: Arc::clone(id) });
             }
             Action::Settled { task, end } => {
                 if !self.kept.is_empty() {
@@ -86,12 +74,12 @@ impl Engine {
                 self.open -= 1;
                 let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
                 self.metrics.ended(&entry.id, outcome);
-                if self.is_read {
-                    let (id, attempts, outcome) =
-                        (Arc::clone(&entry.id), entry.attempts, outcome.clone());
-                    let run = task.run.0;
-                    self.tell(now, || EventKind::TaskEnded { run, task: id, attempts, outcome });
-                }
+                self.told.tell(now, || EventKind::TaskEnded {
+                    run: task.run.0,
+                    task: Arc::clone(&entry.id),
+                    attempts: entry.attempts,
+                    outcome: outcome.clone(),
+                });
             }
             Action::RunDone { run } => self.run_done(run, now),
         }
@@ -106,11 +94,12 @@ impl Engine {
         let job = live.attempt_started(task, attempt, name, needs, waits, now);
         self.agents.started(agent, self.machine.use_of(agent).0);
         self.agents.touch(agent);
-        if self.is_read {
-            let (id, agent) =
-                (Arc::clone(&live.tasks[task.node].id), Arc::clone(self.agents.name(agent)));
-            self.tell(now, || EventKind::TaskStarted { run: task.run.0, task: id, attempt, agent });
-        }
+        self.told.tell(now, || EventKind::TaskStarted {
+            run: task.run.0,
+            task: Arc::clone(&live.tasks[task.node].id),
+            attempt,
+            agent: Arc::clone(self.agents.name(agent)),
+        });
         if self.kept.is_empty() {
             self.jobs.push(job);
         } else {
@@ -124,9 +113,9 @@ impl Engine {
         else {
             return;
         };
-        self.tell(now, || EventKind::RunEnded { run: run.0 });
+        self.told.tell(now, || EventKind::RunEnded { run: run.0 });
         // Whoever hears that the run is over has been told all of it.
-        self.shared.events.tell(&mut self.told);
+        self.told.flush();
         if live.keeper.is_some() {
             self.kept.remove(run);
             return self.close(live, graph, now);

@@ -106,11 +106,12 @@ impl Runners {
     /// Queues the jobs, or makes tasks of them, and empties the list. Whether a task was woken or spawned: then who does not
     /// end with this has to [`share`].
     pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>) -> bool {
-        let all = jobs.len();
-        for job in jobs.extract_if(.., |job| job.waits) {
-            self.spawn(Trying::new(job));
+        let has_spawned = jobs.iter().any(|job| job.waits);
+        if has_spawned {
+            for job in jobs.extract_if(.., |job| job.waits) {
+                self.spawn(Trying::new(job, None));
+            }
         }
-        let has_spawned = jobs.len() < all;
         if jobs.is_empty() {
             return has_spawned;
         }
@@ -149,6 +150,8 @@ impl Runners {
             let mut turn = 0;
             let mut has_spawned = false;
             let mut left = None;
+            // When the last attempt ended, while nothing has come in between: the next begins then.
+            let mut now = None;
             loop {
                 let next = self.state.lock().next(left.take(), &mut ends);
                 let job = match next {
@@ -158,17 +161,20 @@ impl Runners {
                     }
                     Next::Tell => {
                         self.tell(&mut ends);
+                        now = None;
                         continue;
                     }
                     Next::Nothing => break,
                 };
                 if std::mem::take(&mut has_spawned) {
                     share();
+                    now = None;
                 }
-                let mut trying = Trying::new(job);
+                let mut trying = Trying::new(job, now.take());
                 let polled = poll_fn(|cx| Poll::Ready(trying.poll_end(cx))).await;
                 left = Some(match polled {
                     Poll::Ready(ended) => {
+                        now = ended.as_ref().map(|ended| ended.ended);
                         let is_long = ended.as_ref().is_some_and(|ended| SHORT < ended.took());
                         Left { ended, is_long }
                     }
@@ -181,6 +187,7 @@ impl Runners {
                 turn += 1;
                 if turn == TURN {
                     turn = 0;
+                    now = None;
                     self.state.lock().leave(left.take());
                     yield_now().await;
                 }

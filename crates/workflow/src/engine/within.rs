@@ -71,7 +71,7 @@ impl Engine {
         let id = self.shared.new_id();
         self.shared.live.send_modify(|live| *live += 1);
         if let Some((run, task)) = &within {
-            self.tell(now, || EventKind::RunWithin {
+            self.told.tell(now, || EventKind::RunWithin {
                 run: run.0,
                 task: Arc::clone(task),
                 started: id.0,

@@ -9,19 +9,64 @@ use parking_lot::Mutex;
 
 use super::{Event, Next};
 
-/// Keeps the last `capacity` events. They come in pieces, one for each turn of the engine, so that an event costs the engine
-/// a place in a list and no lock, and a reader takes a whole piece at once.
+#[cfg(test)]
+mod tests;
+
+/// Keeps the last `capacity` events. They come in pieces, of one turn of the engine or a few, so that an event costs the engine
+/// a place in a list and no lock, and a reader takes a whole piece at once: out of the log while there is no other reader,
+/// so that its events are moved and nothing of them is copied.
 #[derive(Debug)]
 pub(crate) struct Log(Arc<Mutex<Kept>>);
 
+/// Up to so many events of several turns are one piece.
+const SMALL: usize = 64;
+
 #[derive(Debug)]
 struct Kept {
-    /// Each with the number of its first event.
-    pieces: VecDeque<(u64, Arc<[Event]>)>,
+    /// In the order of their events.
+    pieces: VecDeque<Piece>,
     end: u64,
     capacity: u64,
     waiting: Vec<Waker>,
     is_over: bool,
+}
+
+/// Events that were told together.
+#[derive(Debug)]
+struct Piece {
+    /// The number of the first.
+    first: u64,
+    events: Events,
+}
+
+#[derive(Debug)]
+enum Events {
+    /// No reader has asked for them.
+    New(VecDeque<Event>),
+    /// Several readers may.
+    Shared(Arc<[Event]>),
+}
+
+impl Piece {
+    /// The number of the event after the last.
+    fn end(&self) -> u64 {
+        let len = match &self.events {
+            Events::New(events) => events.len(),
+            Events::Shared(events) => events.len(),
+        };
+        self.first + len as u64
+    }
+
+    /// Its events, for one reader of several.
+    fn share(&mut self) -> Arc<[Event]> {
+        if let Events::New(events) = &mut self.events {
+            self.events = Events::Shared(events.drain(..).collect());
+        }
+        match &self.events {
+            Events::Shared(events) => Arc::clone(events),
+            Events::New(_) => unreachable!("it was shared above"),
+        }
+    }
 }
 
 impl Log {
@@ -41,19 +86,19 @@ impl Log {
     }
 
     /// Takes the events out of the list.
-    pub(crate) fn tell(&self, events: &mut Vec<Event>) {
+    pub(crate) fn tell(&self, events: &mut VecDeque<Event>) {
         if events.is_empty() {
             return;
         }
-        let piece: Arc<[Event]> = events.drain(..).collect();
-        let waiting = self.0.lock().add(piece);
-        waiting.into_iter().for_each(Waker::wake);
+        let (first, others) = self.0.lock().add(events);
+        first.into_iter().chain(others).for_each(Waker::wake);
     }
 
     /// A reader of what comes from now on.
     pub(crate) fn subscribe(&self) -> Reader {
-        let next = self.0.lock().end;
-        Reader { kept: Arc::clone(&self.0), next, piece: None }
+        // Counted before the lock is let go of: who is counted loses nothing that comes from then on.
+        let kept = self.0.lock();
+        Reader { kept: Arc::clone(&self.0), next: kept.end, held: Held::Nothing }
     }
 }
 
@@ -68,17 +113,32 @@ impl Drop for Log {
 }
 
 impl Kept {
-    /// Adds a piece; answers with who waits for it.
-    fn add(&mut self, piece: Arc<[Event]>) -> Vec<Waker> {
+    /// Takes the events out of the list; answers with who waits for them: mostly one, and its place is kept.
+    fn add(&mut self, events: &mut VecDeque<Event>) -> (Option<Waker>, Vec<Waker>) {
         let first = self.end;
-        self.end += piece.len() as u64;
-        self.pieces.push_back((first, piece));
+        self.end += events.len() as u64;
+        match self.pieces.back_mut() {
+            Some(Piece { events: Events::New(last), .. }) if last.len() + events.len() <= SMALL => {
+                last.append(events);
+            }
+            _ => {
+                // The next is probably as long.
+                let next = VecDeque::with_capacity(events.len());
+                let mut piece = std::mem::replace(events, next);
+                // None keeps room for many times its events.
+                if 2 * piece.len().max(SMALL) < piece.capacity() {
+                    piece.shrink_to_fit();
+                }
+                self.pieces.push_back(Piece { first, events: Events::New(piece) });
+            }
+        }
         let oldest = self.oldest();
-        let is_old = |(first, piece): &(u64, Arc<[Event]>)| first + piece.len() as u64 <= oldest;
-        while self.pieces.front().is_some_and(is_old) {
+        while self.pieces.front().is_some_and(|piece| piece.end() <= oldest) {
             self.pieces.pop_front();
         }
-        std::mem::take(&mut self.waiting)
+        let waiting = self.waiting.pop();
+        let is_alone = self.waiting.is_empty();
+        (waiting, if is_alone { Vec::new() } else { std::mem::take(&mut self.waiting) })
     }
 
     /// The number of the oldest event that is kept.
@@ -86,11 +146,25 @@ impl Kept {
         self.end.saturating_sub(self.capacity)
     }
 
-    /// The piece in which an event is.
-    fn piece(&self, event: u64) -> Option<&(u64, Arc<[Event]>)> {
-        let after = self.pieces.partition_point(|(first, _)| *first <= event);
-        let piece = self.pieces.get(after.checked_sub(1)?)?;
-        (event < piece.0 + piece.1.len() as u64).then_some(piece)
+    /// The piece in which an event is, if it has come: for the only reader, or for one of several.
+    fn take(&mut self, event: u64, is_alone: bool) -> Held {
+        let after = self.pieces.partition_point(|piece| piece.first <= event);
+        let Some(at) = after.checked_sub(1).filter(|at| event < self.pieces[*at].end()) else {
+            return Held::Nothing;
+        };
+        if is_alone {
+            // What comes before it was read.
+            self.pieces.drain(..at);
+            if let Some(Piece { first, events: Events::New(_) }) = self.pieces.front()
+                && *first == event
+                && let Some(Piece { events: Events::New(events), .. }) = self.pieces.pop_front()
+            {
+                return Held::Own(events);
+            }
+            return Held::Shared(self.pieces[0].first, self.pieces[0].share());
+        }
+        let piece = &mut self.pieces[at];
+        Held::Shared(piece.first, piece.share())
     }
 }
 
@@ -99,8 +173,30 @@ impl Kept {
 pub(crate) struct Reader {
     kept: Arc<Mutex<Kept>>,
     next: u64,
-    /// What is being read, with the number of its first event.
-    piece: Option<(u64, Arc<[Event]>)>,
+    held: Held,
+}
+
+/// What is being read.
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    Own(VecDeque<Event>),
+    /// With the number of its first event.
+    Shared(u64, Arc<[Event]>),
+}
+
+impl Held {
+    /// The event of this number.
+    fn next(&mut self, event: u64) -> Option<Event> {
+        match self {
+            Self::Nothing => None,
+            Self::Own(events) => events.pop_front(),
+            Self::Shared(first, piece) => {
+                let at = usize::try_from(event - *first).expect("a place in a list");
+                piece.get(at).cloned()
+            }
+        }
+    }
 }
 
 impl Reader {
@@ -118,33 +214,32 @@ impl Reader {
     }
 
     fn read(&mut self, cx: Option<&Context<'_>>) -> Poll<Option<Next>> {
-        if self.piece.is_none() {
-            let mut kept = self.kept.lock();
-            let lost = kept.oldest().saturating_sub(self.next);
-            if lost > 0 {
-                self.next += lost;
-                return Poll::Ready(Some(Next::Lost(lost)));
-            }
-            self.piece = kept.piece(self.next).cloned();
-            if self.piece.is_none() {
-                if kept.is_over {
-                    return Poll::Ready(None);
-                }
-                if let Some(cx) = cx
-                    && !kept.waiting.iter().any(|waker| waker.will_wake(cx.waker()))
-                {
-                    kept.waiting.push(cx.waker().clone());
-                }
-                return Poll::Pending;
-            }
+        if let Some(event) = self.held.next(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Next::Event(event)));
         }
-        let Some((first, piece)) = &self.piece else { return Poll::Pending };
-        let at = usize::try_from(self.next - first).expect("a place in a list");
-        let event = piece[at].clone();
-        self.next += 1;
-        if at + 1 == piece.len() {
-            self.piece = None;
+        self.held = Held::Nothing;
+        let mut kept = self.kept.lock();
+        let lost = kept.oldest().saturating_sub(self.next);
+        if lost > 0 {
+            self.next += lost;
+            return Poll::Ready(Some(Next::Lost(lost)));
         }
-        Poll::Ready(Some(Next::Event(event)))
+        // The log itself holds the other, unless it is gone.
+        let is_alone = Arc::strong_count(&self.kept) <= 2 - usize::from(kept.is_over);
+        self.held = kept.take(self.next, is_alone);
+        if let Some(event) = self.held.next(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Next::Event(event)));
+        }
+        if kept.is_over {
+            return Poll::Ready(None);
+        }
+        if let Some(cx) = cx
+            && !kept.waiting.iter().any(|waker| waker.will_wake(cx.waker()))
+        {
+            kept.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }

@@ -10,6 +10,7 @@
 //! hold what it lacks then.
 
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::time::Duration;
 
 use super::breaker::{Breaker, Circuit, Health};
@@ -26,6 +27,9 @@ pub(super) const AGEING: u32 = 64;
 
 /// How many constraints that were hit are kept until somebody counts them.
 const HITS: usize = 1 << 16;
+
+/// More than this stand in line at once.
+const NEWCOMERS: usize = 64;
 
 /// So much of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,6 +122,9 @@ pub(super) struct Admission {
     resources: Vec<Resource>,
     tenants: Vec<Tenant>,
     classes: Vec<Class>,
+    /// All that are ready, the best last, as long as they are few and the room has sufficed for all before them: mostly they
+    /// start at once, and never stand in a line.
+    newcomers: Vec<(Key, ClassId, TaskRef)>,
     kept: Option<Kept>,
     starts: u32,
     /// The latest time that is known.
@@ -142,6 +149,7 @@ impl Admission {
             resources: Vec::new(),
             tenants: vec![Tenant::new(1.0)],
             classes: Vec::new(),
+            newcomers: Vec::new(),
             kept: None,
             starts: 0,
             now: Duration::ZERO,
@@ -391,8 +399,34 @@ impl Admission {
     }
 
     pub(super) fn push(&mut self, class: ClassId, key: Key, task: TaskRef) {
+        let nobody_waits = self.ready == self.newcomers.len();
         self.ready += 1;
-        self.joins(self.classes[class.at()].tenant);
+        let state = &mut self.classes[class.at()];
+        state.ready.joins();
+        let tenant = state.tenant;
+        self.joins(tenant);
+        if nobody_waits && self.newcomers.len() < NEWCOMERS {
+            let at = self.newcomers.partition_point(|(of, ..)| *of < key);
+            self.newcomers.insert(at, (key, class, task));
+        } else {
+            self.line_up();
+            self.put_in_line(class, key, task);
+        }
+    }
+
+    /// Newcomers wait with all others, in the order in which they came.
+    fn line_up(&mut self) {
+        if self.newcomers.is_empty() {
+            return;
+        }
+        let mut newcomers = std::mem::take(&mut self.newcomers);
+        newcomers.sort_unstable_by_key(|(key, ..)| key.seq());
+        newcomers.drain(..).for_each(|(key, class, task)| self.put_in_line(class, key, task));
+        // Its memory serves the next.
+        self.newcomers = newcomers;
+    }
+
+    fn put_in_line(&mut self, class: ClassId, key: Key, task: TaskRef) {
         let state = &mut self.classes[class.at()];
         state.ready.push(key, task);
         if !state.blocked && state.announced.is_none_or(|announced| announced < key) {
@@ -402,6 +436,7 @@ impl Admission {
 
     /// A ready task was cancelled; its state says so already.
     pub(super) fn left(&mut self, class: ClassId, runs: &ById<Run>) {
+        self.line_up();
         self.ready -= 1;
         let state = &mut self.classes[class.at()];
         self.tenants[state.tenant.at()].ready -= 1;
@@ -417,6 +452,9 @@ impl Admission {
     ) -> Option<TaskRef> {
         if self.limit <= self.running {
             return None;
+        }
+        if let Some(task) = self.next_newcomer(now) {
+            return Some(task);
         }
         let kept = self.next_kept(runs, now, &mut wake);
         let task = kept.or_else(|| {
@@ -462,7 +500,7 @@ impl Admission {
     /// The task is out of the ready ones: its state says so already.
     pub(super) fn taken(&mut self, class: ClassId, runs: &ById<Run>) {
         self.classes[class.at()].ready.left(|task, seq| is_ready(runs, task, seq));
-        self.look_again(class, runs);
+        self.look_again(class);
     }
 
     /// The attempt has ended: tells the breaker.
@@ -521,6 +559,18 @@ impl Admission {
                 Waiting::Resource { resource, wanted: wanted.map_or(0, |of| of.amount), free }
             }
         }
+    }
+
+    /// The best of the newcomers, if nothing but its own needs decides about it. Otherwise they wait with all others.
+    fn next_newcomer(&mut self, now: Duration) -> Option<TaskRef> {
+        let (_, class, task) = *self.newcomers.last()?;
+        let is_free = self.kept.is_none() && self.tenants.len() == 1 && self.starts + 1 < AGEING;
+        if is_free && self.blocker(class, now).is_none() {
+            self.newcomers.pop();
+            return Some(task);
+        }
+        self.line_up();
+        None
     }
 
     /// The task for which room is kept, once it has it.
@@ -590,23 +640,46 @@ impl Admission {
         loop {
             let open = self.tenants.iter_mut().filter(|tenant| !tenant.open.is_empty());
             let tenant = open.min_by(|a, b| a.had.total_cmp(&b.had))?;
-            let (key, class) = tenant.open.pop().expect("it is not empty");
+            let mut top = tenant.open.peek_mut()?;
+            let (key, class) = *top;
             let state = &mut self.classes[class.at()];
             if state.announced != Some(key) {
+                PeekMut::pop(top);
                 continue;
             }
-            state.announced = None;
-            let Some((best, task)) = state.ready.best(|task, seq| is_ready(runs, task, seq)) else {
-                continue;
-            };
-            if best != key {
-                self.announce(class, best);
+            let best = state.ready.best(|task, seq| is_ready(runs, task, seq));
+            if let Some((best, task)) = best
+                && best == key
+            {
+                drop(top);
+                let blocker = self.blocker(class, now);
+                self.passes(class, blocker.is_none());
+                match blocker {
+                    None => return Some(task),
+                    Some(blocker) => self.block(class, blocker, wake),
+                }
                 continue;
             }
-            match self.blocker(class, now) {
-                None => return Some(task),
-                Some(blocker) => self.block(class, blocker, wake),
+            state.announced = best.map(|(key, _)| key);
+            match state.announced {
+                Some(best) => *top = (best, class),
+                None => drop(PeekMut::pop(top)),
             }
+        }
+    }
+
+    /// The class that is first of its tenant's stands there no more: with its next task if the first one starts.
+    fn passes(&mut self, class: ClassId, starts: bool) {
+        let state = &mut self.classes[class.at()];
+        state.announced = None;
+        if starts {
+            state.ready.pop();
+            state.announced = state.ready.top();
+        }
+        let Some(mut top) = self.tenants[state.tenant.at()].open.peek_mut() else { return };
+        match state.announced {
+            Some(next) => *top = (next, class),
+            None => drop(PeekMut::pop(top)),
         }
     }
 
@@ -740,13 +813,13 @@ impl Admission {
         self.tenants[tenant.at()].ready += 1;
     }
 
-    /// The best of the class may be another now.
-    pub(super) fn look_again(&mut self, class: ClassId, runs: &ById<Run>) {
+    /// The class may stand in no list, and have ready tasks. What stands in one is looked at when it comes up.
+    pub(super) fn look_again(&mut self, class: ClassId) {
         let state = &mut self.classes[class.at()];
-        if state.blocked {
+        if state.blocked || state.announced.is_some() {
             return;
         }
-        if let Some((key, _)) = state.ready.best(|task, seq| is_ready(runs, task, seq)) {
+        if let Some(key) = state.ready.top() {
             self.announce(class, key);
         }
     }

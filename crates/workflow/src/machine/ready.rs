@@ -7,33 +7,37 @@ use super::TaskRef;
 /// How many entries of tasks that are not ready any more are kept before they are thrown out.
 const STALE: usize = 64;
 
+/// From how many newcomers on it pays to sort them at once, instead of putting each into the heap.
+const MANY: usize = 32;
+
 /// More dependents than this make no difference.
 pub(super) const MOST_DEPENDENTS: usize = u16::MAX as usize;
 
 /// How many bits tell arrivals apart.
 const ARRIVALS: u32 = 48;
 
-/// Priority, then score, then dependents, then who came first.
+/// Priority, then score, then dependents, then who came first: from the upper bits to the lower ones of one number, since keys
+/// are compared more often than anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    priority: i32,
-    /// In an order of its bits that is the order of the numbers.
-    score: u32,
-    /// The dependents, and below them the arrival, counted down, so that a larger key is an earlier one.
-    rest: u64,
-}
+pub(super) struct Key(u128);
 
 impl Key {
     pub(super) fn new(priority: i32, score: f32, dependents: usize, seq: u64) -> Self {
+        // In an order of its bits that is the order of the numbers.
+        let priority = priority.cast_unsigned() ^ 1 << 31;
         let bits = score.to_bits();
         // IEEE 754: positive numbers compare as their bits, negative ones the other way round.
         let score = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
         let dependents = dependents.min(MOST_DEPENDENTS) as u64;
-        Self { priority, score, rest: dependents << ARRIVALS | (LAST - seq) }
+        // Counted down, so that a larger key is an earlier one.
+        let arrival = LAST - seq;
+        let rest = dependents << ARRIVALS | arrival;
+        Self(u128::from(priority) << 96 | u128::from(score) << 64 | u128::from(rest))
     }
 
     pub(super) fn seq(self) -> u64 {
-        LAST - (self.rest & LAST)
+        // The lower half is the rest.
+        LAST - (self.0 as u64 & LAST)
     }
 }
 
@@ -50,23 +54,34 @@ struct Entry {
 ///
 /// A task that leaves is not searched for: its entries are passed over when they come up, and thrown out when they are
 /// more than the live ones. `is_ready` tells an entry from a stale one.
+///
+/// Newcomers wait until somebody asks for the best. Many of them, as when a wide graph begins, are sorted then, and leave from
+/// the end of the list; a few go to the heap.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    by_key: BinaryHeap<Entry>,
+    fresh: Vec<Entry>,
+    /// The best last.
+    sorted: Vec<Entry>,
+    heap: BinaryHeap<Entry>,
     by_age: VecDeque<(u64, TaskRef)>,
     live: usize,
 }
 
 impl Ready {
     pub(super) fn reserve(&mut self, tasks: usize) {
-        self.by_key.reserve_exact(tasks);
+        self.fresh.reserve_exact(tasks);
         self.by_age.reserve_exact(tasks);
     }
 
-    pub(super) fn push(&mut self, key: Key, task: TaskRef) {
-        self.by_key.push(Entry { key, task });
-        self.by_age.push_back((key.seq(), task));
+    /// A task becomes ready. It is counted, and stands in no line yet.
+    pub(super) fn joins(&mut self) {
         self.live += 1;
+    }
+
+    /// Puts a task that has been counted in line.
+    pub(super) fn push(&mut self, key: Key, task: TaskRef) {
+        self.fresh.push(Entry { key, task });
+        self.by_age.push_back((key.seq(), task));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,8 +89,10 @@ impl Ready {
     }
 
     /// A key that no task of it is above.
-    pub(super) fn top(&self) -> Option<Key> {
-        self.by_key.peek().map(|entry| entry.key)
+    pub(super) fn top(&mut self) -> Option<Key> {
+        self.take_in();
+        let (sorted, heap) = (self.sorted.last(), self.heap.peek());
+        sorted.max(heap).map(|entry| entry.key)
     }
 
     /// The task that starts next by priority.
@@ -83,13 +100,39 @@ impl Ready {
         &mut self,
         is_ready: impl Fn(TaskRef, u64) -> bool,
     ) -> Option<(Key, TaskRef)> {
-        while let Some(Entry { key, task }) = self.by_key.peek() {
-            if is_ready(*task, key.seq()) {
-                return Some((*key, *task));
+        self.take_in();
+        loop {
+            let Entry { key, task } = *self.sorted.last().max(self.heap.peek())?;
+            if is_ready(task, key.seq()) {
+                return Some((key, task));
             }
-            self.by_key.pop();
+            self.pop();
         }
-        None
+    }
+
+    /// Takes out the entry that [`Self::best`] or [`Self::top`] has just told.
+    pub(super) fn pop(&mut self) {
+        if self.sorted.last() > self.heap.peek() {
+            self.sorted.pop();
+        } else {
+            self.heap.pop();
+        }
+    }
+
+    fn take_in(&mut self) {
+        if self.fresh.len() >= MANY && self.sorted.is_empty() {
+            std::mem::swap(&mut self.fresh, &mut self.sorted);
+            self.sorted.sort_unstable();
+        } else {
+            while let Some(entry) = self.fresh.pop() {
+                self.heap.push(entry);
+            }
+        }
+    }
+
+    /// How many entries there are in the order of keys.
+    fn entries(&self) -> usize {
+        self.fresh.len() + self.sorted.len() + self.heap.len()
     }
 
     /// The task that has waited the longest, and since when in the order of arrivals.
@@ -110,15 +153,24 @@ impl Ready {
     pub(super) fn left(&mut self, is_ready: impl Fn(TaskRef, u64) -> bool) {
         self.live -= 1;
         let bound = 2 * self.live + STALE;
-        if bound < self.by_key.len() {
-            self.by_key.retain(|entry| is_ready(entry.task, entry.key.seq()));
+        if bound < self.entries() {
+            let is_live = |entry: &Entry| is_ready(entry.task, entry.key.seq());
+            self.fresh.retain(is_live);
+            self.sorted.retain(is_live);
+            self.heap.retain(is_live);
         }
         if bound < self.by_age.len() {
             self.by_age.retain(|(seq, task)| is_ready(*task, *seq));
         }
         // After a peak the memory comes back, and not for every few tasks.
-        if 4 * bound < self.by_key.capacity() {
-            self.by_key.shrink_to(bound);
+        if 4 * bound < self.fresh.capacity() {
+            self.fresh.shrink_to(bound);
+        }
+        if 4 * bound < self.sorted.capacity() {
+            self.sorted.shrink_to(bound);
+        }
+        if 4 * bound < self.heap.capacity() {
+            self.heap.shrink_to(bound);
         }
         if 4 * bound < self.by_age.capacity() {
             self.by_age.shrink_to(bound);
@@ -131,8 +183,43 @@ mod tests {
     use super::super::RunId;
     use super::*;
 
+    impl Ready {
+        fn enter(&mut self, key: Key, task: TaskRef) {
+            self.joins();
+            self.push(key, task);
+        }
+
+        fn capacity(&self) -> usize {
+            self.fresh.capacity().max(self.sorted.capacity()).max(self.heap.capacity())
+        }
+    }
+
     fn task(node: u32) -> TaskRef {
         TaskRef { run: RunId(0), node }
+    }
+
+    #[test]
+    fn however_many_come_at_once_the_best_is_next() {
+        let mut ready = Ready::default();
+        let (mut left, mut seq, mut seed) = (Vec::new(), 0, 1_u64);
+        for came in [100, 3, 200, 0, 40, 1] {
+            for _ in 0..came {
+                // Knuth's MMIX generator.
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let key = Key::new((seed >> 33) as i32 % 5, 0.0, 0, seq);
+                ready.enter(key, task(seq as u32));
+                left.push(key);
+                seq += 1;
+            }
+            left.sort_unstable();
+            for _ in 0..50.min(left.len()) {
+                let best = left.pop();
+                assert_eq!(ready.top(), best);
+                assert_eq!(ready.best(|_, _| true).map(|(key, _)| key), best);
+                ready.pop();
+            }
+        }
+        assert_eq!(ready.entries(), left.len());
     }
 
     #[test]
@@ -143,11 +230,12 @@ mod tests {
             Key::new(0, 1.0, 2, 5),
             Key::new(0, 1.0, 1, 2),
             Key::new(1, -5.0, 0, 9),
+            Key::new(-1, 9.0, 9, 1),
             Key::new(0, -1.0, 0, 0),
             Key::new(0, f32::INFINITY, 0, 8),
         ];
         keys.sort();
-        assert_eq!(keys.map(Key::seq), [0, 4, 3, 2, 5, 8, 9]);
+        assert_eq!(keys.map(Key::seq), [1, 0, 4, 3, 2, 5, 8, 9]);
     }
 
     #[test]
@@ -155,14 +243,14 @@ mod tests {
         let mut ready = Ready::default();
         let last = 10_000;
         for seq in 0..last {
-            ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32));
+            ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32));
             if seq > 0 {
                 ready.left(|_, seq_of| seq_of == seq);
             }
         }
         assert_eq!(ready.len(), 1);
-        assert!(ready.by_key.len() <= STALE + 3 && ready.by_age.len() <= STALE + 3);
-        assert!(ready.by_key.capacity() <= 4 * (STALE + 2));
+        assert!(ready.entries() <= STALE + 3 && ready.by_age.len() <= STALE + 3);
+        assert!(ready.capacity() <= 4 * (STALE + 2));
         assert!(ready.by_age.capacity() <= 4 * (STALE + 2));
         assert_eq!(ready.best(|_, seq| seq == last - 1).map(|(_, at)| at), Some(task(9_999)));
         assert_eq!(ready.oldest(|_, seq| seq == last - 1).map(|(_, at)| at), Some(task(9_999)));
@@ -171,11 +259,11 @@ mod tests {
     #[test]
     fn what_is_ready_stays_when_entries_of_others_are_thrown_out() {
         let mut ready = Ready::default();
-        (0..200).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
+        (0..200).for_each(|seq| ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32)));
         for left in 0..150 {
             ready.left(|_, seq| seq > left);
         }
-        assert!(ready.by_key.len() < 200 && ready.by_age.len() < 200);
+        assert!(ready.entries() < 200 && ready.by_age.len() < 200);
         assert_eq!(ready.oldest(|_, seq| seq >= 150), Some((150, task(150))));
         assert_eq!(ready.best(|_, seq| seq >= 150).map(|(_, at)| at), Some(task(150)));
         assert_eq!(ready.best(|_, seq| seq == 199).map(|(_, at)| at), Some(task(199)));
@@ -185,12 +273,12 @@ mod tests {
     fn the_memory_of_a_peak_comes_back_as_tasks_start() {
         let mut ready = Ready::default();
         let all = 10_000;
-        (0..all).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
+        (0..all).for_each(|seq| ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32)));
         for started in 0..all {
             ready.best(|_, seq| seq >= started);
             ready.left(|_, seq| seq > started);
         }
-        assert!(ready.by_key.capacity() <= 4 * STALE, "{}", ready.by_key.capacity());
+        assert!(ready.capacity() <= 4 * STALE, "{}", ready.capacity());
         assert!(ready.by_age.capacity() <= 4 * STALE, "{}", ready.by_age.capacity());
     }
 }

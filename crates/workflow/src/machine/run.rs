@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{ClassId, End, RunId, TaskRef};
+use super::{Attempt, ClassId, End, RunId, Stop, TaskRef, Verdict};
 use crate::chunks::Chunks;
 use crate::retry::Retry;
 
@@ -87,7 +87,7 @@ pub(super) enum State {
     },
     Running {
         attempt: u32,
-        stop: Option<super::Stop>,
+        stop: Option<Stop>,
         /// Whether it has given back what it took.
         parked: bool,
     },
@@ -224,6 +224,13 @@ impl Run {
         let is_ready = |node: &u32| matches!(self.nodes[*node].state, State::Ready { .. });
         let ready = self.choices.keys().copied().filter(is_ready);
         ready.map(|node| (node, self.nodes[node].class))
+    }
+
+    /// The ready tasks that need nobody.
+    pub(super) fn ready_roots(&self) -> impl Iterator<Item = u32> {
+        let is_ready = |node: &Node| matches!(node.state, State::Ready { .. });
+        let nodes = (0..).zip(self.nodes.iter());
+        nodes.filter(move |(_, node)| node.needs.is_empty() && is_ready(node)).map(|(at, _)| at)
     }
 
     /// Every class that a task of it is or may become of.
@@ -423,6 +430,28 @@ impl Run {
             let (dependent, _, after) = self.dependent(next)?;
             next = after;
             Some(dependent)
+        })
+    }
+
+    /// What the end of an attempt means for its task; `None` if none runs.
+    pub(super) fn verdict(&self, node: u32, ended: Attempt) -> Option<Verdict> {
+        let State::Running { attempt, stop, .. } = self.nodes[node].state else { return None };
+        if ended == Attempt::Succeeded && stop.is_none() {
+            return Some(Verdict::Over(End::Succeeded));
+        }
+        let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
+        let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
+        let attempts = self.policy_of(node).retry.attempts;
+        let of_policy = attempt - self.earlier(node);
+        Some(match (ended, stop) {
+            (_, Some(Stop::Rerun)) => Verdict::Afresh,
+            (_, Some(Stop::Discarded)) => Verdict::Over(End::Cancelled),
+            (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
+            (_, Some(Stop::Cancelled)) => Verdict::Over(End::Cancelled),
+            (Attempt::Declined, _) => Verdict::Over(End::Declined),
+            _ if retryable && of_policy < attempts => Verdict::Again { timed_out },
+            _ if timed_out => Verdict::Over(End::TimedOut),
+            _ => Verdict::Over(End::Failed),
         })
     }
 

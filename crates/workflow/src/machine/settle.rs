@@ -31,11 +31,13 @@ impl Machine {
 
     /// Ends a task for good and what follows from it for its dependents, without recursion: chains are long.
     pub(super) fn settle(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
-        self.end_node(task, end, out);
-        self.follow(task, end, out);
+        if self.end_node(task, end, out) {
+            self.follow(task, end, out);
+        }
     }
 
-    fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
+    /// Says whether anybody needs the task.
+    fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) -> bool {
         let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
         let at = &run.nodes[task.node];
         let was = at.state;
@@ -43,10 +45,12 @@ impl Machine {
         let attempts = run.attempts(task.node);
         run.nodes[task.node].state = State::Done { end, attempts };
         run.left -= 1;
+        let is_needed = run.dependent(run.first_dependent(task.node)).is_some();
         out.push(Action::Settled { task, end });
         if matches!(was, State::Ready { .. }) {
             self.admission.left(class, &self.runs);
         }
+        is_needed
     }
 
     /// What follows from the end of a task for its dependents.

@@ -8,6 +8,7 @@ mod simulation;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::timers::STALE_TIMERS;
 use super::*;
 use crate::retry::Retry;
 

@@ -1,6 +1,7 @@
 //! What is due at some time.
 
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use super::run::State;
@@ -17,16 +18,93 @@ pub(super) enum Due {
     Agent { agent: AgentId },
 }
 
+/// How many different time-outs have a line of their own.
+const LINES: usize = 8;
+
+/// All of it. Attempts with the same time-out are due in the order in which they started: they stand in a line, and most
+/// leave it from the front as stale ones, before anything is sorted. The rest is in a heap.
+#[derive(Debug)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Duration, Due)>>,
+    lines: Vec<Line>,
+    /// With more than this, those of attempts that are over are thrown out.
+    bound: usize,
+}
+
+/// Attempts with one time-out, the one that is due first in front.
+#[derive(Debug)]
+struct Line {
+    timeout: Duration,
+    due: VecDeque<(Duration, Due)>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), lines: Vec::new(), bound: STALE_TIMERS }
+    }
+}
+
+impl Timers {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len() + self.lines.iter().map(|line| line.due.len()).sum::<usize>()
+    }
+
+    /// What is due first, and the place of its line if it stands in one.
+    fn first(&self) -> Option<(Duration, Option<usize>)> {
+        let mut first = self.heap.peek().map(|Reverse((at, _))| (*at, None));
+        for (line, of) in self.lines.iter().enumerate() {
+            if let Some((at, _)) = of.due.front()
+                && first.is_none_or(|(first, _)| *at < first)
+            {
+                first = Some((*at, Some(line)));
+            }
+        }
+        first
+    }
+
+    fn pop(&mut self, line: Option<usize>) -> Option<(Duration, Due)> {
+        match line {
+            Some(line) => self.lines[line].due.pop_front(),
+            None => self.heap.pop().map(|Reverse(due)| due),
+        }
+    }
+
+    /// The line of this time-out; a new one, or one that is empty, if there is none. `None` when there are too many.
+    fn line(&mut self, timeout: Duration) -> Option<usize> {
+        let known = self.lines.iter().position(|line| line.timeout == timeout);
+        if known.is_some() {
+            return known;
+        }
+        if let Some(empty) = self.lines.iter().position(|line| line.due.is_empty()) {
+            self.lines[empty].timeout = timeout;
+            return Some(empty);
+        }
+        if self.lines.len() == LINES {
+            return None;
+        }
+        self.lines.push(Line { timeout, due: VecDeque::new() });
+        Some(self.lines.len() - 1)
+    }
+
+    fn retain(&mut self, is_due: impl Fn(Duration, Due) -> bool) {
+        self.heap.retain(|Reverse((at, due))| is_due(*at, *due));
+        self.lines.iter_mut().for_each(|line| line.due.retain(|(at, due)| is_due(*at, *due)));
+    }
+}
+
 impl Machine {
     /// When [`Self::tick`] is next needed, or before: what is due then may have been overtaken.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        Some(self.timers.first()?.0)
     }
 
     /// Does what is due at `now`: time-outs, retries, rates and breakers.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<Action>) {
-        while self.next_due().is_some_and(|at| at <= now) {
-            let Reverse((at, due)) = self.timers.pop().expect("it was seen above");
+        while let Some((at, line)) = self.timers.first()
+            && at <= now
+        {
+            let (at, due) = self.timers.pop(line).expect("it was seen above");
             if !self.is_due(at, due) {
                 continue;
             }
@@ -40,13 +118,41 @@ impl Machine {
     }
 
     pub(super) fn set_timer(&mut self, at: Duration, due: Due) {
-        if self.timers_bound < self.timers.len() {
+        self.timers.heap.push(Reverse((at, due)));
+        self.throw_out_stale(self.timers.heap.len());
+    }
+
+    /// The attempt is to be over when it has run for so long.
+    pub(super) fn set_timeout(&mut self, now: Duration, timeout: Duration, of: Due) {
+        let Some(line) = self.timers.line(timeout) else {
+            return self.set_timer(now.saturating_add(timeout), of);
+        };
+        // Two for one: a line of attempts that end in time stays as short as they are few.
+        for _ in 0..2 {
+            let front = self.timers.lines[line].due.front().copied();
+            if front.is_none_or(|(at, due)| self.is_due(at, due)) {
+                break;
+            }
+            self.timers.lines[line].due.pop_front();
+        }
+        let due = &mut self.timers.lines[line].due;
+        // Turns read the clock before they begin, and hence not quite in their order.
+        let last = due.back().map_or(Duration::ZERO, |(at, _)| *at);
+        due.push_back((now.saturating_add(timeout).max(last), of));
+        let len = due.len();
+        self.throw_out_stale(len);
+    }
+
+    /// Throws out what is of attempts that are over, once a line or the heap is long.
+    fn throw_out_stale(&mut self, len: usize) {
+        if self.timers.bound < len {
             let mut timers = std::mem::take(&mut self.timers);
-            timers.retain(|Reverse((at, due))| self.is_due(*at, *due));
-            self.timers_bound = 2 * timers.len() + STALE_TIMERS;
+            timers.retain(|at, due| self.is_due(at, due));
+            let lines = timers.lines.iter().map(|line| line.due.len());
+            let longest = lines.chain([timers.heap.len()]).max().unwrap_or(0);
+            timers.bound = 2 * longest + STALE_TIMERS;
             self.timers = timers;
         }
-        self.timers.push(Reverse((at, due)));
     }
 
     fn is_due(&self, at: Duration, due: Due) -> bool {
