@@ -100,8 +100,8 @@ impl<'s> Group<'s> {
         self
     }
 
-    /// Makes every contender's share of a round at least so long, `--quick` or not: where several threads are timed, a few
-    /// milliseconds say more about when the scheduler ticks than about the contender.
+    /// Makes every contender's share of a round at least so long, `--quick` or not: of a few milliseconds, one tick of the
+    /// scheduler can be half. A fixed number of operations is run as often as that takes.
     pub fn rounds_of(mut self, round: Duration) -> Self {
         self.round = round;
         self
@@ -143,9 +143,12 @@ impl<'s> Group<'s> {
                 // There and back, so that nobody always comes after the same one and finds the heap as that one left it.
                 let step = if round % 2 == 0 { turn } else { count - turn };
                 let at = (round / 2 + step) % count;
-                let took = (self.contenders[at].1)(operations[at]);
-                let done = operations[at] as f64 * self.items as f64;
-                rounds_ns[at].push(took.as_secs_f64() * 1e9 / done);
+                let (mut took, mut done) = (Duration::ZERO, 0);
+                while done == 0 || took < self.round {
+                    took += (self.contenders[at].1)(operations[at]);
+                    done += operations[at] * self.items;
+                }
+                rounds_ns[at].push(took.as_secs_f64() * 1e9 / done as f64);
             }
         }
         let names = self.contenders.iter().map(|(name, _)| name.clone());

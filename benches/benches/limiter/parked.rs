@@ -11,6 +11,7 @@ use tidegate_benches::Suite;
 use crate::peer::Peer;
 
 const WAITERS: u64 = 100_000;
+const ROUND: Duration = Duration::from_millis(40);
 
 pub(crate) fn measure(suite: &mut Suite) {
     if suite.wants("limiter/parked/bytes") {
@@ -30,6 +31,7 @@ pub(crate) fn measure(suite: &mut Suite) {
         .peer("asyncband", cancel(|s: &'static asyncband::semaphore::Semaphore| s.acquire(1)))
         .peer("async-lock", cancel(|s: &'static async_lock::Semaphore| s.acquire()))
         .operations(WAITERS)
+        .rounds_of(ROUND)
         .at_most_of("tokio", 0.8)
         .run();
     suite
@@ -39,6 +41,7 @@ pub(crate) fn measure(suite: &mut Suite) {
         .peer("asyncband", drain(|s: &'static asyncband::semaphore::Semaphore| s.acquire(1)))
         .peer("async-lock", drain(|s: &'static async_lock::Semaphore| s.acquire()))
         .operations(WAITERS)
+        .rounds_of(ROUND)
         .at_most_of("tokio", 1.0)
         .run();
 }

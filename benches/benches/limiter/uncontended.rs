@@ -36,6 +36,7 @@ pub(crate) fn measure(suite: &mut Suite) {
         .peer("asyncband", two_threads::<asyncband::semaphore::Semaphore>())
         .peer("async-lock", two_threads::<async_lock::Semaphore>())
         .at_most_of("tokio", 0.50)
+        .rounds_of(Duration::from_millis(50))
         .run();
 }
 
