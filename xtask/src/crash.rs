@@ -14,11 +14,15 @@ pub(crate) fn crash(args: &[&str]) -> Result<(), String> {
             ("--kills", Some(kills)) if kills.parse::<u32>().is_ok() => {
                 given.splice(0..0, ["--kills".to_owned(), kills.to_owned()]);
             }
-            ("--wfinstances", Some(folder)) => {
+            ("--wfinstances" | "--stg", Some(folder)) => {
                 let path = std::path::absolute(folder).map_err(|why| format!("{folder}: {why}"))?;
-                given.extend(["--wfinstances".to_owned(), path.to_string_lossy().into_owned()]);
+                given.extend([(*arg).to_owned(), path.to_string_lossy().into_owned()]);
             }
-            _ => return Err("crash takes `--kills N` and `--wfinstances DIR`".to_owned()),
+            _ => {
+                return Err(
+                    "crash takes `--kills N`, `--wfinstances DIR` and `--stg DIR`".to_owned()
+                );
+            }
         }
     }
     let test = ["test", "--quiet", "--locked", "-p", "tidegate-workflow", "--features", "cache"];

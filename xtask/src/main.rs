@@ -19,9 +19,11 @@ usage: cargo xtask COMMAND
   nightly                                 the same tests with their random cases at full count, and 2,000 kills
   peers [CRATE] [--quick] [--json]        our crates beside their peers: figures, ratios, targets
         [--filter WORD] [--write]         --write puts the table into benches/RESULTS.md; --python installs the peers that are
-        [--python]                        Python (pebble, Dask) into target/python first, where the benches find them
+        [--python]                        Python (pebble, Dask) into target/python first, where the benches find them;
+        [--durare]                        --durare runs benches/durare, too, which builds 236 packages first
   crash [--kills N] [--wfinstances DIR]   runs killed by SIGKILL at every point of the journal's store and at random, N times (200
-                                          if nothing is said), and gone on with; a completion lost or done twice fails
+        [--stg DIR]                       if nothing is said), and gone on with, over the graphs of these folders, too; a
+                                          completion lost or done twice fails
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
        [--from N] [--only NAME] [--details]   over time into target/laws; --from N begins with run number N

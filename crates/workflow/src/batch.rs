@@ -85,7 +85,13 @@ impl Orchestrator {
 async fn done<O: Send + Sync + 'static>(link: Arc<Link>, graph: Graph) -> Result<Vec<O>, SubError> {
     check(&graph, &link).map_err(SubError::Start)?;
     let (reply, answer) = oneshot::channel();
-    let command = Command::StartWithin { parent: None, graph: Box::new(graph), item: None, reply };
+    let command = Command::StartWithin {
+        parent: None,
+        graph: Box::new(graph),
+        item: None,
+        name: None,
+        reply,
+    };
     link.send(command).map_err(|_| SubError::Stopped)?;
     let Ok(Some(Within::Running(running, _))) = answer.await else { return Err(SubError::Stopped) };
     let finished = running.wait().await.map_err(|_| SubError::Stopped)?;

@@ -43,12 +43,13 @@ use attempt::{Ended, Job};
 pub(crate) use command::{Command, Done, FirstFailure, Waste};
 use keep::Kept;
 use keeper::Held;
-pub(crate) use keeper::Keeper;
 pub(crate) use keeper::Restored;
+pub(crate) use keeper::{Keeper, Known, version_at};
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
 use spans::Spans;
+pub(crate) use splice::{connect, grow_again};
 use told::Told;
 
 /// How many events are told at once at most, and for how many actions memory is kept between turns.
@@ -181,8 +182,11 @@ impl Engine {
                 let kept = self.keep_item(run, &task, item, now);
                 self.reply(run, kept, reply, now, actions);
             }
-            Command::StartWithin { parent, graph, item, reply } => {
-                let started = self.start_within(parent, *graph, item, now, actions);
+            Command::Recall { run, task, items, reply } => {
+                drop(reply.send(self.recall(run, &task, &items)));
+            }
+            Command::StartWithin { parent, graph, item, name, reply } => {
+                let started = self.start_within(parent, *graph, item, name, now, actions);
                 // Whoever asked may have gone: what is dropped then is cancelled.
                 let _ = reply.send(started);
             }
@@ -294,6 +298,7 @@ impl Engine {
             cycles,
             work,
             past,
+            plans,
             trace_parent,
             span,
             ..
@@ -311,6 +316,7 @@ impl Engine {
         let mut restored = restored.unwrap_or(past).into_iter().peekable();
         let mut live = Live::new(handle, tenant, places, done, work, now);
         live.spans = Spans::of(span);
+        live.plans = plans;
         let count = tasks.len();
         let mut over = Vec::new();
         for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {

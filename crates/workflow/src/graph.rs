@@ -46,6 +46,8 @@ pub struct Graph<K = Volatile> {
     pub(crate) work: bool,
     /// What an earlier run has left of its tasks, by their places.
     pub(crate) past: Vec<(u32, Restored)>,
+    /// What planners have put into an earlier run and is in it again, with who did so.
+    pub(crate) plans: Vec<(Arc<str>, Vec<u8>)>,
     /// The journal of its run, and what is known from it.
     pub(crate) kept: Option<(History, Durability)>,
     /// How many tasks were refused because they would have closed a cycle.
@@ -187,6 +189,7 @@ impl<K> Graph<K> {
             tenant: None,
             work: false,
             past: Vec::new(),
+            plans: Vec::new(),
             kept: None,
             cycles: 0,
             trace_parent: None,
@@ -207,6 +210,7 @@ impl<K> Graph<K> {
             tenant,
             work,
             past,
+            plans,
             kept,
             cycles,
             trace_parent,
@@ -224,6 +228,7 @@ impl<K> Graph<K> {
             tenant,
             work,
             past,
+            plans,
             kept,
             cycles,
             trace_parent,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::engine::{Command, Restored};
+use crate::engine::{Command, Restored, connect, grow_again};
 use crate::event::Outcome;
 use crate::graph::Graph;
 use crate::machine::{End, Past};
@@ -30,16 +30,17 @@ impl<K> Graph<K> {
     }
 }
 
-impl Graph {
+impl<K> Graph<K> {
     /// The run of this graph goes on from one that is over, in which these tasks run again: what else is over there is not
     /// run, and its output is there. What was skipped or cancelled there, and what is only in this graph, is run.
     ///
     /// Attempts are numbered on. Of tasks that were submitted into the live run nothing is taken over: they come back when the
-    /// task that submits them runs again. Runs with a journal are gone on with by
+    /// task that submits them runs again. What a planner has put into it is there again, unless the task that did so is to run
+    /// again: then the planner is asked anew. Runs with a journal are gone on with by
     /// [`History::again`](crate::journal::History::again).
     ///
     /// # Errors
-    /// When a task of these is not in the graph.
+    /// When a task of these is not in the graph, or what a planner had put in cannot be put into this one.
     ///
     /// # Examples
     /// ```
@@ -67,18 +68,28 @@ impl Graph {
     /// # Ok(()) }
     /// ```
     pub fn rerun(
-        mut self,
+        self,
         finished: &Finished,
         tasks: &[&str],
         reach: Reach,
-    ) -> Result<Self, RerunError> {
+    ) -> Result<Graph, RerunError> {
+        let mut graph = self.erase();
+        for (by, plan) in &finished.plans {
+            let again = tasks.iter().filter_map(|id| graph.place_of(id)).collect();
+            let again = graph.reached(again, reach);
+            if graph.place_of(by).is_some_and(|place| !again[place as usize]) {
+                let arrows = grow_again(&mut graph, by, plan)
+                    .map_err(|error| RerunError::Plan { task: by.to_string(), error })?;
+                connect(&mut graph, &arrows);
+            }
+        }
         let unknown = |id: &&str| RerunError::Unknown { id: (*id).to_owned() };
-        let places = tasks.iter().map(|id| self.place_of(id).ok_or_else(|| unknown(id)));
+        let places = tasks.iter().map(|id| graph.place_of(id).ok_or_else(|| unknown(id)));
         let again: Vec<u32> = places.collect::<Result<_, _>>()?;
-        let again = self.reached(again, reach);
-        self.past.clear();
+        let again = graph.reached(again, reach);
+        graph.past.clear();
         for (at, task) in (0..).zip(&finished.report.tasks) {
-            let Some(place) = self.place_of(&task.id) else { continue };
+            let Some(place) = graph.place_of(&task.id) else { continue };
             let end = match &task.outcome {
                 Outcome::Succeeded => Some(End::Succeeded),
                 Outcome::Failed { .. } => Some(End::Failed),
@@ -89,7 +100,7 @@ impl Graph {
             };
             let end = end.filter(|_| !again[place as usize]);
             let base = if end.is_some() { 0 } else { task.attempts };
-            self.past.push((
+            graph.past.push((
                 place,
                 Restored {
                     past: end.map(Past::Over),
@@ -101,8 +112,8 @@ impl Graph {
                 },
             ));
         }
-        self.past.sort_unstable_by_key(|(place, _)| *place);
-        Ok(self)
+        graph.past.sort_unstable_by_key(|(place, _)| *place);
+        Ok(graph)
     }
 
     /// Of each place whether it is one of these or is reached from them.
@@ -184,6 +195,13 @@ pub enum RerunError {
         /// The id.
         id: String,
     },
+    /// What a planner had put into the run cannot be put into this graph.
+    Plan {
+        /// Which task had put it in.
+        task: String,
+        /// Why.
+        error: String,
+    },
 }
 
 impl fmt::Display for RerunError {
@@ -194,6 +212,9 @@ impl fmt::Display for RerunError {
                 "the run drops the work of tasks that are over: start it with `Graph::keep_work`",
             ),
             Self::Unknown { id } => write!(f, "there is no task `{id}`"),
+            Self::Plan { task, error } => {
+                write!(f, "what task `{task}` had put into the run does not fit: {error}")
+            }
         }
     }
 }

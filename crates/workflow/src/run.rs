@@ -290,6 +290,8 @@ pub struct Finished {
     pub report: Report,
     pub(crate) places: Places,
     pub(crate) outputs: Chunks<Option<Output>>,
+    /// What planners have put into it, with who did so.
+    pub(crate) plans: Vec<(Arc<str>, Vec<u8>)>,
 }
 
 impl fmt::Debug for Finished {

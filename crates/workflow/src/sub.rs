@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::durable::Codec;
-use crate::engine::Command;
+use crate::engine::{Command, Known, Restored, version_at};
 use crate::event::Outcome;
-use crate::graph::Graph;
+use crate::graph::{Graph, Slot};
+use crate::machine::{End, Past};
 use crate::orchestrator::{StartError, check};
 use crate::run::{Finished, Running};
-use crate::task::{Output, Task};
+use crate::task::{Output, Task, TaskError, Work};
 
 impl Context {
     /// Runs a graph as a part of this task, and returns when it is over. It is a run of its own, under all limits; what its
@@ -24,9 +25,11 @@ impl Context {
     ///
     /// With the first call this attempt gives back its slot and all else that it holds, so that tasks within tasks never wait
     /// for each other's slots; whatever it does afterwards is under no limit. When the attempt is to stop, the graph is
-    /// cancelled and what of it runs is asked to stop. A retry or a rerun of this task starts from nothing, and so does
-    /// another process that goes on with a run with a journal: the graph's tasks are not kept there, only what this task
-    /// returns. [`map`](Self::map) and [`sub_task`](Self::sub_task) can do better.
+    /// cancelled and what of it runs is asked to stop. A retry or a rerun of this task starts from nothing.
+    ///
+    /// In a run with a journal what the graph's [durable](Task::durable) tasks returned is kept, each before anything follows
+    /// from it, and another process that takes the attempt up does not run them again, as [`sub_task`](Self::sub_task) says.
+    /// A task that needs others than it did is another one.
     ///
     /// # Errors
     /// When a need names no task of the graph or a task could never start, or when the attempt is to stop. That a task failed
@@ -55,8 +58,78 @@ impl Context {
     /// assert_eq!(*finished.get(&mean)?, 3);
     /// # Ok(()) }
     /// ```
-    pub async fn sub_graph(&self, graph: Graph) -> Result<Finished, SubError> {
-        self.run_within(graph, &CancellationToken::new()).await
+    pub async fn sub_graph<K>(&self, graph: Graph<K>) -> Result<Finished, SubError> {
+        let mut graph = graph.erase();
+        let name = self.recall(&mut graph).await?;
+        match self.start_within(graph, None, name).await? {
+            Within::Running(running, _) => {
+                self.finish_within(running, &CancellationToken::new()).await
+            }
+            Within::Kept(_) => Err(SubError::Stopped),
+        }
+    }
+
+    /// Takes over what the run's journal knows of a graph's tasks, and has the others kept when they are done; what their keys
+    /// begin with, if there are such.
+    async fn recall(&self, graph: &mut Graph) -> Result<Option<Arc<str>>, SubError> {
+        let planned = (0_u32..).zip(graph.tasks.iter()).filter_map(|(at, slot)| {
+            let planned = slot.as_planned()?;
+            let item = Item::of(&planned.task, self)?;
+            Some((at, item))
+        });
+        let mut kept: Vec<(u32, Item)> = planned.collect();
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        // Of needs that nobody has added there is no version.
+        check(graph, &self.run().of.link).map_err(SubError::Start)?;
+        for (at, item) in &mut kept {
+            let planned = graph.tasks[*at].as_planned();
+            item.version = planned.map_or(0, |planned| version_at(graph, planned));
+        }
+        // The first stands for the graph, so that graphs of one attempt differ.
+        let of_graph = (Arc::from(""), 0);
+        let items = kept.iter().map(|(_, item)| (Arc::clone(&item.id), item.version));
+        let items = [of_graph].into_iter().chain(items).collect();
+        let (reply, answer) = oneshot::channel();
+        let command =
+            Command::Recall { run: self.run().of.id, task: self.shared_id(), items, reply };
+        self.run().of.link.send(command).map_err(|_| SubError::Stopped)?;
+        let mut known = answer.await.map_err(|_| SubError::Stopped)?.into_iter();
+        let Some(Known::New(graphs)) = known.next() else { return Ok(None) };
+        for ((at, item), known) in kept.into_iter().zip(known) {
+            match known {
+                Known::Done(kept) => {
+                    let output = Some(item.read(&kept)?);
+                    let (past, outcome) = (Past::Over(End::Succeeded), Outcome::Succeeded);
+                    let (past, outcome) = (Some(past), Some(outcome));
+                    let done =
+                        Restored { past, outcome, output, attempts: 1, ..Restored::default() };
+                    graph.past.push((at, done));
+                }
+                Known::New(nth) => self.keep_when_done(graph, at, item, nth),
+            }
+        }
+        graph.past.sort_by_key(|(at, _)| *at);
+        graph.past.dedup_by_key(|(at, _)| *at);
+        Ok(Some(format!("{}#g{graphs}", self.idempotency_key()).into()))
+    }
+
+    /// Nothing follows from the task's end before its output is kept.
+    fn keep_when_done(&self, graph: &mut Graph, at: u32, item: Item, nth: u32) {
+        let Slot::Planned(planned) = &mut graph.tasks[at] else { return };
+        let nothing = |_| -> Work { Box::pin(std::future::pending()) };
+        let body = std::mem::replace(&mut planned.task.body, Box::new(nothing));
+        let (outer, item) = (self.clone(), Arc::new(item));
+        planned.task.body = Box::new(move |context| {
+            let attempt = body(context);
+            let (outer, item) = (outer.clone(), Arc::clone(&item));
+            Box::pin(async move {
+                let output = attempt.await?;
+                let kept = outer.keep_item(&item, nth, output).await;
+                kept.map_err(|_| TaskError::fatal("its end could not be kept"))
+            })
+        });
     }
 
     /// Runs a task as a part of this one, as [`sub_graph`](Self::sub_graph) does, and gives what it returned. It needs
@@ -180,11 +253,11 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<Arc<T>, SubError> {
         let item = Item::of(&task, self);
-        let output = match self.start_within(Graph::of(task), item.as_ref()).await? {
+        let output = match self.start_within(Graph::of(task), item.as_ref(), None).await? {
             Within::Running(running, nth) => {
                 let output = output(self.finish_within(running, stop).await?)?;
                 match item {
-                    Some(item) => self.keep_item(item, nth, output).await?,
+                    Some(item) => self.keep_item(&item, nth, output).await?,
                     None => output,
                 }
             }
@@ -194,14 +267,20 @@ impl Context {
     }
 
     /// Returns once the item's output is as safe as the run's journal is to be.
-    async fn keep_item(&self, item: Item, nth: u32, output: Output) -> Result<Output, SubError> {
+    async fn keep_item(&self, item: &Item, nth: u32, output: Output) -> Result<Output, SubError> {
         let encoded = catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output)));
         let encoded = encoded.ok().and_then(Result::ok).ok_or(SubError::Stopped)?;
         let (reply, answer) = oneshot::channel();
         let command = Command::KeepItem {
             run: self.run().of.id,
             task: self.shared_id(),
-            item: ItemDone { id: item.id, nth, version: item.version, cost: item.cost, encoded },
+            item: ItemDone {
+                id: Arc::clone(&item.id),
+                nth,
+                version: item.version,
+                cost: item.cost,
+                encoded,
+            },
             reply,
         };
         self.run().of.link.send(command).map_err(|_| SubError::Stopped)?;
@@ -211,22 +290,11 @@ impl Context {
         }
     }
 
-    /// Runs a graph, and cancels it when it is told to stop or this attempt is.
-    pub(crate) async fn run_within(
-        &self,
-        graph: Graph,
-        stop: &CancellationToken,
-    ) -> Result<Finished, SubError> {
-        match self.start_within(graph, None).await? {
-            Within::Running(running, _) => self.finish_within(running, stop).await,
-            Within::Kept(_) => Err(SubError::Stopped),
-        }
-    }
-
     async fn start_within(
         &self,
         mut graph: Graph,
         item: Option<&Item>,
+        name: Option<Arc<str>>,
     ) -> Result<Within, SubError> {
         let link = &self.run().of.link;
         check(&graph, link).map_err(SubError::Start)?;
@@ -236,7 +304,7 @@ impl Context {
         let (reply, answer) = oneshot::channel();
         let parent = Some((self.run().of.id, self.shared_id()));
         let item = item.map(|item| (Arc::clone(&item.id), item.version, self.idempotency_key()));
-        let command = Command::StartWithin { parent, graph: Box::new(graph), item, reply };
+        let command = Command::StartWithin { parent, graph: Box::new(graph), item, name, reply };
         link.send(command).map_err(|_| SubError::Stopped)?;
         answer.await.ok().flatten().ok_or(SubError::Stopped)
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::agents::{AgentChange, Observed};
 use super::attempt::Ended;
 use super::drop_contained;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Known};
 use crate::durations::Durations;
 use crate::event::Outcome;
 use crate::graph::Graph;
@@ -57,7 +57,16 @@ pub(crate) enum Command {
         graph: Box<Graph>,
         /// If it is a task whose output is to be kept: its id, its version, and the key of the task that asks.
         item: Option<(Arc<str>, u64, String)>,
+        /// What the keys of its attempts begin with, if it is not an item and has some of its own.
+        name: Option<Arc<str>>,
         reply: oneshot::Sender<Option<Within>>,
+    },
+    /// What is known of such tasks, by their ids and versions; nothing if the run has no journal.
+    Recall {
+        run: RunId,
+        task: Arc<str>,
+        items: Vec<(Arc<str>, u64)>,
+        reply: oneshot::Sender<Vec<Known>>,
     },
     /// Such a task is done.
     KeepItem {

@@ -65,7 +65,7 @@ struct Items {
 }
 
 /// What is known of a task within the work of another.
-pub(super) enum Known {
+pub(crate) enum Known {
     Done(Vec<u8>),
     /// Nothing. It is the how-manieth of its id, from 0.
     New(u32),
@@ -123,8 +123,7 @@ impl Keeper {
         let (mut added, mut changed) = (Vec::new(), Vec::new());
         for (planned, task) in planned(graph).zip(&numbers) {
             let needs = planned.needs.iter();
-            let ids = needs.clone().map(|need| (id_of(graph, need.task), need.on));
-            let version = version(&planned.task, ids);
+            let version = version_at(graph, planned);
             let is_new = known_before <= *task;
             if !is_new && history.ledger().tasks[*task as usize].version != version {
                 changed.push(planned.task.id.to_string());
@@ -468,6 +467,12 @@ fn version<'a>(task: &Task, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
     needs.sort_unstable();
     let own = task.extras.as_ref().map_or(0, |extras| extras.version).to_le_bytes();
     digest([&own[..]].into_iter().chain(needs.iter().flat_map(|(id, on)| [id.as_bytes(), on])))
+}
+
+/// The same for a task of a graph.
+pub(crate) fn version_at(graph: &Graph, planned: &Planned) -> u64 {
+    let needs = planned.needs.iter();
+    version(&planned.task, needs.map(|need| (id_of(graph, need.task), need.on)))
 }
 
 fn planned(graph: &Graph) -> impl Iterator<Item = &Planned> {

@@ -28,6 +28,8 @@ pub(super) struct Live {
     pub(super) tenant: TenantId,
     handle: Run,
     done: Done,
+    /// What planners have put into it, with who did so.
+    pub(super) plans: Vec<(Arc<str>, Vec<u8>)>,
     /// Its journal, if it has one.
     pub(super) keeper: Option<Box<Keeper>>,
     /// Whether tasks may run again after their end.
@@ -157,6 +159,7 @@ impl Live {
             tenant,
             handle,
             done,
+            plans: Vec::new(),
             keeper: None,
             keeps_work,
             bases: HashMap::new(),
@@ -525,6 +528,7 @@ impl Live {
                 needs.iter().map(|need| Arc::clone(&tasks[need.task as usize].id)).collect();
         }
         let report = Report::new(tasks, &needs, since(now), self.peak, self.parallel);
-        (Finished { report, places: self.places, outputs }, self.done)
+        let Self { places, plans, done, .. } = self;
+        (Finished { report, places, outputs, plans }, done)
     }
 }

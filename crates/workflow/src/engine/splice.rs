@@ -24,12 +24,13 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
+        let id = Arc::clone(&live.tasks[by].id);
         if let Some(keeper) = &mut live.keeper {
-            keeper.planned(by, plan).map_err(|why| SubmitError::Journal {
-                id: live.tasks[by].id.to_string(),
-                why: why.to_string(),
-            })?;
+            keeper
+                .planned(by, plan.clone())
+                .map_err(|why| SubmitError::Journal { id: id.to_string(), why: why.to_string() })?;
         }
+        live.plans.push((id, plan));
         self.submit_all(run, None, grown, now, actions)
     }
 }
@@ -46,22 +47,39 @@ pub(super) fn regrow(
     for entry in &ledger.tasks {
         let Some(plan) = &entry.plan else { continue };
         let unfit = |error: String| StartError::Plan { task: entry.id.to_string(), error };
-        let planned = graph.place_of(&entry.id).and_then(|at| graph.tasks[at].as_planned());
-        let extras = planned.and_then(|planned| planned.task.extras.as_deref());
-        let Some(grow) = extras.and_then(|extras| extras.grow.as_ref()) else { continue };
-        for Grown { task, before } in grow(plan).map_err(unfit)? {
-            link.check(&task).map_err(StartError::TooMuch)?;
-            let id = Arc::clone(&task.id);
-            graph.add(task).map_err(|error| unfit(error.to_string()))?;
-            let followers = before.iter().filter_map(|follower| graph.place_of(follower));
-            arrows.extend(followers.filter_map(|follower| Some((graph.place_of(&id)?, follower))));
+        let first = graph.tasks.len();
+        arrows.extend(grow_again(graph, &entry.id, plan).map_err(unfit)?);
+        for planned in graph.tasks.iter().skip(first).filter_map(Slot::as_planned) {
+            link.check(&planned.task).map_err(StartError::TooMuch)?;
         }
     }
     Ok(arrows)
 }
 
+/// Adds what this task has put into an earlier run, and says who is to come before whom besides; nothing if the task is not
+/// in the graph.
+pub(crate) fn grow_again(
+    graph: &mut Graph,
+    by: &Arc<str>,
+    plan: &[u8],
+) -> Result<Vec<(u32, u32)>, String> {
+    let planned = graph.place_of(by).and_then(|at| graph.tasks[at].as_planned());
+    let extras = planned.and_then(|planned| planned.task.extras.as_deref());
+    let grow = extras.and_then(|extras| extras.grow.as_ref());
+    let Some(grown) = grow.map(|grow| grow(plan)).transpose()? else { return Ok(Vec::new()) };
+    let mut arrows = Vec::new();
+    for Grown { task, before } in grown {
+        let id = Arc::clone(&task.id);
+        graph.add(task).map_err(|error| error.to_string())?;
+        let followers = before.iter().filter_map(|follower| graph.place_of(follower));
+        arrows.extend(followers.filter_map(|follower| Some((graph.place_of(&id)?, follower))));
+    }
+    graph.plans.push((Arc::clone(by), plan.to_vec()));
+    Ok(arrows)
+}
+
 /// Lets tasks wait for others besides what they say themselves.
-pub(super) fn connect(graph: &mut Graph, arrows: &[(u32, u32)]) {
+pub(crate) fn connect(graph: &mut Graph, arrows: &[(u32, u32)]) {
     for (first, follower) in arrows {
         if let Slot::Planned(planned) = &mut graph.tasks[*follower] {
             let mut needs = std::mem::take(&mut planned.needs).into_vec();

@@ -39,6 +39,7 @@ impl Engine {
         parent: Option<(RunId, Arc<str>)>,
         graph: Graph,
         item: Option<(Arc<str>, u64, String)>,
+        mut name: Option<Arc<str>>,
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Option<Within> {
@@ -47,7 +48,7 @@ impl Engine {
         if self.shared.closed.load(Ordering::SeqCst) {
             return None;
         }
-        let (mut name, mut nth) = (None, 0);
+        let mut nth = 0;
         let within = match parent {
             Some((run, id)) => {
                 let task = self.find(run, &id)?;
@@ -60,7 +61,7 @@ impl Engine {
                         Known::New(of) => nth = of,
                     }
                     // No key has a `#` in it.
-                    name = Some(if nth == 0 { key } else { format!("{key}#{nth}") });
+                    name = Some(if nth == 0 { key } else { format!("{key}#{nth}") }.into());
                 }
                 self.park_task(task, now);
                 Some((run, id))
@@ -78,11 +79,23 @@ impl Engine {
             });
         }
         let within = within.map(|(run, _)| run);
-        let (trace_parent, name) = (graph.trace_parent.clone(), name.map(Arc::from));
+        let trace_parent = graph.trace_parent.clone();
         self.start(id, graph, None, (Done::Owner(owner), within, name.clone()), now, actions);
         let link = Arc::clone(&self.link);
         let run = Run::new(Address { id, link, name, trace_parent });
         Some(Within::Running(Running { run, done }, nth))
+    }
+
+    /// What is known of tasks within the work of another, in the order in which its attempt asks.
+    pub(super) fn recall(
+        &mut self,
+        run: RunId,
+        task: &Arc<str>,
+        items: &[(Arc<str>, u64)],
+    ) -> Vec<Known> {
+        let Some(task) = self.find(run, task) else { return Vec::new() };
+        let Some(keeper) = self.keeper(run) else { return Vec::new() };
+        items.iter().map(|(id, version)| keeper.item(task.node, id, *version)).collect()
     }
 
     /// Writes down that a task within the work of another is done.

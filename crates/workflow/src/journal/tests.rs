@@ -24,6 +24,37 @@ fn life(task: u32) -> [Record; 3] {
     [added(task), started, Record::Settled { task, attempt, outcome, output, took_us, at_ms }]
 }
 
+/// One of each kind that `life` has not.
+fn others() -> Vec<Record> {
+    let (at_ms, text, output) = (7, || "text".to_owned(), vec![1, 2, 3]);
+    let settled = |task, outcome| Record::Settled {
+        task,
+        attempt: 2,
+        outcome,
+        output: vec![],
+        took_us: 9,
+        at_ms,
+    };
+    vec![
+        Record::RunStarted { run: text(), description: output.clone(), since_1970_ms: 1 },
+        Record::RunResumed { at_ms },
+        Record::AttemptFailed { task: 0, attempt: 1, error: text(), took_us: 9, at_ms },
+        settled(0, Outcome::Failed(text())),
+        settled(1, Outcome::Skipped(text())),
+        settled(2, Outcome::Cancelled),
+        settled(3, Outcome::TimedOut),
+        settled(4, Outcome::Declined),
+        Record::Reset { task: 1 },
+        Record::Fact { name: text(), value: output.clone() },
+        Record::Submitted { task: 2, by: 1 },
+        Record::Planned { by: None, plan: output.clone() },
+        Record::Planned { by: Some(1), plan: vec![] },
+        Record::ItemDone { task: 1, item: text(), nth: 1, version: 2, cost: 3, output, at_ms },
+        Record::RunEnded { end: End::Complete, at_ms },
+        Record::RunEnded { end: End::Cancelled, at_ms },
+    ]
+}
+
 fn written(records: &[Record]) -> MemoryStore {
     let store = MemoryStore::default();
     let mut journal = Journal::open(store.clone()).expect("memory opens").journal;
@@ -84,6 +115,12 @@ fn records() -> impl Strategy<Value = Record> {
         task().prop_map(|task| Record::Reset { task }),
         (task(), task()).prop_map(|(task, by)| Record::Submitted { task, by }),
         (text(), bytes()).prop_map(|(name, value)| Record::Fact { name, value }),
+        (proptest::option::of(task()), bytes()).prop_map(|(by, plan)| Record::Planned { by, plan }),
+        (task(), text(), any::<u32>(), any::<u64>(), any::<u32>(), bytes(), any::<u64>()).prop_map(
+            |(task, item, nth, version, cost, output, at_ms)| {
+                Record::ItemDone { task, item, nth, version, cost, output, at_ms }
+            }
+        ),
         (prop_oneof![Just(End::Complete), Just(End::Cancelled)], any::<u64>())
             .prop_map(|(end, at_ms)| Record::RunEnded { end, at_ms }),
     ]
@@ -165,7 +202,7 @@ fn a_journal_cut_in_its_header_begins_anew() {
 
 #[test]
 fn a_flipped_bit_invents_no_record_and_is_told() {
-    let records: Vec<_> = (0..3).flat_map(life).collect();
+    let records: Vec<_> = (0..3).flat_map(life).chain(others()).collect();
     let whole = written(&records).bytes();
     let ends: Vec<usize> =
         (0..=records.len()).map(|n| written(&records[..n]).bytes().len()).collect();

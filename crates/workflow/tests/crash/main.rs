@@ -81,11 +81,16 @@ struct Count {
 /// The layered graph, and those of a folder.
 fn shapes(args: &[&str]) -> Result<Vec<Shape>, String> {
     let mut shapes = vec![Shape::layered()];
-    if let ["--wfinstances", folder] = args {
+    for pair in args.chunks(2) {
+        let (folder, kind) = match pair {
+            ["--wfinstances", folder] => (folder, "json"),
+            ["--stg", folder] => (folder, "stg"),
+            other => return Err(format!("`{}` is not known", other.join(" "))),
+        };
         let files = std::fs::read_dir(folder).map_err(|why| format!("{folder}: {why}"))?;
         let mut paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == kind)) {
             let shape = Shape::read(path)?;
             // Larger ones only take longer.
             shapes.extend(Some(shape).filter(|shape| shape.needs.len() <= 400));

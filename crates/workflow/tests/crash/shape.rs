@@ -19,10 +19,23 @@ impl Shape {
         Self { path: None, needs: (0..41).map(|at| layer(at).collect()).collect() }
     }
 
-    /// A `WfCommons` instance, reduced to `{"tasks": [[name, [parents], …], …]}`.
+    /// A `WfCommons` instance, reduced to `{"tasks": [[name, [parents], …], …]}`; or a graph of the Standard Task Graph set:
+    /// the number of tasks, then a line for each of its number, its duration, how many it needs, and which.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let bad = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         let text = std::fs::read_to_string(path).map_err(|why| bad(&why))?;
+        if path.extension().is_some_and(|end| end == "stg") {
+            let numbers =
+                |line: &str| line.split_whitespace().map(|word| word.parse().ok()).collect();
+            let lines = text.lines().skip(1).take_while(|line| !line.starts_with('#'));
+            let lines: Option<Vec<Vec<usize>>> =
+                lines.filter(|line| !line.trim().is_empty()).map(numbers).collect();
+            let needs = lines.into_iter().flatten().map(|line| line.get(3..).map(<[_]>::to_vec));
+            let needs: Option<Vec<_>> = needs.collect();
+            let needs = needs.filter(|needs| !needs.is_empty());
+            let needs = needs.ok_or_else(|| bad(&"no lines of `number duration count needs…`"))?;
+            return Ok(Self { path: Some(path.to_owned()), needs });
+        }
         let value: Value = serde_json::from_str(&text).map_err(|why| bad(&why))?;
         let parents = |task: &Value| {
             let parents = task.get(1)?.as_array()?.iter();

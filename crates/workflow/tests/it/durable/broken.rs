@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_workflow::journal::{Durability, Fault, History, MemoryStore, Outcome as Kept, Store};
+use tidegate_workflow::journal::{
+    Durability, Fault, History, Ledger, MemoryStore, Outcome as Kept, Store, scan,
+};
 use tidegate_workflow::{EventKind, Next, StartError, Task, TaskError};
 
 use super::{Effects, LEVELS, graph, history, ledger, orchestrator, run};
@@ -57,6 +59,116 @@ async fn a_broken_store_stops_the_run_with_its_error_and_loses_nothing_that_was_
             assert_eq!(effects.take(), ["r/second/1", "r/third/1"]);
         }
     }
+}
+
+/// A store that fails once, at the call that is so many calls away: an append or a sync.
+struct Failing {
+    memory: MemoryStore,
+    fault: Fault,
+    calls: Arc<AtomicU32>,
+}
+
+impl Failing {
+    fn counts(&self) {
+        if self.calls.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.memory.fail_next(self.fault);
+        }
+    }
+}
+
+impl Store for Failing {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        self.memory.read()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.fault != Fault::Sync {
+            self.counts();
+        }
+        self.memory.append(bytes)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        if self.fault == Fault::Sync {
+            self.counts();
+        }
+        self.memory.sync()
+    }
+
+    fn truncate(&mut self, len: u64) -> std::io::Result<()> {
+        self.memory.truncate(len)
+    }
+}
+
+/// Whichever of its calls fails, by whichever thread it is made: the run stops with the error, what was told is there, and
+/// the next run does the rest.
+async fn fails_at_each_call(level: Durability) {
+    let faults = [Fault::Append, Fault::Full { after: 0 }, Fault::Full { after: 9 }, Fault::Sync];
+    for fault in faults {
+        if fault == Fault::Sync && level == Durability::ProcessCrash {
+            continue;
+        }
+        for call in 1_u32.. {
+            let (memory, effects) = (MemoryStore::default(), Effects::default());
+            let tasks = || {
+                let id = |at: usize| format!("task-{at}");
+                let needs = |at: usize| at.checked_sub(2).map(id);
+                let task = |at: usize| effects.task(&id(at)).needs(needs(at));
+                graph(
+                    (0..8)
+                        .map(|at| if at == 5 { task(at).commit_before_start() } else { task(at) }),
+                )
+            };
+            let calls = Arc::new(AtomicU32::new(u32::MAX));
+            let store = Failing { memory: memory.clone(), fault, calls: Arc::clone(&calls) };
+            let mut past = History::open(store).expect("it opens");
+            past.begin("r", "");
+            calls.store(call, Ordering::Relaxed);
+            let orchestrator = orchestrator();
+            let mut events = orchestrator.events();
+            let ended = orchestrator.run(tasks().journal(past, level)).await;
+            let kept =
+                if level == Durability::PowerLoss { memory.synced() } else { memory.bytes() };
+            let kept = Ledger::of(scan(&kept).expect("a journal").records);
+            let done = |id: &str| {
+                let entry = kept.tasks.iter().find(|task| *task.id == *id);
+                entry.is_some_and(|task| task.outcome == Some(Kept::Done))
+            };
+            while let Some(Next::Event(event)) = events.try_next() {
+                if let EventKind::TaskEnded { task, outcome, .. } = event.kind {
+                    assert!(!outcome.is_success() || done(&task), "{fault:?} {call}: {task}");
+                }
+            }
+            if let Ok(finished) = ended {
+                // There were fewer calls.
+                assert!(finished.report.is_success() && call > 4, "{fault:?} {call}");
+                break;
+            }
+            let ran = effects.take();
+            let mut past = history(&memory);
+            let doubtful = past.task("task-5").is_some_and(|task| task.is_doubtful());
+            if doubtful {
+                past.again("task-5").expect("it is there");
+            }
+            let known = past.ledger().tasks.iter().filter(|task| task.outcome == Some(Kept::Done));
+            let (known, all) = (known.count(), 8);
+            let after = orchestrator.run(tasks().journal(past, level)).await;
+            assert!(after.expect("it runs").report.is_success(), "{fault:?} {call}");
+            assert_eq!(effects.take().len(), all - known, "{fault:?} {call}: {ran:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whichever_call_of_its_store_fails_a_run_stops_and_what_was_told_is_there() {
+    for level in LEVELS {
+        fails_at_each_call(level).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_where_turns_wait_for_syncs() {
+    fails_at_each_call(Durability::PowerLoss).await;
 }
 
 #[tokio::test]

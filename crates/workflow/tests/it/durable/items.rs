@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidegate_workflow::journal::{Durability, Fault, MemoryStore};
-use tidegate_workflow::{Context, Durable, Outcome, Retry, StartError, Task, TaskError};
+use tidegate_workflow::{Context, Durable, Graph, Outcome, Retry, StartError, Task, TaskError};
 
 use super::{Effects, LEVELS, endless, graph, history, ledger, orchestrator, run, seen};
 
@@ -183,4 +183,112 @@ async fn what_items_have_cost_is_spent_in_the_next_process_too() {
     let error = "task `c` failed: the run's budget is spent".to_owned();
     assert_eq!(finished.report.tasks[0].outcome, Outcome::Failed { error });
     assert_eq!(effects.take(), [""; 0]);
+}
+
+/// A task whose work is a graph: `first` and `plain`, whose output cannot be kept; `second` after both, then `last`, which
+/// gives the sum.
+fn nested(effects: &Effects, needed: &'static str, hangs: bool) -> Task<Durable> {
+    let effects = effects.clone();
+    Task::durable("all", move |cx: Context| {
+        let effects = effects.clone();
+        async move {
+            let mut inner = Graph::new();
+            inner.add(effects.task("first").into())?;
+            let told = effects.clone();
+            let plain = move |cx: Context| {
+                told.0.lock().push(format!("{}/{}", cx.idempotency_key(), cx.attempt()));
+                std::future::ready(Ok::<_, TaskError>("of no use elsewhere"))
+            };
+            inner.add(Task::new("plain", plain))?;
+            inner.add(effects.task("second").needs([needed]).into())?;
+            let last = move |cx: Context| async move {
+                if hangs {
+                    cx.token().cancelled().await;
+                    return Err(TaskError::from("stopped"));
+                }
+                Ok(*cx.input::<usize>("first")? + *cx.input::<usize>("second")?)
+            };
+            let last = Task::durable("last", last).needs(["first", "second", "plain"]);
+            inner.add(last.into())?;
+            let finished = cx.sub_graph(inner).await?;
+            Ok::<_, TaskError>(*finished.output::<usize>("last")?)
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_graph_within_a_task_goes_on_with_what_was_not_done() {
+    for (level, dies) in LEVELS.into_iter().flat_map(|level| [(level, true), (level, false)]) {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let first = orchestrator();
+        let tasks = graph([nested(&effects, "first", true)]);
+        let running = first.start(tasks.journal(history(&store), level)).expect("it starts");
+        kept(&store, 2).await;
+        seen(&effects, 3).await;
+        if !dies {
+            running.cancel();
+            running.wait().await.expect("it ends");
+        }
+        drop(first);
+        let [key_of_first, plain, second] =
+            ["first", "plain", "second"].map(|id| format!("r%2Fall%23g0/{id}/1"));
+        assert_eq!(effects.take(), [key_of_first, plain.clone(), second], "{level:?}");
+        let finished = run(graph([nested(&effects, "first", false)]), &store, level).await;
+        assert_eq!(*finished.output::<usize>("all").expect("it succeeded"), 11);
+        assert_eq!(effects.take(), [plain], "what cannot be kept runs again: {level:?}");
+        assert!(ledger(&store).tasks[0].items.is_empty(), "of no use any more");
+    }
+}
+
+#[tokio::test]
+async fn a_task_within_a_graph_that_needs_others_than_it_did_is_another() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let first = orchestrator();
+    let tasks = graph([nested(&effects, "first", true)]);
+    let running = first.start(tasks.journal(history(&store), LEVELS[0])).expect("it starts");
+    kept(&store, 2).await;
+    drop((first, running));
+    effects.take();
+    run(graph([nested(&effects, "plain", false)]), &store, LEVELS[0]).await;
+    assert_eq!(effects.take(), ["plain", "second"].map(|id| format!("r%2Fall%23g0/{id}/1")));
+}
+
+#[tokio::test]
+async fn nothing_follows_from_a_task_within_a_graph_that_is_not_kept() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let (breaks, told) = (store.clone(), effects.clone());
+        let work = move |cx: Context| {
+            let (breaks, told) = (breaks.clone(), told.clone());
+            async move {
+                let mut inner = Graph::durable();
+                let first = Task::durable("first", move |_| {
+                    breaks.fail_next(Fault::Append);
+                    std::future::ready(Ok::<_, TaskError>(1_usize))
+                });
+                inner.add(first)?;
+                inner.add(told.task("second").needs(["first"]))?;
+                cx.sub_graph(inner).await?;
+                Ok::<_, TaskError>(())
+            }
+        };
+        let graph = graph([Task::durable("all", work)]);
+        let failed = orchestrator().run(graph.journal(history(&store), level)).await;
+        assert!(matches!(failed, Err(StartError::Journal(_))), "{level:?}: {failed:?}");
+        assert_eq!(effects.take(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_graph_within_a_task_that_can_never_run_says_why_in_a_run_with_a_journal_too() {
+    let work = async |cx: Context| {
+        let mut inner = Graph::durable();
+        inner.add(Effects::default().task("a").needs(["nobody"]))?;
+        let error = cx.sub_graph(inner).await.expect_err("there is no such task");
+        Ok::<_, TaskError>(error.to_string())
+    };
+    let all = graph([Task::durable("all", work)]);
+    let finished = run(all, &MemoryStore::default(), LEVELS[0]).await;
+    let why = finished.output::<String>("all").expect("it says why");
+    assert!(why.contains("nobody"), "{why}");
 }

@@ -255,3 +255,39 @@ async fn a_plan_of_another_goal_or_for_others_is_refused() {
     assert_eq!(task, "x (repair)");
     assert!(error.contains("names the agent `me`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_planned_run_that_is_over_goes_on_with_what_was_put_into_it() {
+    let (asked, done) = (Log::default(), Log::default());
+    let planner = Moody { asked: Arc::clone(&asked), process: 1 };
+    let planning = Planning::new(planner, workers(&done), "says", 2);
+    let outline = planning.outline("goal").await;
+    let orchestrator = orchestrator();
+    let make = || planning.graph("goal", &outline.plan).expect("nothing is wrong with it");
+    let mut last = orchestrator.run(make()).await.expect("it runs");
+    let (whole, result) = (outcomes(&last), json!({ "y": { "x": { "a": {} } } }));
+    let (plan, alternative) = ("plan of 1", "alternative of 1");
+    // What was put in is there, and can be run again; who had put something in and runs again asks again.
+    for (again, questions, works) in [
+        ("y (try)", vec![], vec![plan]),
+        ("x~a (try)", vec!["b"], vec![alternative, alternative, plan]),
+        ("x~b~a", vec![], vec![alternative, plan]),
+        ("x (try)", vec!["x", "b"], vec![alternative, alternative, plan]),
+    ] {
+        asked.lock().clear();
+        done.lock().clear();
+        let graph = make().rerun(&last, &[again], Reach::Downstream).expect("it is there");
+        last = orchestrator.run(graph).await.expect("it runs");
+        assert_eq!(outcomes(&last), whole, "{again}");
+        assert_eq!(*last.output::<Value>("y").expect("it was mended"), result, "{again}");
+        assert_eq!(*asked.lock(), questions, "{again}");
+        assert_eq!(*done.lock(), works, "{again}");
+    }
+    let others = Planning::new(Moody::default(), Workers::new().with("says", says), "says", 2);
+    let graph = others.graph("goal", &Plan::single("goal", "says")).expect("nothing is wrong");
+    assert!(graph.rerun(&last, &[], Reach::Task).is_ok(), "who had put something in is not there");
+}
+
+async fn says(step: Step, _: StepInputs) -> Result<Value, TaskError> {
+    Ok(json!(step.id))
+}
