@@ -275,16 +275,14 @@ impl Blocks {
         // Nobody in front of the head waits.
         let next = block.first_of(block.waiting);
         self.waiting -= 1;
-        if next.is_some() && self.fewest <= self.waiting + self.declined {
-            return Some((waker, next));
-        }
-        Some((waker, self.granted_last_of_block(at, next)))
+        let next = if next.is_some() { next } else { self.granted_last_of_block(at) };
+        Some((waker, next))
     }
 
     #[cold]
     #[inline(never)]
-    fn granted_last_of_block(&mut self, at: usize, next: Option<Place>) -> Option<Place> {
-        let next = next.or_else(|| self.next_block_in_line(at + 1));
+    fn granted_last_of_block(&mut self, at: usize) -> Option<Place> {
+        let next = self.next_block_in_line(at + 1);
         self.give_back(at);
         next
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tidegate_limiter::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tidegate_limiter::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 #[test]
 fn a_semaphore_of_zero_hands_out_nothing_by_itself() {
@@ -210,4 +210,89 @@ fn adding_beyond_the_greatest_limit_panics() {
 #[should_panic(expected = "at most 2^30 - 1")]
 fn a_semaphore_above_the_greatest_limit_panics() {
     drop(Semaphore::new(Semaphore::MAX_PERMITS + 1));
+}
+
+/// Until someone waits.
+fn until_one_waits(semaphore: &Semaphore) {
+    while semaphore.waiting() == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_thread_waits_for_one_for_many_and_for_owned_ones() {
+    type Blocks = fn(&Arc<Semaphore>) -> Result<usize, AcquireError>;
+    let ways: [Blocks; 4] = [
+        |s| s.blocking_acquire().map(|permit| permit.num_permits()),
+        |s| s.blocking_acquire_many(4).map(|permit| permit.num_permits()),
+        |s| Arc::clone(s).blocking_acquire_owned().map(|permit| permit.num_permits()),
+        |s| Arc::clone(s).blocking_acquire_many_owned(4).map(|permit| permit.num_permits()),
+    ];
+    for (way, weight) in ways.into_iter().zip([1, 4, 1, 4]) {
+        let semaphore = Arc::new(Semaphore::new(4));
+        assert_eq!(way(&semaphore), Ok(weight));
+        let held = semaphore.try_acquire_many(4).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| way(&semaphore));
+            until_one_waits(&semaphore);
+            drop(held);
+            assert_eq!(waits.join().expect("no panic"), Ok(weight));
+        });
+        assert_eq!(semaphore.available(), 4);
+    }
+}
+
+#[test]
+fn a_thread_that_waits_is_told_of_the_close() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| semaphore.blocking_acquire().map(drop));
+        let waits_for_many =
+            scope.spawn(|| Arc::clone(&semaphore).blocking_acquire_many_owned(2).map(drop));
+        until_one_waits(&semaphore);
+        semaphore.close();
+        for told in [waits, waits_for_many] {
+            assert_eq!(told.join().expect("no panic"), Err(AcquireError::Closed));
+        }
+    });
+    assert_eq!(semaphore.blocking_acquire().unwrap_err(), AcquireError::Closed);
+}
+
+#[test]
+fn owned_permits_split_merge_and_are_forgotten_as_borrowed_ones() {
+    let semaphore = Arc::new(Semaphore::new(15));
+    let mut all = Arc::clone(&semaphore).try_acquire_many_owned(15).unwrap();
+    assert!(all.split(16).is_none());
+    let mut five = all.split(5).unwrap();
+    assert_eq!((all.num_permits(), five.num_permits(), semaphore.available()), (10, 5, 0));
+    assert!(Arc::ptr_eq(five.semaphore(), &semaphore));
+    drop(five.split(2).unwrap());
+    assert_eq!((five.num_permits(), semaphore.available()), (3, 2));
+    five.merge(all);
+    assert_eq!((five.num_permits(), semaphore.in_use()), (13, 13));
+    five.split(3).unwrap().forget();
+    assert_eq!((semaphore.limit(), semaphore.in_use(), semaphore.available()), (12, 10, 2));
+    drop(five);
+    assert_eq!((semaphore.limit(), semaphore.available()), (12, 12));
+}
+
+#[test]
+#[should_panic(expected = "different semaphores")]
+fn owned_permits_of_different_semaphores_do_not_merge() {
+    let [a, b] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
+    let mut one = a.try_acquire_owned().unwrap();
+    one.merge(b.try_acquire_owned().unwrap());
+}
+
+#[test]
+fn a_request_for_many_that_leaves_keeps_nothing_of_what_was_free() {
+    let semaphore = Semaphore::new(10);
+    let held = semaphore.try_acquire_many(4).unwrap();
+    let mut many = semaphore.acquire_many(8);
+    assert!(Pin::new(&mut many).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(semaphore.available(), 6);
+    drop(many);
+    drop(semaphore.try_acquire_many(6).expect("nobody waits for them any more"));
+    drop(held);
+    assert_eq!(semaphore.available(), 10);
 }

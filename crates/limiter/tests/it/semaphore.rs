@@ -449,6 +449,44 @@ fn wakers_are_dropped_outside_the_lock_however_those_who_wait_go() {
     done.recv_timeout(Duration::from_secs(60)).expect("no waker is dropped under the lock");
 }
 
+/// The wakers that those who leave a long queue leave behind go with the slots: as others leave (without `Shared::unlock` in
+/// `leave` they stay), and as the permit passes on (without `has_litter` in `hand_over`).
+#[test]
+fn few_wakers_of_those_who_left_are_kept_while_others_wait() {
+    const HALF: usize = 10_000;
+    for permit_passes_on in [false, true] {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let mut first = semaphore.acquire();
+        assert!(poll(&mut first).is_pending());
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let ask = || {
+            let mut acquire = semaphore.acquire();
+            let waker = Arc::new(AsksWhenDropped(Arc::clone(&semaphore), Arc::clone(&dropped)));
+            let waker = Waker::from(waker);
+            assert!(Pin::new(&mut acquire).poll(&mut Context::from_waker(&waker)).is_pending());
+            acquire
+        };
+        let mut asked: Vec<_> = (0..2 * HALF).map(|_| Some(ask())).collect();
+        let stays = |at: usize| if permit_passes_on { at % 10 == 0 } else { HALF <= at };
+        asked
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| !stays(*at))
+            .for_each(|(_, gone)| *gone = None);
+        if permit_passes_on {
+            semaphore.resize(1);
+            let mut permit = granted(&mut first);
+            for next in asked[..HALF].iter_mut().flatten() {
+                drop(permit);
+                permit = granted(next);
+            }
+            drop(permit);
+        }
+        let kept = HALF.saturating_sub(dropped.load(Ordering::Relaxed));
+        assert!(kept <= 128, "{kept} wakers of {HALF} who have gone are kept");
+    }
+}
+
 /// Counts how often it is woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
