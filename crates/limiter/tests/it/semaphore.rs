@@ -467,7 +467,7 @@ fn few_wakers_of_those_who_left_are_kept_while_others_wait() {
             acquire
         };
         let mut asked: Vec<_> = (0..2 * HALF).map(|_| Some(ask())).collect();
-        let stays = |at: usize| if permit_passes_on { at % 10 == 0 } else { HALF <= at };
+        let stays = |at: usize| if permit_passes_on { at.is_multiple_of(10) } else { HALF <= at };
         asked
             .iter_mut()
             .enumerate()
