@@ -94,6 +94,8 @@ pub(crate) struct Machine {
     tenant_budgets: HashMap<TenantId, u64>,
     /// Runs that are over, until the driver takes them.
     over: Vec<(RunId, Run)>,
+    /// Empty; its memory serves every settlement.
+    now_ready: Vec<TaskRef>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -117,6 +119,7 @@ impl Machine {
             score: None,
             tenant_budgets: HashMap::new(),
             over: Vec::new(),
+            now_ready: Vec::new(),
         }
     }
 
@@ -270,7 +273,7 @@ impl Machine {
         for node in ready {
             let Some(run) = self.runs.get(&id) else { return };
             if matches!(run.nodes[node].state, State::Pending { .. }) {
-                self.queue(TaskRef { run: id, node }, run.failed_before(node));
+                self.queue(TaskRef { run: id, node }, None);
             }
         }
     }
@@ -468,7 +471,7 @@ impl Machine {
         let class = node.class;
         node.state = State::Pending { missing: 0 };
         self.admission.left(class, &self.runs);
-        self.queue(task, failed);
+        self.queue(task, Some(failed));
         if self.runs[&task.run].nodes[task.node].class != class {
             out.push(Action::Moved { task });
         }
@@ -526,17 +529,17 @@ impl Machine {
     }
 
     fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let run = &self.runs[&task.run];
-        let failed = match run.nodes[task.node].state {
-            State::Backoff { failed, .. } => failed,
-            _ => run.failed_before(task.node),
-        };
-        self.queue(task, failed);
+        self.queue(task, None);
         out.push(Action::Ready { task });
     }
 
-    fn queue(&mut self, task: TaskRef, failed: u32) {
+    /// Puts a task in line. `failed` are its attempts so far, if its state does not say.
+    fn queue(&mut self, task: TaskRef, failed: Option<u32>) {
         let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
+        let failed = failed.unwrap_or_else(|| match run.nodes[task.node].state {
+            State::Backoff { failed, .. } => failed,
+            _ => run.failed_before(task.node),
+        });
         let seq = self.next_ready;
         self.next_ready += 1;
         run.nodes[task.node].state = State::Ready { failed, seq };

@@ -116,7 +116,8 @@ impl Runners {
             return has_spawned;
         }
         let mut state = self.state.lock();
-        state.queue.extend(jobs.drain(..));
+        // Mostly they are few, for which this is cheaper than to extend the queue.
+        jobs.drain(..).for_each(|job| state.queue.push_back(job));
         let more = state.needs_a_looker();
         drop(state);
         self.act(more) || has_spawned

@@ -119,6 +119,8 @@ impl Kept {
         self.end += events.len() as u64;
         match self.pieces.back_mut() {
             Some(Piece { events: Events::New(last), .. }) if last.len() + events.len() <= SMALL => {
+                // Once, and not each time that it is twice as long.
+                last.reserve_exact(SMALL - last.len());
                 last.append(events);
             }
             _ => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Attempt, ClassId, End, RunId, Stop, TaskRef, Verdict};
+use super::{Attempt, ClassId, End, RunId, Stop, Verdict};
 use crate::chunks::Chunks;
 use crate::retry::Retry;
 
@@ -139,8 +139,6 @@ pub(crate) struct Run {
     pub(super) parent: Option<RunId>,
     /// What is left to spend.
     pub(super) budget: Option<u64>,
-    /// Tasks whose last need was met by the settlement under way.
-    pub(super) now_ready: Vec<TaskRef>,
     /// Tasks that were over before the run was submitted.
     pub(super) over_before: Vec<u32>,
     /// How many attempts there were before a task became ready: of others, or of its own.
@@ -194,7 +192,6 @@ impl Run {
             cancelled: false,
             parent: None,
             budget,
-            now_ready: Vec::new(),
             over_before: Vec::new(),
             failed_before: HashMap::new(),
             earlier: HashMap::new(),

@@ -1,7 +1,7 @@
 //! The end of a task, and what follows from it.
 
 use super::run::State;
-use super::{Action, End, Machine, RunId, Stop, TaskRef};
+use super::{Action, End, MANY, Machine, RunId, Stop, TaskRef};
 
 impl Machine {
     /// Draws the consequences of what was over before the run was submitted.
@@ -58,6 +58,7 @@ impl Machine {
         let id = task.run;
         let mut over = Some((task.node, end));
         let mut skipped: Vec<(u32, End)> = Vec::new();
+        let mut now_ready = std::mem::take(&mut self.now_ready);
         while let Some((node, end)) = over.take().or_else(|| skipped.pop()) {
             if node != task.node {
                 self.end_node(TaskRef { run: id, node }, end, out);
@@ -69,7 +70,7 @@ impl Machine {
                 match run.need_ended(dependent, on, end) {
                     None => {}
                     // Ready at once, although more may end: order among them is by priority alone.
-                    Some(true) => run.now_ready.push(TaskRef { run: id, node: dependent }),
+                    Some(true) => now_ready.push(TaskRef { run: id, node: dependent }),
                     Some(false) => {
                         // The root of the failure is what a person wants to see, not the skipped task in between.
                         let because =
@@ -79,18 +80,11 @@ impl Machine {
                 }
             }
         }
-        let run = self.runs.get_mut(&id).expect("it was live above");
-        if run.now_ready.is_empty() {
-            return;
-        }
-        let mut now_ready = std::mem::take(&mut run.now_ready);
         // In the order of the graph, whatever the order of the arrows.
         now_ready.sort_unstable();
         now_ready.drain(..).for_each(|ready| self.make_ready(ready, out));
-        // Its memory serves the next settlement.
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.now_ready = now_ready;
-        }
+        now_ready.shrink_to(MANY);
+        self.now_ready = now_ready;
     }
 
     pub(super) fn cancel_nodes(&mut self, id: RunId, out: &mut Vec<Action>) {
