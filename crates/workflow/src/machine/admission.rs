@@ -564,7 +564,7 @@ impl Admission {
     /// The best of the newcomers, if nothing but its own needs decides about it. Otherwise they wait with all others.
     fn next_newcomer(&mut self, now: Duration) -> Option<TaskRef> {
         let (_, class, task) = *self.newcomers.last()?;
-        let is_free = self.kept.is_none() && self.tenants.len() == 1 && self.starts + 1 < AGEING;
+        let is_free = self.tenants.len() == 1 && self.starts + 1 < AGEING;
         if is_free && self.blocker(class, now).is_none() {
             self.newcomers.pop();
             return Some(task);

@@ -274,6 +274,49 @@ fn an_attempt_past_its_timeout_is_stopped_and_counts_as_timed_out() {
 }
 
 #[test]
+fn the_time_out_of_an_attempt_is_not_lost_when_others_with_the_same_one_start_and_end() {
+    let mut bench = Bench::new(3, &[9]);
+    let mut slow = spec(A, &[]);
+    slow.policy.timeout = Some(10 * SECOND);
+    bench.submit(vec![slow.clone(), slow.clone()]);
+    bench.ok(0);
+    for run in 8..11 {
+        bench.now += SECOND;
+        bench.submit_as(RunId(run), vec![slow.clone()], None);
+        bench.end_of(TaskRef { run: RunId(run), node: 0 }, Attempt::Succeeded, SECOND);
+    }
+    assert!(bench.machine.next_due().is_some_and(|due| due <= 10 * SECOND));
+    bench.at(10 * SECOND);
+    assert_eq!(bench.out.last(), Some(&Action::Stop { task: TaskRef { run: RUN, node: 1 } }));
+}
+
+#[test]
+fn more_time_outs_than_have_a_line_of_their_own_are_kept_all_the_same() {
+    let mut bench = Bench::new(99, &[99]);
+    let slow = |seconds| {
+        let mut slow = spec(A, &[]);
+        slow.policy.timeout = Some(seconds * SECOND);
+        slow
+    };
+    bench.submit((1..=20).rev().map(slow).collect());
+    for second in 1..=20 {
+        bench.at(second * SECOND);
+        let task = TaskRef { run: RUN, node: 20 - second };
+        assert_eq!(bench.out.last(), Some(&Action::Stop { task }));
+    }
+}
+
+#[test]
+fn newcomers_for_whom_there_is_no_room_stand_in_line_in_the_order_in_which_they_came() {
+    let mut bench = Bench::new(1, &[9]);
+    let of = |priority| NodeSpec { priority, ..spec(A, &[]) };
+    bench.submit(vec![of(9), of(3), of(0)]);
+    bench.machine.admission.make_it_the_turn_of_the_oldest();
+    bench.ok(0);
+    assert_eq!(bench.started(), [0, 1]);
+}
+
+#[test]
 fn a_cancelled_run_stops_what_runs_and_ends_what_waits() {
     let mut bench = Bench::new(1, &[9]);
     bench.submit(vec![spec(A, &[]), spec(A, &[]), spec(A, &[0]), spec(A, &[2])]);
