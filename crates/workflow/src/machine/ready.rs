@@ -1,5 +1,6 @@
 //! The ready tasks of one class, in the order in which they start.
 
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::TaskRef;
@@ -44,11 +45,32 @@ impl Key {
 /// The last arrival that can be told from others: at a million a second, after nine years.
 const LAST: u64 = (1 << ARRIVALS) - 1;
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// In the order of the keys, of which no two are alike.
+#[derive(Debug)]
 struct Entry {
     key: Key,
     task: TaskRef,
 }
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Entry {}
 
 /// A priority queue that also knows who has waited the longest.
 ///
@@ -122,7 +144,7 @@ impl Ready {
     fn take_in(&mut self) {
         if self.fresh.len() >= MANY && self.sorted.is_empty() {
             std::mem::swap(&mut self.fresh, &mut self.sorted);
-            self.sorted.sort_unstable();
+            self.sorted.sort_unstable_by_key(|entry| entry.key);
         } else {
             while let Some(entry) = self.fresh.pop() {
                 self.heap.push(entry);
