@@ -18,14 +18,20 @@ impl Semaphore {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// Takes `weight` if it fits and nobody waits.
+    /// Takes `weight` if it fits and nobody waits; why not, otherwise.
     #[inline]
     pub(super) fn take(&self, weight: u32) -> Result<(), TryAcquireError> {
+        self.take_at_once(weight).or_else(|word| self.refuse(word, weight))
+    }
+
+    /// Takes `weight` if it fits and nobody waits; the word that speaks against it, otherwise.
+    #[inline]
+    pub(super) fn take_at_once(&self, weight: u32) -> Result<(), Word> {
         // ORDERING: Relaxed; the CAS below confirms what was read, and a refusal promises nothing but Closed.
         let mut word = Word(self.word.load(Ordering::Relaxed));
         loop {
             if word.has(QUEUED | CLOSED) || !word.fits(weight) {
-                return self.refuse(word, weight);
+                return Err(word);
             }
             // ORDERING: Acquire; pairs with the Release of `give`. With Relaxed this could fail, at limit 1:
             //   A: data = 7; drop(permit)    B: let permit = acquire(); assert_eq!(data, 7)
@@ -42,7 +48,7 @@ impl Semaphore {
     }
 
     #[cold]
-    pub(super) fn refuse(&self, word: Word, weight: u32) -> Result<(), TryAcquireError> {
+    fn refuse(&self, word: Word, weight: u32) -> Result<(), TryAcquireError> {
         if word.has(CLOSED) {
             // ORDERING: Acquire, as in `load`: the closer's writes are promised to whoever is told.
             self.word.load(Ordering::Acquire);
@@ -162,6 +168,7 @@ impl Semaphore {
     }
 
     /// Joins the queue, or takes at once what became free on the way to the lock.
+    #[inline]
     pub(super) fn join(
         &self,
         weight: u32,

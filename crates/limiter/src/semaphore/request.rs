@@ -28,7 +28,7 @@ impl Request {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Taken, AcquireError>> {
         let waited = match self.place {
-            None if semaphore.take(self.weight).is_ok() => false,
+            None if semaphore.take_at_once(self.weight).is_ok() => false,
             Some(place) if semaphore.collect_passed(place) => {
                 self.place = None;
                 true
@@ -49,6 +49,10 @@ impl Request {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), AcquireError>> {
         let Some(place) = self.place else {
+            // Nothing is asked for: that is not worth a place in the queue.
+            if self.weight == 0 && semaphore.take(0).is_ok() {
+                return Poll::Ready(Ok(()));
+            }
             return match semaphore.join(self.weight, self.oversize, cx.waker().clone()) {
                 Ok(None) => Poll::Ready(Ok(())),
                 Ok(Some(place)) => {
