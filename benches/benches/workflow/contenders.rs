@@ -27,7 +27,7 @@ pub(crate) async fn ours_run(shape: Shape) -> Duration {
         let mut events = orchestrator.events();
         let reader = tokio::spawn(async move { while events.next().await.is_some() {} });
         let finished = orchestrator.run(graph(&shape, &agents)).await.expect("it runs");
-        assert!(finished.report.is_success());
+        assert!(finished.is_success());
         drop(orchestrator);
         reader.abort();
     })

@@ -90,7 +90,7 @@ pub(crate) async fn execute(
         let limit = run.job.settings.agent_limit(name);
         (limit < NO_LIMIT).then(|| (name.clone(), limit))
     });
-    let kept = Kept::of(&finished.report, orchestrator.limit(), bounds.collect());
+    let kept = Kept::of(finished.report(), orchestrator.limit(), bounds.collect());
     Ok((run.summary(&finished), kept))
 }
 
@@ -488,7 +488,7 @@ impl Run {
 
     /// Sums the run up, tasks in file order, items in theirs.
     fn summary(&self, finished: &Finished) -> Summary {
-        let report = &finished.report;
+        let report = finished.report();
         let mut found: Vec<(Record, Status)> = Vec::new();
         for node in &report.tasks {
             let Some(mut record) = self.known(&node.id) else { continue };

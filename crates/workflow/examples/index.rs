@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let most = words.iter().max_by_key(|(word, files)| (**files, word.len()));
     let (word, files) = most.ok_or("no words at all")?;
     println!("{} words, `{word}` in {files} files", words.len());
-    println!("{}", finished.report);
+    println!("{}", finished.report());
 
     // The same by a plain loop.
     let alone = one_after_another(Path::new(&std::env::args().nth(1).unwrap_or(here.to_owned())))?;

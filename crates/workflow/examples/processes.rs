@@ -67,12 +67,12 @@ async fn run(host: &tidegate_workflow::pools::process::Host) -> Result<(), Box<d
     let orchestrator = Orchestrator::builder().limit(4).executor(Processes::new(pool)).build()?;
     let finished = orchestrator.run(graph).await?;
     println!("{} primes below 100000", finished.get(&all)?);
-    for task in finished.report.tasks.iter().filter(|task| !task.outcome.is_success()) {
+    for task in finished.report().tasks.iter().filter(|task| !task.outcome.is_success()) {
         println!("{}: {:?}", task.id, task.outcome);
     }
     assert_eq!(*finished.get(&all)?, 9592);
-    assert_eq!(finished.report.counts()["timed_out"], 1);
-    let crashed = &finished.report.tasks.last().ok_or("there are tasks")?.outcome;
+    assert_eq!(finished.report().counts()["timed_out"], 1);
+    let crashed = &finished.report().tasks.last().ok_or("there are tasks")?.outcome;
     assert!(matches!(crashed, Outcome::Failed { .. }));
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! A long list that never moves its items, and gives its memory back while it is consumed.
+//! A long list that never moves its items.
 
 /// Items of one piece of memory.
 const CHUNK: usize = 256;
 
-/// A list in pieces: growing it copies nothing, and consuming it frees a piece as soon as its last item is taken. A graph of
-/// a million tasks is turned into a run, and a run into a report, without both being there at once.
+/// A list in pieces: growing it copies nothing, and never needs the memory of the old list and the new one at once.
 #[derive(Debug)]
 pub(crate) struct Chunks<T> {
     full: Vec<Vec<T>>,
@@ -40,8 +39,12 @@ impl<T> Chunks<T> {
         self.full.get(at as usize / CHUNK)?.get(at as usize % CHUNK)
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + Clone {
         self.full.iter().flatten()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.full.iter_mut().flatten()
     }
 }
 
@@ -59,15 +62,6 @@ impl<T> std::ops::IndexMut<u32> for Chunks<T> {
     }
 }
 
-impl<T> IntoIterator for Chunks<T> {
-    type Item = T;
-    type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<T>>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.full.into_iter().flatten()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +75,7 @@ mod tests {
         assert_eq!(list.get(1000), None);
         list[256] = 7;
         assert_eq!(list.iter().skip(255).take(2).copied().collect::<Vec<_>>(), [255, 7]);
-        assert_eq!(list.into_iter().count(), 1000);
+        list.iter_mut().for_each(|item| *item += 1);
+        assert_eq!(list.iter().map(|item| u64::from(*item)).sum::<u64>(), 500_500 - 256 + 7);
     }
 }

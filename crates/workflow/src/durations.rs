@@ -108,6 +108,12 @@ impl Durations {
         })
     }
 
+    /// The mean of a kind, or what is said of a task of which nothing is known.
+    pub(crate) fn guess(&self, kind: Option<&str>) -> f32 {
+        let learned = kind.and_then(|kind| self.estimate(kind));
+        learned.map_or(1.0, |learned| learned.mean.as_secs_f32())
+    }
+
     /// How many kinds are known.
     pub fn len(&self) -> usize {
         self.kinds.len()

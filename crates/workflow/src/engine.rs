@@ -8,6 +8,7 @@ mod agents;
 mod attempt;
 mod combine;
 mod command;
+mod entry;
 mod keep;
 mod keeper;
 mod link;
@@ -17,6 +18,7 @@ mod rerun;
 mod runners;
 mod spans;
 mod splice;
+mod start;
 mod told;
 mod within;
 mod writer;
@@ -29,18 +31,16 @@ use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
 use crate::event::{EventKind, Log};
-use crate::graph::{Graph, Slot};
-use crate::machine::{
-    Action, AgentId, Attempt, ById, Machine, Need, NodeSpec, Placed, Policy, RunId, Stop, TaskRef,
-};
+use crate::machine::{Action, Attempt, ById, Machine, Need, Placed, RunId, Stop, TaskRef};
 use crate::metrics::Metrics;
-use crate::run::{Address, Run, Status, SubmitError, Waiting};
+use crate::run::{Status, SubmitError, Waiting};
 use crate::source::Troubles;
 use crate::task::{Grown, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Settings};
 use attempt::{Ended, Job};
 pub(crate) use command::{Command, Done, FirstFailure, Waste};
+pub(crate) use entry::Entry;
 use keep::Kept;
 use keeper::Held;
 pub(crate) use keeper::Restored;
@@ -48,7 +48,6 @@ pub(crate) use keeper::{Keeper, Known, version_at};
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
-use spans::Spans;
 pub(crate) use splice::{connect, grow_again};
 use told::Told;
 
@@ -278,130 +277,11 @@ impl Engine {
         }
     }
 
-    fn start(
-        &mut self,
-        id: RunId,
-        graph: Graph,
-        mut keeper: Option<Box<Keeper>>,
-        (done, within, name): (Done, Option<RunId>, Option<Arc<str>>),
-        now: Duration,
-        actions: &mut Vec<Action>,
-    ) {
-        self.forget_unused();
-        let Graph {
-            places,
-            tasks,
-            fail_fast,
-            timeout,
-            budget,
-            tenant,
-            cycles,
-            work,
-            past,
-            plans,
-            trace_parent,
-            span,
-            ..
-        } = graph;
-        self.metrics.cycles.inc_by(cycles);
-        let of_parent = within.and_then(|parent| self.runs.get(&parent)).map(|live| live.tenant);
-        let tenant =
-            of_parent.unwrap_or_else(|| self.agents.tenant(tenant.as_ref(), &mut self.machine));
-        let mut run = crate::machine::Run::new(fail_fast, budget);
-        run.within(within);
-        let name = name.or(keeper.as_ref().map(|keeper| Arc::clone(&keeper.name)));
-        let link = Arc::clone(&self.link);
-        let handle = Run::new(Address { id, link, name, trace_parent });
-        let restored = keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.restored));
-        let mut restored = restored.unwrap_or(past).into_iter().peekable();
-        let mut live = Live::new(handle, tenant, places, done, work, now);
-        live.spans = Spans::of(span);
-        live.plans = plans;
-        let count = tasks.len();
-        let mut over = Vec::new();
-        for (node, planned) in (0..).zip(tasks.into_iter().filter_map(Slot::planned)) {
-            let agent = self.agents.id_of(&planned.task, &mut self.machine);
-            let choices = self.agents.choices(&planned.task, tenant, &mut self.machine);
-            if !choices.is_empty() {
-                run.set_choices(node, choices);
-            }
-            let mut spec = self.spec(&planned.task, planned.needs, agent, tenant);
-            let restored = restored.next_if(|(of, _)| *of == node).map(|(_, restored)| restored);
-            spec.past = restored.as_ref().and_then(|restored| restored.past);
-            run.push(spec);
-            live.add(planned.task, agent);
-            if let Some(restored) = restored {
-                over.extend(restored.outcome.is_some().then_some(node));
-                live.restore(node, restored, &mut self.durations, &mut self.waste);
-            }
-        }
-        self.told.tell(now, || EventKind::RunStarted { run: id.0, tasks: count });
-        self.open += count - over.len();
-        let shown = if self.told.is_read() { over } else { Vec::new() };
-        for node in shown {
-            if let Some((task, attempts, outcome)) = live.ended(node) {
-                self.told.tell(now, || EventKind::TaskRestored {
-                    run: id.0,
-                    task,
-                    attempts,
-                    outcome,
-                });
-            }
-        }
-        if let Some(mut keeper) = keeper {
-            for (agent, failures, ago) in std::mem::take(&mut keeper.ill) {
-                self.agents.restore(&agent, failures, ago, &mut self.machine, now);
-            }
-            for (agent, ago) in std::mem::take(&mut keeper.starts) {
-                self.agents.restore_start(&agent, ago, &mut self.machine, now);
-            }
-            self.machine.spend(tenant, keeper.unpaid);
-            self.kept.add(id);
-            live.keeper = Some(keeper);
-        }
-        self.runs.insert(id, live);
-        self.machine.submit(id, run, timeout, now, actions);
-    }
-
-    /// Forgets the names that nobody uses, once they are many.
-    fn forget_unused(&mut self) {
-        let Self { agents, machine, runs, metrics, .. } = self;
-        let tenants = runs.values().map(|live| live.tenant);
-        agents.forget_unused(machine, tenants, |name| metrics.forget_agent(name));
-    }
-
-    /// What the machine is told of a task.
-    fn spec(
-        &mut self,
-        task: &Task,
-        needs: Box<[Need]>,
-        agent: AgentId,
-        tenant: crate::machine::TenantId,
-    ) -> NodeSpec {
-        let class = self.agents.class(task, agent, tenant, &mut self.machine);
-        let extras = task.extras.as_deref();
-        let estimate = task.estimate.unwrap_or_else(|| {
-            let kind = extras.and_then(|extras| extras.kind.as_ref());
-            let learned = kind.and_then(|kind| self.durations.estimate(kind));
-            learned.map_or(Duration::from_secs(1), |learned| learned.mean)
-        });
-        NodeSpec {
-            needs,
-            class,
-            priority: task.priority,
-            estimate: estimate.as_secs_f32(),
-            complexity: extras.map_or(1.0, |extras| extras.complexity),
-            cost: extras.map_or(0, |extras| extras.cost),
-            policy: Policy { timeout: task.timeout, retry: task.retry },
-            past: None,
-        }
-    }
-
     fn submit(
         &mut self,
         run: RunId,
         by: Option<u32>,
-        mut task: Task,
+        task: Task,
         before: &[Arc<str>],
         now: Duration,
     ) -> Result<Placed, SubmitError> {
@@ -409,13 +289,14 @@ impl Engine {
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
-        self.link.check(&task).map_err(SubmitError::TooMuch)?;
+        let (agent, extras) = (task.agent.as_deref(), task.extras.as_deref());
+        self.link.check(&task.id, agent, extras).map_err(SubmitError::TooMuch)?;
         let place = |id: &Arc<str>| {
             live.place_of(id).ok_or_else(|| SubmitError::Unknown { id: id.to_string() })
         };
         let followers = before.iter().map(place).collect::<Result<Vec<u32>, _>>()?;
-        let need = |(id, on): &(Arc<str>, _)| Ok(Need { task: place(id)?, on: *on });
-        let needs = task.needs.iter().map(need).collect::<Result<Box<[Need]>, _>>()?;
+        let need = |(id, on)| Ok(Need { task: place(id)?, on });
+        let needs = task.arrows().map(need).collect::<Result<Box<[Need]>, _>>()?;
         for (follower, id) in followers.iter().zip(before) {
             if !self.machine.is_pending(TaskRef { run, node: *follower }) {
                 return Err(SubmitError::Late { id: id.to_string() });
@@ -425,7 +306,7 @@ impl Engine {
             {
                 self.metrics.cycles.inc();
                 return Err(SubmitError::Cycle {
-                    need: task.needs[at].0.to_string(),
+                    need: live.tasks[needs[at].task].id.to_string(),
                     follower: id.to_string(),
                 });
             }
@@ -434,17 +315,16 @@ impl Engine {
         let restored = live.submitted(by, &task, &needs)?;
         let node = live.next_place();
         self.forget_unused();
-        let agent = self.agents.id_of(&task, &mut self.machine);
-        let choices = self.agents.choices(&task, tenant, &mut self.machine);
+        let agent = self.agents.id_of(task.agent.as_ref(), &mut self.machine);
+        let extras = task.extras.as_deref();
+        let choices = self.agents.choices(extras, tenant, &mut self.machine);
         if !choices.is_empty() {
             self.machine.set_choices(TaskRef { run, node }, choices);
         }
-        let mut spec = self.spec(&task, needs, agent, tenant);
-        spec.past = restored.as_ref().and_then(|restored| restored.past);
-        task.needs = Vec::new();
+        let past = restored.as_ref().and_then(|restored| restored.past);
+        let spec = self.spec(&task, needs, (agent, tenant), past);
         let id = Arc::clone(&task.id);
         let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
-        let node = live.places.add(&id);
         live.add(task, agent);
         if let Some(restored) = restored {
             live.attempted(node, restored);

@@ -36,7 +36,7 @@
 //!     let task = Task::new(format!("page {page}"), work).agent("model").memory_mb(1024);
 //!     graph.add(task.uses("licences", 1))?;
 //! }
-//! let report = orchestrator.run(graph).await?.report;
+//! let report = orchestrator.run(graph).await?.into_report();
 //! assert_eq!(report.peak, 2, "two licences are the tightest of these limits");
 //! orchestrator.set_agent_limit("model", 4); // and so on, while it works
 //! # Ok(()) }
@@ -74,8 +74,8 @@
 //!
 //! let finished = Orchestrator::builder().build()?.run(graph).await?;
 //! assert_eq!(*finished.output::<u32>("flaky")?, 3);
-//! assert_eq!(finished.report.tasks[1].attempts, 1, "another would be in vain");
-//! assert_eq!(finished.report.tasks[2].outcome, Outcome::TimedOut);
+//! assert_eq!(finished.report().tasks[1].attempts, 1, "another would be in vain");
+//! assert_eq!(finished.report().tasks[2].outcome, Outcome::TimedOut);
 //! # Ok(()) }
 //! ```
 //!
@@ -95,7 +95,7 @@
 //!
 //! let finished = Orchestrator::builder().build()?.run(graph).await?;
 //! assert_eq!(*finished.output::<u32>("answer")?, 7);
-//! assert_eq!(finished.report.tasks[3].outcome, Outcome::Declined);
+//! assert_eq!(finished.report().tasks[3].outcome, Outcome::Declined);
 //! # Ok(()) }
 //! ```
 //!
@@ -136,7 +136,7 @@
 //! let gather = async |cx: Context| Ok::<_, TaskError>(*cx.input::<u32>("page 2")?);
 //! graph.add(Task::new("gather", gather).needs(["plan"]))?;
 //! let finished = Orchestrator::builder().build()?.run(graph).await?;
-//! assert_eq!((*finished.output::<u32>("gather")?, finished.report.tasks.len()), (2, 5));
+//! assert_eq!((*finished.output::<u32>("gather")?, finished.report().tasks.len()), (2, 5));
 //! # Ok(()) }
 //! ```
 //! With typed inputs: [`Task::typed`](crate::Task::typed).
@@ -252,7 +252,7 @@
 //! let status = running.status().await.ok_or("it is live")?;
 //! assert_eq!((status.running.len(), status.progress(), status.remaining.mean.as_secs()), (1, 0.0, 18));
 //!
-//! println!("{}", running.wait().await?.report);
+//! println!("{}", running.wait().await?.into_report());
 //! let mut ends = 0;
 //! while let Some(Next::Event(event)) = events.try_next() {
 //!     ends += u32::from(matches!(event.kind, EventKind::TaskEnded { .. }));
@@ -384,7 +384,7 @@
 //! for id in ["a", "b", "c"] {
 //!     graph.add(Task::new(id, async |_| Ok::<(), TaskError>(())).cost(4))?;
 //! }
-//! let report = orchestrator.run(graph).await?.report;
+//! let report = orchestrator.run(graph).await?.into_report();
 //! assert_eq!(report.tasks[2].outcome, Outcome::Failed { error: "the run's budget is spent".into() });
 //! # Ok(()) }
 //! ```

@@ -30,6 +30,7 @@ mod breaker;
 mod budget;
 mod by_id;
 mod ids;
+mod needs;
 mod rate;
 mod ready;
 mod rerun;
@@ -49,9 +50,10 @@ pub use breaker::Breaker;
 use breaker::Health;
 pub(crate) use by_id::ById;
 pub(crate) use ids::{AgentId, ClassId, ResourceId, RunId, TaskRef, TenantId};
+pub(crate) use needs::{Need, On};
 use ready::Key;
 use run::State;
-pub(crate) use run::{Need, NodeSpec, On, Past, Policy, Progress, Run};
+pub(crate) use run::{NodeSpec, Past, Planned, Policy, Progress, Run};
 use timers::{Due, Timers};
 
 /// How much of a task's own length counts when ready tasks are put in order; of what comes after it all counts.

@@ -24,7 +24,7 @@ use crate::engine::{
 };
 use crate::event::{Events, Log, Outcome};
 use crate::executor::Executor;
-use crate::graph::{Graph, Slot, Unresolved};
+use crate::graph::{Graph, Unresolved};
 use crate::journal::{CommitError, TooLarge};
 use crate::machine::RunId;
 use crate::metrics::Metrics;
@@ -64,7 +64,7 @@ type Steering = Box<dyn FnOnce(Arc<Shared>, Arc<Link>) -> Controller + Send>;
 /// let orchestrator = Orchestrator::builder().limit(4).build()?;
 /// let finished = orchestrator.run(graph).await?;
 /// assert_eq!(*finished.output::<usize>("count")?, 9);
-/// assert_eq!(finished.report.critical_path.len(), 2);
+/// assert_eq!(finished.report().critical_path.len(), 2);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Orchestrator {
         check(&graph, &self.link)?;
         let (owner, done) = oneshot::channel();
         let id = self.shared.new_id();
-        let keeper = match graph.kept.take() {
+        let keeper = match graph.parts.kept.take() {
             Some((history, durability)) => {
                 Some(Keeper::prepare(&mut graph, history, durability, id, &self.link)?)
             }
@@ -366,12 +366,12 @@ impl Orchestrator {
     ) -> Result<Run, StartError> {
         let name = keeper.as_ref().map(|keeper| Arc::clone(&keeper.name));
         // Here, so that it is a child of the span that the caller is in.
-        graph.span = tracing::info_span!("run", run = id.0, tasks = graph.len());
+        graph.parts.span = tracing::info_span!("run", run = id.0, tasks = graph.len());
         #[cfg(feature = "otel")]
-        if let Some(parent) = graph.trace_parent.as_deref() {
-            parent.adopt(&graph.span);
+        if let Some(parent) = graph.parts.trace_parent.as_deref() {
+            parent.adopt(&graph.parts.span);
         }
-        let trace_parent = graph.trace_parent.clone();
+        let trace_parent = graph.parts.trace_parent.clone();
         self.shared.live.send_modify(|live| *live += 1);
         // ORDERING: SeqCst both; see `shutdown` and `drain`.
         let closed = self.shared.closed.load(Ordering::SeqCst);
@@ -569,12 +569,16 @@ impl Builder {
 
 /// Whether the graph can be run.
 pub(crate) fn check(graph: &Graph, link: &Link) -> Result<(), StartError> {
-    let missing = graph.unresolved();
+    let parts = &graph.parts;
+    let missing = parts.unresolved();
     if !missing.is_empty() {
         return Err(StartError::Unresolved(missing));
     }
-    for planned in graph.tasks.iter().filter_map(Slot::as_planned) {
-        link.check(&planned.task).map_err(StartError::TooMuch)?;
+    for (place, task) in (0..).zip(parts.tasks.iter()) {
+        if let Some(extras) = &task.extras {
+            let agent = parts.agents.name_of(place).map(|name| &**name);
+            link.check(&task.id, agent, Some(extras)).map_err(StartError::TooMuch)?;
+        }
     }
     Ok(())
 }

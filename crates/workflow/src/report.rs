@@ -1,5 +1,7 @@
 //! What a run did, as plain values.
 
+mod ended;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::Chunks;
 use crate::event::Outcome;
-use crate::machine::Need;
+pub(crate) use ended::{Ended, Names};
 
 /// What became of one task. Times count from the start of its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,19 +59,6 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(
-        tasks: Vec<TaskReport>,
-        needs: &Chunks<Box<[Need]>>,
-        makespan: Duration,
-        peak: usize,
-        parallel: Duration,
-    ) -> Self {
-        let (critical, critical_path_busy) = critical_path(&tasks, needs);
-        let critical_path = critical.into_iter().map(|at| Arc::clone(&tasks[at].id)).collect();
-        let busy = tasks.iter().map(|task| task.busy).sum();
-        Self { tasks, makespan, busy, critical_path, critical_path_busy, peak, parallel }
-    }
-
     /// Whether every task succeeded.
     pub fn is_success(&self) -> bool {
         self.tasks.iter().all(|task| task.outcome.is_success())
@@ -190,41 +178,4 @@ impl fmt::Display for Report {
 
 fn ratio(a: Duration, b: Duration) -> f64 {
     if b.is_zero() { 1.0 } else { a.as_secs_f64() / b.as_secs_f64() }
-}
-
-/// The longest way along needs, by how long tasks were busy.
-fn critical_path(tasks: &[TaskReport], needs: &Chunks<Box<[Need]>>) -> (Vec<usize>, Duration) {
-    // Of each task the longest way to its end, and the task before it on that way.
-    let mut ways: Vec<Option<(Duration, Option<u32>)>> = vec![None; tasks.len()];
-    let mut open = Vec::new();
-    for last in (0..).take(tasks.len()) {
-        open.push(last);
-        while let Some(at) = open.last().copied() {
-            let unknown = open.len();
-            let needs = needs[at].iter().map(|need| need.task);
-            if ways[at as usize].is_none() {
-                open.extend(needs.clone().filter(|need| ways[*need as usize].is_none()));
-            }
-            if unknown < open.len() {
-                continue;
-            }
-            open.pop();
-            let way = |need: u32| ways[need as usize].map(|(length, _)| (length, Some(need)));
-            // Of equally long ones the first.
-            let before = needs.filter_map(way).rev().max_by_key(|(length, _)| *length);
-            let (length, before) = before.unwrap_or_default();
-            ways[at as usize] = Some((length + tasks[at as usize].busy, before));
-        }
-    }
-    let length = |at: usize| ways[at].map_or(Duration::ZERO, |(length, _)| length);
-    let Some(last) = (0..tasks.len()).max_by_key(|at| length(*at)) else {
-        return (Vec::new(), Duration::ZERO);
-    };
-    let mut path = vec![last];
-    while let Some((_, Some(before))) = ways[path[path.len() - 1]] {
-        path.push(before as usize);
-    }
-    path.reverse();
-    path.retain(|at| tasks[*at].attempts > 0);
-    (path, length(last))
 }

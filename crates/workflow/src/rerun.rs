@@ -25,7 +25,7 @@ impl<K> Graph<K> {
     /// Keeps the work of tasks that are over until the run is, so that [`Run::rerun`] can run them again. Without it what a
     /// task has captured is dropped at its end.
     pub fn keep_work(mut self) -> Self {
-        self.work = true;
+        self.parts.work = true;
         self
     }
 }
@@ -87,8 +87,8 @@ impl<K> Graph<K> {
         let places = tasks.iter().map(|id| graph.place_of(id).ok_or_else(|| unknown(id)));
         let again: Vec<u32> = places.collect::<Result<_, _>>()?;
         let again = graph.reached(again, reach);
-        graph.past.clear();
-        for (at, task) in (0..).zip(&finished.report.tasks) {
+        graph.parts.past.clear();
+        for (at, task) in (0..).zip(&finished.report().tasks) {
             let Some(place) = graph.place_of(&task.id) else { continue };
             let end = match &task.outcome {
                 Outcome::Succeeded => Some(End::Succeeded),
@@ -100,32 +100,32 @@ impl<K> Graph<K> {
             };
             let end = end.filter(|_| !again[place as usize]);
             let base = if end.is_some() { 0 } else { task.attempts };
-            graph.past.push((
+            graph.parts.past.push((
                 place,
                 Restored {
                     past: end.map(Past::Over),
                     outcome: end.map(|_| task.outcome.clone()),
-                    output: end.and_then(|_| finished.outputs[at].clone()),
+                    output: end.and_then(|_| finished.output_at(at)),
                     attempts: task.attempts,
                     took: task.busy,
                     base: (base, 0),
                 },
             ));
         }
-        graph.past.sort_unstable_by_key(|(place, _)| *place);
+        graph.parts.past.sort_unstable_by_key(|(place, _)| *place);
         Ok(graph)
     }
 
     /// Of each place whether it is one of these or is reached from them.
     fn reached(&self, mut open: Vec<u32>, reach: Reach) -> Vec<bool> {
-        let mut seen = vec![false; self.tasks.len()];
+        let mut seen = vec![false; self.parts.tasks.len()];
         if reach == Reach::Task {
             open.into_iter().for_each(|at| seen[at as usize] = true);
             return seen;
         }
-        let mut dependents = vec![Vec::new(); self.tasks.len()];
-        for (at, slot) in (0_u32..).zip(self.tasks.iter()) {
-            for need in slot.as_planned().iter().flat_map(|planned| &planned.needs) {
+        let mut dependents = vec![Vec::new(); self.parts.tasks.len()];
+        for at in (0_u32..).take(self.parts.tasks.len()) {
+            for need in self.parts.run.needs(at) {
                 dependents[need.task as usize].push(at);
             }
         }

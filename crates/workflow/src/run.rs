@@ -1,5 +1,7 @@
 //! Handles of a run: to add to it, to cancel it, to wait for it.
 
+mod finished;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,18 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::chunks::Chunks;
-use crate::context::{InputError, Missing};
 use crate::durations::Estimate;
 use crate::engine::{Command, Link};
 use crate::event::Outcome;
-use crate::graph::Places;
 use crate::journal::CommitError;
 use crate::machine::RunId;
 use crate::planner::Splice;
-use crate::report::Report;
-use crate::task::{Grown, Output, Task};
+use crate::task::{Grown, Task};
 use crate::trace::TraceParent;
+
+pub use finished::Finished;
 
 /// A live run. Cheap to clone; it keeps nothing alive.
 #[derive(Clone)]
@@ -151,7 +151,7 @@ impl Run {
     ///     cx.run().submit_all((0..3).map(page), &["index"]).await.map_err(TaskError::fatal)
     /// }))?;
     /// graph.add(Task::new("index", async |_| Ok::<(), TaskError>(())).needs(["list"]))?;
-    /// let report = Orchestrator::builder().build()?.run(graph).await?.report;
+    /// let report = Orchestrator::builder().build()?.run(graph).await?.into_report();
     /// assert_eq!(report.tasks.len(), 5);
     /// # Ok(()) }
     /// ```
@@ -281,42 +281,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         // Harmless when it is over.
         self.run.cancel();
-    }
-}
-
-/// A run that is over: what happened, and what its tasks returned.
-pub struct Finished {
-    /// What happened.
-    pub report: Report,
-    pub(crate) places: Places,
-    pub(crate) outputs: Chunks<Option<Output>>,
-    /// What planners have put into it, with who did so.
-    pub(crate) plans: Vec<(Arc<str>, Vec<u8>)>,
-}
-
-impl fmt::Debug for Finished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finished").field("report", &self.report).finish_non_exhaustive()
-    }
-}
-
-impl Finished {
-    /// What a task returned.
-    ///
-    /// # Errors
-    /// When it did not succeed, or returned another type.
-    pub fn output<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
-        let error = |why| InputError { task: id.to_owned(), why };
-        let output = self.value(id).ok_or_else(|| error(Missing::DidNotSucceed))?;
-        output
-            .downcast()
-            .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
-    }
-
-    /// What a task returned, whatever it is.
-    pub(crate) fn value(&self, id: &str) -> Option<Output> {
-        let place = self.places.get(id, |at| &self.report.tasks[at as usize].id)?;
-        self.outputs[place].clone()
     }
 }
 

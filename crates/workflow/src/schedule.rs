@@ -258,7 +258,7 @@ impl Scheduler {
             tokio::select! {
                 done = &mut ended => return match done {
                     Ok(_) if is_cancelled => due.report(JobEnd::Cancelled),
-                    Ok(finished) => due.report(JobEnd::Ran(Box::new(finished.report))),
+                    Ok(finished) => due.report(JobEnd::Ran(Box::new(finished.into_report()))),
                     Err(error) => failed(error.to_string()),
                 },
                 () = cancel.cancelled(), if !is_cancelled => {

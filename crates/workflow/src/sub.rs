@@ -13,11 +13,11 @@ use crate::context::Context;
 use crate::durable::Codec;
 use crate::engine::{Command, Known, Restored, version_at};
 use crate::event::Outcome;
-use crate::graph::{Graph, Slot};
+use crate::graph::Graph;
 use crate::machine::{End, Past};
 use crate::orchestrator::{StartError, check};
 use crate::run::{Finished, Running};
-use crate::task::{Output, Task, TaskError, Work};
+use crate::task::{Extras, Output, Task, TaskError};
 
 impl Context {
     /// Runs a graph as a part of this task, and returns when it is over. It is a run of its own, under all limits; what its
@@ -72,20 +72,17 @@ impl Context {
     /// Takes over what the run's journal knows of a graph's tasks, and has the others kept when they are done; what their keys
     /// begin with, if there are such.
     async fn recall(&self, graph: &mut Graph) -> Result<Option<Arc<str>>, SubError> {
-        let planned = (0_u32..).zip(graph.tasks.iter()).filter_map(|(at, slot)| {
-            let planned = slot.as_planned()?;
-            let item = Item::of(&planned.task, self)?;
-            Some((at, item))
-        });
-        let mut kept: Vec<(u32, Item)> = planned.collect();
+        let tasks = (0_u32..).zip(graph.parts.tasks.iter());
+        let mut kept: Vec<(u32, Item)> = tasks
+            .filter_map(|(at, of)| Some((at, Item::of(&of.id, of.extras.as_deref(), self)?)))
+            .collect();
         if kept.is_empty() {
             return Ok(None);
         }
         // Of needs that nobody has added there is no version.
         check(graph, &self.run().of.link).map_err(SubError::Start)?;
         for (at, item) in &mut kept {
-            let planned = graph.tasks[*at].as_planned();
-            item.version = planned.map_or(0, |planned| version_at(graph, planned));
+            item.version = version_at(graph, *at);
         }
         // The first stands for the graph, so that graphs of one attempt differ.
         let of_graph = (Arc::from(""), 0);
@@ -105,23 +102,20 @@ impl Context {
                     let (past, outcome) = (Some(past), Some(outcome));
                     let done =
                         Restored { past, outcome, output, attempts: 1, ..Restored::default() };
-                    graph.past.push((at, done));
+                    graph.parts.past.push((at, done));
                 }
                 Known::New(nth) => self.keep_when_done(graph, at, item, nth),
             }
         }
-        graph.past.sort_by_key(|(at, _)| *at);
-        graph.past.dedup_by_key(|(at, _)| *at);
+        graph.parts.past.sort_by_key(|(at, _)| *at);
+        graph.parts.past.dedup_by_key(|(at, _)| *at);
         Ok(Some(format!("{}#g{graphs}", self.idempotency_key()).into()))
     }
 
     /// Nothing follows from the task's end before its output is kept.
     fn keep_when_done(&self, graph: &mut Graph, at: u32, item: Item, nth: u32) {
-        let Slot::Planned(planned) = &mut graph.tasks[at] else { return };
-        let nothing = |_| -> Work { Box::pin(std::future::pending()) };
-        let body = std::mem::replace(&mut planned.task.body, Box::new(nothing));
         let (outer, item) = (self.clone(), Arc::new(item));
-        planned.task.body = Box::new(move |context| {
+        graph.parts.tasks[at].wrap(move |body, context| {
             let attempt = body(context);
             let (outer, item) = (outer.clone(), Arc::clone(&item));
             Box::pin(async move {
@@ -252,7 +246,7 @@ impl Context {
         task: Task,
         stop: &CancellationToken,
     ) -> Result<Arc<T>, SubError> {
-        let item = Item::of(&task, self);
+        let item = Item::of(&task.id, task.extras.as_deref(), self);
         let output = match self.start_within(Graph::of(task), item.as_ref(), None).await? {
             Within::Running(running, nth) => {
                 let output = output(self.finish_within(running, stop).await?)?;
@@ -299,8 +293,8 @@ impl Context {
         let link = &self.run().of.link;
         check(&graph, link).map_err(SubError::Start)?;
         // Its run is in the trace where the attempt is, and its span in the attempt's.
-        graph.trace_parent.get_or_insert_with(|| Arc::new(self.trace_parent()));
-        graph.span = tracing::info_span!("run", tasks = graph.len());
+        graph.parts.trace_parent.get_or_insert_with(|| Arc::new(self.trace_parent()));
+        graph.parts.span = tracing::info_span!("run", tasks = graph.len());
         let (reply, answer) = oneshot::channel();
         let parent = Some((self.run().of.id, self.shared_id()));
         let item = item.map(|item| (Arc::clone(&item.id), item.version, self.idempotency_key()));
@@ -358,10 +352,10 @@ pub(crate) struct ItemDone {
 
 impl Item {
     /// If the task is durable and the run has a journal.
-    fn of(task: &Task, context: &Context) -> Option<Self> {
-        let extras = task.extras.as_deref().filter(|_| context.run().of.name.is_some())?;
+    fn of(id: &Arc<str>, extras: Option<&Extras>, context: &Context) -> Option<Self> {
+        let extras = extras.filter(|_| context.run().of.name.is_some())?;
         let (version, cost, codec) = (extras.version, extras.cost, extras.codec?);
-        Some(Self { id: Arc::clone(&task.id), version, cost, codec })
+        Some(Self { id: Arc::clone(id), version, cost, codec })
     }
 
     fn read(&self, kept: &[u8]) -> Result<Output, SubError> {
@@ -374,12 +368,10 @@ impl Item {
 
 /// What the only task of a run returned.
 pub(crate) fn output(finished: Finished) -> Result<Output, SubError> {
-    let Finished { report, outputs, .. } = finished;
-    let task = report.tasks.into_iter().next().ok_or(SubError::Stopped)?;
-    match task.outcome {
-        Outcome::Succeeded => outputs.into_iter().next().flatten().ok_or(SubError::Stopped),
-        Outcome::Cancelled => Err(SubError::Stopped),
-        outcome => Err(SubError::Failed { task: task.id, outcome }),
+    match finished.first_failure() {
+        None => finished.output_at(0).ok_or(SubError::Stopped),
+        Some((_, Outcome::Cancelled)) => Err(SubError::Stopped),
+        Some((task, outcome)) => Err(SubError::Failed { task, outcome }),
     }
 }
 

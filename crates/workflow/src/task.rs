@@ -1,5 +1,7 @@
 //! What a task is: its name, its needs, its settings and its work.
 
+mod error;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -14,8 +16,11 @@ use tidegate_pools::Kind;
 
 use crate::context::Context;
 use crate::durable::{Codec, Durable, Keeps, Volatile};
-use crate::machine::On;
+use crate::machine::{On, Planned, Policy};
 use crate::retry::Retry;
+
+pub use error::TaskError;
+pub(crate) use error::panicked;
 
 /// What a task hands to those who need it.
 pub(crate) type Output = Arc<dyn Any + Send + Sync>;
@@ -53,13 +58,13 @@ pub(crate) type Condition = Box<dyn Fn(&Context) -> bool + Send + Sync>;
 /// One whose output can be kept in a journal is made by [`Task::durable`].
 pub struct Task<K = Volatile> {
     pub(crate) id: Arc<str>,
-    pub(crate) needs: Vec<(Arc<str>, On)>,
+    /// What has to succeed before it starts.
+    pub(crate) needs: Vec<Arc<str>>,
     pub(crate) agent: Option<Arc<str>>,
     pub(crate) priority: i32,
     pub(crate) estimate: Option<Duration>,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) policy: Policy,
     pub(crate) grace: Duration,
-    pub(crate) retry: Retry,
     pub(crate) body: Body,
     pub(crate) extras: Option<Box<Extras>>,
     mark: PhantomData<fn() -> K>,
@@ -67,6 +72,8 @@ pub struct Task<K = Volatile> {
 
 /// Settings that few tasks have.
 pub(crate) struct Extras {
+    /// What has to be over, or to have failed, before it starts.
+    pub(crate) wants: Vec<(Arc<str>, On)>,
     pub(crate) kind: Option<Arc<str>>,
     pub(crate) any_of: Vec<Arc<str>>,
     pub(crate) memory_mb: u64,
@@ -95,6 +102,7 @@ pub(crate) struct Grown {
 impl Default for Extras {
     fn default() -> Self {
         Self {
+            wants: Vec::new(),
             kind: None,
             any_of: Vec::new(),
             memory_mb: 0,
@@ -221,9 +229,8 @@ impl<K> Task<K> {
             agent: None,
             priority: 0,
             estimate: None,
-            timeout: None,
+            policy: Policy { timeout: None, retry: Retry::NEVER },
             grace: Duration::from_secs(2),
-            retry: Retry::NEVER,
             body: Box::new(body),
             extras: K::codec()
                 .map(|codec| Box::new(Extras { codec: Some(codec), ..Extras::default() })),
@@ -257,15 +264,14 @@ impl<K> Task<K> {
             agent,
             priority,
             estimate,
-            timeout,
+            policy,
             grace,
-            retry,
             body,
             extras,
             mark: PhantomData,
         } = self;
         let mark = PhantomData;
-        Task { id, needs, agent, priority, estimate, timeout, grace, retry, body, extras, mark }
+        Task { id, needs, agent, priority, estimate, policy, grace, body, extras, mark }
     }
 
     /// Its id.
@@ -274,14 +280,21 @@ impl<K> Task<K> {
     }
 
     /// Starts only after these tasks succeeded; if one does not, this task is skipped. They may be added to the graph later.
-    pub fn needs<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.arrows(ids, On::Success)
+    pub fn needs<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
+        let ids = ids.into_iter().map(Into::into);
+        if self.needs.is_empty() {
+            // A list that is given away becomes this one.
+            self.needs = ids.collect();
+        } else {
+            self.needs.extend(ids);
+        }
+        self
     }
 
     /// Starts only after these tasks are over, but also if they failed; then [`Context::input`] says that their output is
     /// missing.
     pub fn wants<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.arrows(ids, On::End)
+        self.after(ids, On::End)
     }
 
     /// Starts only if these tasks failed or timed out for good: a fallback. Otherwise it is skipped. What goes on with either
@@ -304,17 +317,40 @@ impl<K> Task<K> {
     /// # Ok(()) }
     /// ```
     pub fn on_failure<I: Into<Arc<str>>>(self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.arrows(ids, On::Failure)
+        self.after(ids, On::Failure)
     }
 
-    fn arrows<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>, on: On) -> Self {
-        self.needs.extend(ids.into_iter().map(|id| (id.into(), on)));
+    fn after<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>, on: On) -> Self {
+        let ids = ids.into_iter().map(|id| (id.into(), on));
+        self.extras().wants.extend(ids);
         self
     }
 
-    /// The agent whose limits hold for it: [`DEFAULT_AGENT`] if none was named.
-    pub(crate) fn agent_name(&self) -> &str {
-        self.agent.as_deref().unwrap_or(DEFAULT_AGENT)
+    /// What it comes after: what it needs, and then what it wants.
+    pub(crate) fn arrows(&self) -> impl Iterator<Item = (&Arc<str>, On)> + Clone {
+        let wants = self.extras.iter().flat_map(|extras| &extras.wants);
+        let needs = self.needs.iter().map(|id| (id, On::Success));
+        needs.chain(wants.map(|(id, on)| (id, *on)))
+    }
+
+    /// It comes after nobody.
+    pub(crate) fn forget_arrows(&mut self) {
+        self.needs = Vec::new();
+        if let Some(extras) = &mut self.extras {
+            extras.wants = Vec::new();
+        }
+    }
+
+    /// What the machine is told of it.
+    pub(crate) fn planned(&self) -> Planned {
+        let extras = self.extras.as_deref();
+        Planned {
+            priority: self.priority,
+            estimate: self.estimate.map(|estimate| estimate.as_secs_f32()),
+            complexity: extras.map_or(1.0, |extras| extras.complexity),
+            cost: extras.map_or(0, |extras| extras.cost),
+            policy: self.policy,
+        }
     }
 
     fn extras(&mut self) -> &mut Extras {
@@ -353,7 +389,7 @@ impl<K> Task<K> {
     ///     graph.add(Task::new(format!("page {page}"), work).any_agent(["large", "small"]))?;
     /// }
     /// let orchestrator = Orchestrator::builder().agent("large", 4).agent("small", 2).build()?;
-    /// let report = orchestrator.run(graph).await?.report;
+    /// let report = orchestrator.run(graph).await?.into_report();
     /// assert_eq!((report.by_agent()["large"].tasks, report.by_agent()["small"].tasks), (4, 2));
     /// # Ok(()) }
     /// ```
@@ -450,7 +486,7 @@ impl<K> Task<K> {
 
     /// The longest that one attempt may take. Then its token is cancelled, and after the grace period it is dropped.
     pub fn timeout(mut self, duration: Duration) -> Self {
-        self.timeout = Some(duration);
+        self.policy.timeout = Some(duration);
         self
     }
 
@@ -462,105 +498,7 @@ impl<K> Task<K> {
 
     /// How failures and time-outs are followed by further attempts.
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+        self.policy.retry = retry;
         self
     }
-}
-
-/// Why an attempt failed. Anything that is an error, or a text, becomes one by `?` or `into`.
-///
-/// # Examples
-/// ```
-/// use tidegate_workflow::TaskError;
-///
-/// fn work() -> Result<u16, TaskError> {
-///     Ok("80".parse()?)
-/// }
-/// assert_eq!(work().expect("it is a number"), 80);
-/// assert!(!TaskError::fatal("no such model").is_retryable());
-/// ```
-#[derive(Debug)]
-pub struct TaskError {
-    cause: Box<dyn std::error::Error + Send + Sync>,
-    retryable: bool,
-    /// The agent cannot bear more; for so long it wants nothing.
-    overload: Option<Duration>,
-}
-
-impl TaskError {
-    /// An error after which another attempt would be in vain, whatever the retry policy says.
-    pub fn fatal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), retryable: false, overload: None }
-    }
-
-    /// An error by which the agent says that it is overloaded, such as HTTP 429 or 503. Another attempt may help; nothing of
-    /// the agent starts before `retry_after`, if it said so, is over, or an hour, or until
-    /// [`resume_agent`](crate::Orchestrator::resume_agent); and the [law](crate::Agent::adaptive) of its limit
-    /// counts an overload. A task that names no agent waits for what its [`Retry`] says and no longer.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::time::Duration;
-    /// use tidegate_workflow::TaskError;
-    ///
-    /// let error = TaskError::overloaded("too many requests", Some(Duration::from_secs(7)));
-    /// assert!(error.is_retryable());
-    /// ```
-    pub fn overloaded(
-        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-        retry_after: Option<Duration>,
-    ) -> Self {
-        let overload = Some(retry_after.unwrap_or_default());
-        Self { cause: cause.into(), retryable: true, overload }
-    }
-
-    /// For how long the agent wants nothing, if the error says that it is overloaded.
-    pub(crate) fn overload(&self) -> Option<Duration> {
-        self.overload
-    }
-
-    /// The same error, for another who waits for the same work.
-    #[cfg(feature = "cache")]
-    pub(crate) fn shared(error: &Self) -> Self {
-        Self { cause: error.message().into(), retryable: error.retryable, overload: error.overload }
-    }
-
-    /// Whether another attempt may help.
-    pub fn is_retryable(&self) -> bool {
-        self.retryable
-    }
-
-    /// The cause and what caused it, in one line.
-    pub(crate) fn message(&self) -> String {
-        let mut text = self.cause.to_string();
-        let mut source = self.cause.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
-    }
-}
-
-// `TaskError` is no `Error` itself: that is what lets every error turn into one by `?`.
-impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for TaskError {
-    fn from(cause: E) -> Self {
-        Self { cause: cause.into(), retryable: true, overload: None }
-    }
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message())
-    }
-}
-
-/// What a panic means for its task. The payload is dropped, which may panic again.
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> TaskError {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let error = TaskError::from(format!("panicked: {}", text.unwrap_or("a value that is no text")));
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(panic)));
-    error
 }

@@ -19,7 +19,7 @@
 //!     let work = async |_| Ok::<(), TaskError>(tokio::time::sleep(Duration::from_secs(3)).await);
 //!     graph.add(Task::new(format!("page {page}"), work).agent("reader"))?;
 //! }
-//! let report = Orchestrator::builder().limit(2).agent("reader", 2).build()?.run(graph).await?.report;
+//! let report = Orchestrator::builder().limit(2).agent("reader", 2).build()?.run(graph).await?.into_report();
 //!
 //! let recording = Recording::of(&report);
 //! let json = serde_json::to_string(&recording)?; // to be kept, and read another day

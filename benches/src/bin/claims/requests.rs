@@ -150,7 +150,7 @@ async fn orchestrated() -> Served {
     }
     let mut latency = 0.0;
     for wait in waits {
-        let report = wait.await.expect("no panic").expect("it was not dropped").report;
+        let report = wait.await.expect("no panic").expect("it was not dropped").into_report();
         assert!(report.is_success());
         latency += report.makespan.as_secs_f64();
     }

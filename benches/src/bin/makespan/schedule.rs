@@ -26,9 +26,9 @@ pub(crate) fn makespan(instance: &Instance, rule: Rule, seed: u64) -> f64 {
         }
         let orchestrator = builder.build().expect("the settings are sound");
         let finished = orchestrator.run(graph).await.expect("it runs");
-        assert!(finished.report.is_success(), "sleeping cannot fail");
-        assert!(finished.report.peak <= instance.processors, "the limit holds");
-        finished.report.makespan.as_secs_f64()
+        assert!(finished.is_success(), "sleeping cannot fail");
+        assert!(finished.report().peak <= instance.processors, "the limit holds");
+        finished.report().makespan.as_secs_f64()
     })
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn ours(each: usize) -> Duration {
         graph.add(Task::new(format!("task-{at}"), work)).expect("ids differ");
     }
     let finished = orchestrator.run(graph).await.expect("it runs");
-    assert_eq!(finished.report.peak, IN_FLIGHT, "the limit is used and holds");
+    assert_eq!(finished.report().peak, IN_FLIGHT, "the limit is used and holds");
     start.elapsed()
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use tidegate_telemetry::{Registry, register_process_metrics};
 
@@ -10,7 +9,8 @@ use super::explain::masked;
 use super::schema::{Effect, Key, Value};
 use super::{Configuration, Layers, Origin, Problems};
 use crate::engine::memory_of;
-use crate::graph::{Graph, Slot};
+use crate::graph::Graph;
+use crate::machine::Policy;
 use crate::orchestrator::{Builder, Orchestrator};
 use crate::retry::Retry;
 use crate::source::RegistrySource;
@@ -90,21 +90,17 @@ impl Configuration {
 
     /// The task, with the time-out and the retries that are set for those that have none of their own.
     pub fn task(&self, mut task: Task) -> Task {
-        self.complete(&mut task.timeout, &mut task.retry);
+        self.complete(&mut task.policy);
         task
     }
 
     /// The same for every task of a graph.
     pub fn prepare<K>(&self, mut graph: Graph<K>) -> Graph<K> {
-        for at in (0_u32..).take(graph.tasks.len()) {
-            if let Slot::Planned(planned) = &mut graph.tasks[at] {
-                self.complete(&mut planned.task.timeout, &mut planned.task.retry);
-            }
-        }
+        graph.parts.run.policies_mut().iter_mut().for_each(|policy| self.complete(policy));
         graph
     }
 
-    fn complete(&self, timeout: &mut Option<Duration>, retry: &mut Retry) {
+    fn complete(&self, Policy { timeout, retry }: &mut Policy) {
         *timeout = timeout.or(self.default_timeout());
         if *retry == Retry::NEVER && self.retry().attempts > 1 {
             *retry = self.retry();

@@ -12,7 +12,7 @@ use crate::agent::{Agent, Breaker};
 use crate::durations::Durations;
 use crate::machine::{AgentId, Attempt, ClassId, Demand, Machine, ResourceId, Score, TenantId};
 use crate::metrics::Metrics;
-use crate::task::{DEFAULT_AGENT, Task};
+use crate::task::{DEFAULT_AGENT, Extras};
 
 /// What the builder was told.
 pub(crate) struct Settings {
@@ -120,9 +120,6 @@ const UNUSED: usize = 1024;
 /// An agent that wants nothing for longer is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Tasks that name no agent.
-const NO_AGENT: AgentId = AgentId(0);
-
 impl Agents {
     pub(super) fn new(settings: Settings, machine: &mut Machine) -> Self {
         let mut agents = Self {
@@ -163,7 +160,7 @@ impl Agents {
         if let Some(score) = settings.score {
             machine.set_score(score);
         }
-        agents.states[NO_AGENT.at()].is_set = true;
+        agents.states[AgentId::NONE.at()].is_set = true;
         agents.bound = agents.count() + UNUSED;
         agents
     }
@@ -224,7 +221,7 @@ impl Agents {
     /// The agent's figures may be others now.
     pub(super) fn touch(&mut self, agent: AgentId) {
         let state = &mut self.states[agent.at()];
-        if agent != NO_AGENT && !std::mem::replace(&mut state.touched, true) {
+        if agent != AgentId::NONE && !std::mem::replace(&mut state.touched, true) {
             self.touched.push(agent);
         }
     }
@@ -248,14 +245,14 @@ impl Agents {
     /// The classes of a task that any of several agents can do; empty if it names one.
     pub(super) fn choices(
         &mut self,
-        task: &Task,
+        extras: Option<&Extras>,
         tenant: TenantId,
         machine: &mut Machine,
     ) -> Box<[ClassId]> {
-        let Some(extras) = task.extras.as_deref() else { return Box::default() };
+        let Some(extras) = extras else { return Box::default() };
         let class = |name: &Arc<str>| {
             let agent = self.id(name, machine);
-            self.class(task, agent, tenant, machine)
+            self.class(Some(extras), agent, tenant, machine)
         };
         extras.any_of.iter().map(class).collect()
     }
@@ -269,9 +266,10 @@ impl Agents {
         name.map_or_else(|| Arc::from(""), Arc::clone)
     }
 
-    pub(super) fn id_of(&mut self, task: &Task, machine: &mut Machine) -> AgentId {
-        match &task.agent {
-            None => NO_AGENT,
+    /// The number of an agent that a task may have named.
+    pub(super) fn id_of(&mut self, name: Option<&Arc<str>>, machine: &mut Machine) -> AgentId {
+        match name {
+            None => AgentId::NONE,
             Some(name) => self.id(name, machine),
         }
     }
@@ -279,13 +277,13 @@ impl Agents {
     /// The class of a task of this agent; a new one if there is none.
     pub(super) fn class(
         &mut self,
-        task: &Task,
+        extras: Option<&Extras>,
         agent: AgentId,
         tenant: TenantId,
         machine: &mut Machine,
     ) -> ClassId {
         let mut demands: Vec<Demand> = Vec::new();
-        if let Some(extras) = task.extras.as_deref() {
+        if let Some(extras) = extras {
             let memory = self.states[agent.at()].memory.filter(|_| extras.memory_mb > 0);
             demands.extend(memory.map(|resource| Demand { resource, amount: extras.memory_mb }));
             for (name, amount) in &extras.uses {
@@ -440,7 +438,7 @@ impl Agents {
         now: Duration,
     ) {
         self.states[agent.at()].observed.overloaded += 1;
-        if agent != NO_AGENT {
+        if agent != AgentId::NONE {
             machine.pause_agent(agent, now.saturating_add(wait.min(LONGEST_PAUSE)));
         }
     }
@@ -485,6 +483,7 @@ mod tests {
     use super::*;
     use crate::machine::{NodeSpec, Policy, Run, RunId};
     use crate::retry::Retry;
+    use crate::task::Task;
 
     fn agents(machine: &mut Machine) -> Agents {
         let settings = Settings {
@@ -509,8 +508,9 @@ mod tests {
     fn intern(agents: &mut Agents, machine: &mut Machine, at: u64) -> (AgentId, ClassId) {
         agents.forget_unused(machine, std::iter::empty(), |_| {});
         let tenant = agents.tenant(Some(&Arc::from(format!("tenant {at}"))), machine);
-        let agent = agents.id_of(&task(at), machine);
-        (agent, agents.class(&task(at), agent, tenant, machine))
+        let task = task(at);
+        let agent = agents.id_of(task.agent.as_ref(), machine);
+        (agent, agents.class(task.extras.as_deref(), agent, tenant, machine))
     }
 
     #[test]

@@ -19,13 +19,13 @@ use super::writer::{Beside, Commit, Then, Writer};
 use super::{Link, splice};
 use crate::durable::digest;
 use crate::event::Outcome;
-use crate::graph::{Graph, Planned, Slot};
+use crate::graph::Graph;
 use crate::journal::{self, CommitError, Durability, Entry, History, Ledger, Record, TooLarge};
 use crate::machine::{End, On, Past, RunId};
 use crate::orchestrator::StartError;
 use crate::run::SubmitError;
 use crate::sub::ItemDone;
-use crate::task::{Output, Task};
+use crate::task::{DEFAULT_AGENT, Extras, Output, Task};
 
 /// How long a record that nobody waits for may be unwritten.
 pub(super) const LATEST: Duration = Duration::from_millis(20);
@@ -112,26 +112,28 @@ impl Keeper {
         let arrows = splice::regrow(graph, history.ledger(), link)?;
         let mut next_number = number(history.ledger().tasks.len());
         let known_before = next_number;
-        let numbers: Vec<u32> = planned(graph)
-            .map(|planned| {
-                history.number_of(&planned.task.id).unwrap_or_else(|| {
+        let tasks = graph.parts.tasks.iter();
+        let numbers: Vec<u32> = tasks
+            .clone()
+            .map(|task| {
+                history.number_of(&task.id).unwrap_or_else(|| {
                     next_number += 1;
                     next_number - 1
                 })
             })
             .collect();
         let (mut added, mut changed) = (Vec::new(), Vec::new());
-        for (planned, task) in planned(graph).zip(&numbers) {
-            let needs = planned.needs.iter();
-            let version = version_at(graph, planned);
+        for ((node, of), task) in (0..).zip(tasks).zip(&numbers) {
+            let needs = graph.parts.run.needs(node).iter();
+            let version = version_at(graph, node);
             let is_new = known_before <= *task;
             if !is_new && history.ledger().tasks[*task as usize].version != version {
-                changed.push(planned.task.id.to_string());
+                changed.push(of.id.to_string());
             } else if !is_new {
                 continue;
             }
             let needs = needs.map(|need| numbers[need.task as usize]).collect();
-            added.push((*task, Arc::clone(&planned.task.id), needs, version));
+            added.push((*task, Arc::clone(&of.id), needs, version));
         }
         if !changed.is_empty() && !history.accepts_changes {
             return Err(StartError::Changed { tasks: changed });
@@ -151,7 +153,7 @@ impl Keeper {
         }
         let paid_in = link.instance.to_le_bytes().to_vec();
         let is_paid = history.ledger().facts.get(PAID_IN) == Some(&paid_in);
-        if graph.tenant.is_some() && !is_paid {
+        if graph.parts.tenant.is_some() && !is_paid {
             history.note(PAID_IN, paid_in).map_err(StartError::TooLarge)?;
         }
         // Their versions do not count what was put before them.
@@ -184,7 +186,7 @@ impl Keeper {
     fn read(&mut self, graph: &mut Graph, ledger: Ledger, now: Duration) -> Result<(), StartError> {
         let mut spent = 0;
         let mut agents: HashMap<u32, Arc<str>> = HashMap::new();
-        for (node, planned) in (0_u32..).zip(planned(graph)) {
+        for (node, of) in (0_u32..).zip(graph.parts.tasks.iter()) {
             let task = self.numbers[node as usize];
             // A new one has left nothing.
             let Some(entry) = ledger.tasks.get(task as usize) else { continue };
@@ -195,18 +197,19 @@ impl Keeper {
             if entry.attempt == 0 && entry.outcome.is_none() {
                 continue;
             }
-            let extras = planned.task.extras.as_deref();
+            let extras = of.extras.as_deref();
             if entry.attempt > 0 {
                 spent += extras.map_or(0, |extras| u64::from(extras.cost)) * u64::from(entry.lives);
-                agents.insert(task, planned.task.agent_name().into());
+                let agent = graph.parts.agents.name_of(node);
+                agents.insert(task, agent.map_or_else(|| DEFAULT_AGENT.into(), Arc::clone));
             }
-            let restored = restore(entry, &planned.task).map_err(|error| StartError::Output {
-                task: planned.task.id.to_string(),
+            let restored = restore(entry, extras).map_err(|error| StartError::Output {
+                task: of.id.to_string(),
                 error: error.to_string(),
             })?;
             self.restored.push((node, restored));
         }
-        graph.budget = graph.budget.map(|budget| budget.saturating_sub(spent));
+        graph.parts.budget = graph.parts.budget.map(|budget| budget.saturating_sub(spent));
         self.unpaid = spent;
         let ago = |at_ms| now.saturating_sub(Duration::from_millis(at_ms));
         let starts = ledger.starts.iter();
@@ -244,7 +247,8 @@ impl Keeper {
             return Err(fails("its output cannot be kept: make it by `Task::durable`".to_owned()));
         }
         debug_assert_eq!(node as usize, self.numbers.len());
-        let version = version(task, needs.clone().map(|(_, id, on)| (&**id, on)));
+        let extras = task.extras.as_deref();
+        let version = version(extras, needs.clone().map(|(_, id, on)| (&**id, on)));
         let (number, mut entry) = match self.known.remove(&task.id) {
             Some((number, entry)) => (number, Some(entry)),
             None => (self.next_number, None),
@@ -257,7 +261,7 @@ impl Keeper {
                 if !is_known {
                     entry.reset();
                 }
-                restore(entry, task).map_err(|error| fails(error.to_string()))?
+                restore(entry, extras).map_err(|error| fails(error.to_string()))?
             }
             None => Restored::default(),
         };
@@ -423,10 +427,9 @@ impl Items {
 }
 
 /// What another process has left of this task.
-fn restore(entry: &Entry, task: &Task) -> Result<Restored, postcard::Error> {
+fn restore(entry: &Entry, extras: Option<&Extras>) -> Result<Restored, postcard::Error> {
     let mut restored =
         Restored { attempts: entry.attempt, took: entry.took, ..Restored::default() };
-    let extras = task.extras.as_deref();
     let over = match &entry.outcome {
         Some(journal::Outcome::Done) => {
             if let Some(codec) = extras.and_then(|extras| extras.codec) {
@@ -453,7 +456,7 @@ fn restore(entry: &Entry, task: &Task) -> Result<Restored, postcard::Error> {
 }
 
 /// What changes when the task, or what it needs, does.
-fn version<'a>(task: &Task, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
+fn version<'a>(extras: Option<&Extras>, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
     let mut needs: Vec<(&str, &[u8])> = needs
         .map(|(id, on)| {
             let on: &[u8] = match on {
@@ -465,23 +468,16 @@ fn version<'a>(task: &Task, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
         })
         .collect();
     needs.sort_unstable();
-    let own = task.extras.as_ref().map_or(0, |extras| extras.version).to_le_bytes();
+    let own = extras.map_or(0, |extras| extras.version).to_le_bytes();
     digest([&own[..]].into_iter().chain(needs.iter().flat_map(|(id, on)| [id.as_bytes(), on])))
 }
 
 /// The same for a task of a graph.
-pub(crate) fn version_at(graph: &Graph, planned: &Planned) -> u64 {
-    let needs = planned.needs.iter();
-    version(&planned.task, needs.map(|need| (id_of(graph, need.task), need.on)))
-}
-
-fn planned(graph: &Graph) -> impl Iterator<Item = &Planned> {
-    graph.tasks.iter().filter_map(Slot::as_planned)
-}
-
-fn id_of(graph: &Graph, node: u32) -> &str {
-    let planned = graph.tasks[node].as_planned().expect("its needs are resolved");
-    &planned.task.id
+pub(crate) fn version_at(graph: &Graph, node: u32) -> u64 {
+    let parts = &graph.parts;
+    let needs = parts.run.needs(node).iter();
+    let ids = needs.map(|need| (&*parts.tasks[need.task].id, need.on));
+    version(parts.tasks[node].extras.as_deref(), ids)
 }
 
 fn number(count: usize) -> u32 {

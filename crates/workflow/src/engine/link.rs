@@ -17,7 +17,7 @@ use super::{Command, Engine, Waste};
 use crate::executor::Executor;
 use crate::offload::Pools;
 use crate::run::TooMuch;
-use crate::task::Task;
+use crate::task::{DEFAULT_AGENT, Extras};
 
 /// How many turns whoever tells something takes at most before it leaves the rest to the engine's own task.
 const TURNS: usize = 8;
@@ -168,11 +168,16 @@ impl Link {
     }
 
     /// Whether the task can ever have what it takes.
-    pub(crate) fn check(&self, task: &Task) -> Result<(), TooMuch> {
-        let Some(extras) = task.extras.as_deref() else { return Ok(()) };
+    pub(crate) fn check(
+        &self,
+        id: &str,
+        agent: Option<&str>,
+        extras: Option<&Extras>,
+    ) -> Result<(), TooMuch> {
+        let Some(extras) = extras else { return Ok(()) };
         let capacities = self.capacities.lock();
         let too_much = |resource: &str, wanted: u64, capacity: Option<u64>| TooMuch {
-            task: task.id.to_string(),
+            task: id.to_owned(),
             resource: resource.to_owned(),
             wanted,
             capacity,
@@ -184,7 +189,7 @@ impl Link {
             }
         }
         let others = extras.any_of.iter().map(|name| &**name);
-        for agent in others.chain([task.agent_name()]) {
+        for agent in others.chain([agent.unwrap_or(DEFAULT_AGENT)]) {
             let memory = memory_of(agent);
             match capacities.get(&*memory) {
                 Some(capacity) if *capacity < extras.memory_mb => {

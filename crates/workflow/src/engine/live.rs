@@ -8,6 +8,7 @@ use tracing::Span;
 
 use super::agents::Agents;
 use super::attempt::Job;
+use super::entry::Entry;
 use super::keeper::{Keeper, Restored};
 use super::spans::Spans;
 use super::told::Told;
@@ -17,10 +18,10 @@ use crate::context::{self, Context, Spare};
 use crate::durations::{Durations, Estimate};
 use crate::event::{EventKind, Outcome};
 use crate::graph::Places;
-use crate::machine::{AgentId, End, Need, Progress, TaskRef, TenantId};
-use crate::report::{Report, TaskReport};
+use crate::machine::{self, AgentId, End, Need, Progress, TaskRef, TenantId};
+use crate::report::{Ended, Names};
 use crate::run::{Finished, Run, Status, SubmitError};
-use crate::task::{Body, Extras, Output, Task};
+use crate::task::Task;
 
 pub(super) struct Live {
     pub(super) places: Places,
@@ -53,109 +54,18 @@ pub(super) struct Live {
 /// How many contexts wait for an attempt at most.
 const SPARE: usize = 64;
 
-/// What is kept of a task. There may be a million: times are nanoseconds of the engine's clock.
-pub(super) struct Entry {
-    pub(super) id: Arc<str>,
-    pub(super) agent: AgentId,
-    pub(super) attempts: u32,
-    pub(super) output: Option<Output>,
-    /// What the running attempt sees.
-    pub(super) running: Option<Context>,
-    /// Away while an attempt runs, and after the last.
-    pub(super) body: Option<Body>,
-    extras: Option<Arc<Extras>>,
-    /// If nothing has gone wrong with it, nothing.
-    trouble: Option<Box<Trouble>>,
-    is_over: bool,
-    ready: u64,
-    started: u64,
-    ended: u64,
-    busy: u64,
-    grace_ms: u32,
-}
-
-/// What has gone wrong with a task.
-enum Trouble {
-    /// In its last attempt.
-    Error(Box<str>),
-    /// For good.
-    Outcome(Outcome),
-}
-
-/// A time that has not come.
-const NEVER: u64 = u64::MAX;
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
-}
-
-impl Entry {
-    /// The task became ready; the first time counts.
-    fn is_ready(&mut self, now: Duration) {
-        if self.ready == NEVER {
-            self.ready = nanos(now);
-        }
-    }
-
-    /// An attempt ended with this error.
-    pub(super) fn failed(&mut self, error: Box<str>) {
-        self.trouble = Some(Box::new(Trouble::Error(error)));
-    }
-
-    /// The error of the last attempt, left where it is.
-    pub(super) fn error(&self) -> Option<String> {
-        match self.trouble.as_deref() {
-            Some(Trouble::Error(error)) => Some(error.to_string()),
-            Some(Trouble::Outcome(_)) | None => None,
-        }
-    }
-
-    /// What it is an example of.
-    pub(super) fn kind(&self) -> Option<&str> {
-        self.extras.as_ref()?.kind.as_deref()
-    }
-
-    /// The error of the last attempt.
-    pub(super) fn take_error(&mut self) -> Option<String> {
-        match *self.trouble.take()? {
-            Trouble::Error(error) => Some(error.into()),
-            Trouble::Outcome(_) => None,
-        }
-    }
-
-    /// What it needed to run is of no use any more.
-    fn let_go(&mut self, waste: &mut Vec<Waste>) {
-        waste.extend(self.body.take().map(Waste::Body));
-        waste.extend(self.extras.take().map(Waste::Extras));
-    }
-
-    fn over(&mut self, outcome: Outcome) {
-        let is_success = outcome.is_success();
-        self.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
-        self.is_over = true;
-    }
-
-    /// How it ended, once it has.
-    fn outcome(&self) -> &Outcome {
-        match self.trouble.as_deref() {
-            Some(Trouble::Outcome(outcome)) => outcome,
-            Some(Trouble::Error(_)) | None => &Outcome::Succeeded,
-        }
-    }
-}
-
 impl Live {
     pub(super) fn new(
         handle: Run,
         tenant: TenantId,
-        places: Places,
+        (places, tasks): (Places, Chunks<Entry>),
         done: Done,
         keeps_work: bool,
         now: Duration,
     ) -> Self {
         Self {
             places,
-            tasks: Chunks::default(),
+            tasks,
             tenant,
             handle,
             done,
@@ -180,23 +90,14 @@ impl Live {
         u32::try_from(self.tasks.len()).expect("a run has fewer than 2^32 tasks")
     }
 
+    /// A task that was submitted into the live run; nobody has its id.
     pub(super) fn add(&mut self, task: Task, agent: AgentId) {
-        self.tasks.push(Entry {
-            id: task.id,
-            agent,
-            attempts: 0,
-            output: None,
-            running: None,
-            body: Some(task.body),
-            extras: task.extras.map(Arc::from),
-            trouble: None,
-            is_over: false,
-            ready: NEVER,
-            started: NEVER,
-            ended: NEVER,
-            busy: 0,
-            grace_ms: u32::try_from(task.grace.as_millis()).unwrap_or(u32::MAX),
-        });
+        let tasks = &self.tasks;
+        let _ = self.places.get_or_add(&task.id, |at| &tasks[at].id);
+        let mut entry = Entry::named(task.id);
+        entry.plan(task.body, task.grace, task.extras);
+        entry.agent = agent;
+        self.tasks.push(entry);
     }
 
     /// Takes over what another process has left of a task.
@@ -216,8 +117,7 @@ impl Live {
             durations.observe(kind, took);
         }
         self.unsuccessful += usize::from(!outcome.is_success());
-        entry.ended = nanos(self.began);
-        entry.over(outcome);
+        entry.over(outcome, self.began);
         if !self.keeps_work {
             entry.let_go(waste);
         }
@@ -240,7 +140,7 @@ impl Live {
     pub(super) fn ended(&self, node: u32) -> Option<(Arc<str>, u32, Outcome)> {
         let entry = &self.tasks[node];
         let told = || (Arc::clone(&entry.id), entry.attempts, entry.outcome().clone());
-        entry.is_over.then(told)
+        entry.is_over().then(told)
     }
 
     /// A task is about to be added; what the run's journal knows of it.
@@ -280,9 +180,7 @@ impl Live {
         let attempt = attempt + base;
         let entry = &mut self.tasks[task.node];
         entry.attempts = attempt;
-        if entry.started == NEVER {
-            entry.started = nanos(now);
-        }
+        entry.starts(now);
         let span = self.spans.as_mut().map_or_else(Span::none, |spans| {
             spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt)
         });
@@ -321,7 +219,7 @@ impl Live {
     pub(super) fn reset(&mut self, node: u32) {
         let entry = &self.tasks[node];
         let kept = self.keeper.as_ref().is_some_and(|keeper| keeper.has_kept(node));
-        if kept || (entry.is_over && entry.outcome().is_success()) {
+        if kept || (entry.is_over() && entry.outcome().is_success()) {
             self.bases.entry(node).or_default().1 += 1;
         }
         if let Some(keeper) = &mut self.keeper {
@@ -333,9 +231,9 @@ impl Live {
     pub(super) fn again(&mut self, node: u32, attempts: u32, waste: &mut Vec<Waste>) -> bool {
         let entry = &mut self.tasks[node];
         let base = entry.attempts.saturating_sub(attempts);
-        let was_over = std::mem::replace(&mut entry.is_over, false);
-        self.unsuccessful -= usize::from(was_over && !entry.outcome().is_success());
-        (entry.trouble, entry.ended) = (None, NEVER);
+        let was_well = entry.outcome().is_success();
+        let was_over = entry.again();
+        self.unsuccessful -= usize::from(was_over && !was_well);
         waste.extend(entry.output.take().map(Waste::Output));
         if base > 0 {
             self.bases.entry(node).or_default().0 = base;
@@ -374,7 +272,7 @@ impl Live {
             self.runs_no_more(now);
         }
         let entry = &mut self.tasks[node];
-        entry.busy = entry.busy.saturating_add(nanos(took));
+        entry.ran(took);
         if let Some(spare) = entry.running.take().and_then(Context::spare)
             && self.spare.len() < SPARE
         {
@@ -430,11 +328,10 @@ impl Live {
             self.unsuccessful += 1;
             waste.extend(entry.output.take().map(Waste::Output));
         }
-        entry.ended = nanos(now);
         if !self.keeps_work {
             entry.let_go(waste);
         }
-        entry.over(outcome);
+        entry.over(outcome, now);
         let entry = &*entry;
         if let Some(spans) = &mut self.spans {
             spans.over(node, entry.outcome());
@@ -467,7 +364,7 @@ impl Live {
     fn remaining(&self, progress: &Progress, slots: usize, durations: &Durations) -> Estimate {
         let mean = progress.remaining(slots);
         let (mut low, mut middle, mut high) = (0.0, 0.0, 0.0);
-        for entry in self.tasks.iter().filter(|entry| !entry.is_over) {
+        for entry in self.tasks.iter().filter(|entry| !entry.is_over()) {
             if let Some(learned) = entry.kind().and_then(|kind| durations.estimate(kind)) {
                 low += learned.low.as_secs_f64();
                 middle += learned.mean.as_secs_f64();
@@ -488,47 +385,23 @@ impl Live {
         self.places.get(id, |at| &self.tasks[at].id)
     }
 
-    /// What the owner gets. `needs` are those of each task. Each task's entry goes as its report comes, so that the two are
-    /// not there at once.
+    /// What the owner gets: all that there is, as it stands. `graph` is the machine's side of it.
     pub(super) fn finish(
-        self,
-        (needs, priorities): (Chunks<Box<[Need]>>, Chunks<i32>),
+        mut self,
+        graph: machine::Run,
         agents: &Agents,
+        waste: &mut Vec<Waste>,
         now: Duration,
     ) -> (Finished, Done) {
-        let began = self.began;
-        let since = |at: Duration| at.saturating_sub(began);
-        let since_nanos = |at: u64| since(Duration::from_nanos(at));
-        let mut outputs = Chunks::default();
-        let mut tasks: Vec<TaskReport> = Vec::with_capacity(self.tasks.len());
-        for entry in self.tasks {
-            let outcome = match entry.trouble.map(|trouble| *trouble) {
-                Some(Trouble::Outcome(outcome)) => outcome,
-                Some(Trouble::Error(_)) | None => Outcome::Succeeded,
-            };
-            outputs.push(entry.output);
-            tasks.push(TaskReport {
-                id: entry.id,
-                agent: Arc::clone(agents.name(entry.agent)),
-                needs: Vec::new(),
-                priority: 0,
-                outcome,
-                attempts: entry.attempts,
-                ready: Some(entry.ready).filter(|at| *at != NEVER).map(since_nanos),
-                started: Some(entry.started).filter(|at| *at != NEVER).map(since_nanos),
-                ended: since_nanos(entry.ended),
-                busy: Duration::from_nanos(entry.busy),
-            });
+        let mut names = Names::default();
+        for entry in self.tasks.iter_mut() {
+            names.entry(entry.agent).or_insert_with(|| Arc::clone(agents.name(entry.agent)));
+            if self.keeps_work {
+                entry.let_go(waste);
+            }
         }
-        for (task, priority) in tasks.iter_mut().zip(priorities) {
-            task.priority = priority;
-        }
-        for (node, needs) in needs.iter().enumerate() {
-            tasks[node].needs =
-                needs.iter().map(|need| Arc::clone(&tasks[need.task as usize].id)).collect();
-        }
-        let report = Report::new(tasks, &needs, since(now), self.peak, self.parallel);
-        let Self { places, plans, done, .. } = self;
-        (Finished { report, places, outputs, plans }, done)
+        let Self { places, tasks, plans, began, peak, parallel, unsuccessful, .. } = self;
+        let ended = Ended { tasks, graph, agents: names, began, now, peak, parallel, unsuccessful };
+        (Finished::new(places, ended, plans), self.done)
     }
 }

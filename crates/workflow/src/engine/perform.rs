@@ -120,7 +120,7 @@ impl Engine {
             self.kept.remove(run);
             return self.close(live, graph, now);
         }
-        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
+        let (finished, done) = live.finish(graph, &self.agents, &mut self.waste, now);
         match done {
             // The owner may have gone.
             Done::Owner(owner) => {
@@ -128,10 +128,8 @@ impl Engine {
                 self.waste.extend(refused.map(|it| Waste::Finished(Box::new(it))));
             }
             Done::Service => {
-                let failed = finished.report.tasks.iter().find(|task| !task.outcome.is_success());
-                if let Some(task) = failed {
-                    let first =
-                        FirstFailure { task: Arc::clone(&task.id), outcome: task.outcome.clone() };
+                if let Some((task, outcome)) = finished.first_failure() {
+                    let first = FirstFailure { task, outcome };
                     let is_first =
                         self.shared.failure.lock().get_or_insert_with(|| first.clone()) == &first;
                     if self.fail_fast && is_first {
@@ -151,7 +149,7 @@ impl Engine {
         let Some(keeper) = live.keeper.take() else { return };
         let broken = keeper.broken.clone();
         let cancelled = graph.is_cancelled();
-        let (finished, done) = live.finish(graph.into_parts(), &self.agents, now);
+        let (finished, done) = live.finish(graph, &self.agents, &mut self.waste, now);
         self.publish_load();
         let shared = Arc::clone(&self.shared);
         let waste = keeper.close(

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Engine, Link};
-use crate::graph::{Graph, Slot};
+use crate::graph::Graph;
 use crate::journal::Ledger;
-use crate::machine::{Action, Need, On, RunId};
+use crate::machine::{Action, RunId};
 use crate::orchestrator::StartError;
 use crate::run::SubmitError;
 use crate::task::Grown;
@@ -47,13 +47,18 @@ pub(super) fn regrow(
     for entry in &ledger.tasks {
         let Some(plan) = &entry.plan else { continue };
         let unfit = |error: String| StartError::Plan { task: entry.id.to_string(), error };
-        let first = graph.tasks.len();
+        let first = graph.parts.tasks.len();
         arrows.extend(grow_again(graph, &entry.id, plan).map_err(unfit)?);
-        for planned in graph.tasks.iter().skip(first).filter_map(Slot::as_planned) {
-            link.check(&planned.task).map_err(StartError::TooMuch)?;
+        let parts = &graph.parts;
+        for (at, task) in (0..).zip(parts.tasks.iter()).skip(first) {
+            let agent = parts.agents.name_of(at).map(|name| &**name);
+            link.check(&task.id, agent, task.extras.as_deref()).map_err(StartError::TooMuch)?;
         }
     }
-    Ok(arrows)
+    match graph.parts.unresolved() {
+        missing if missing.is_empty() => Ok(arrows),
+        missing => Err(StartError::Unresolved(missing)),
+    }
 }
 
 /// Adds what this task has put into an earlier run, and says who is to come before whom besides; nothing if the task is not
@@ -63,9 +68,8 @@ pub(crate) fn grow_again(
     by: &Arc<str>,
     plan: &[u8],
 ) -> Result<Vec<(u32, u32)>, String> {
-    let planned = graph.place_of(by).and_then(|at| graph.tasks[at].as_planned());
-    let extras = planned.and_then(|planned| planned.task.extras.as_deref());
-    let grow = extras.and_then(|extras| extras.grow.as_ref());
+    let extras = graph.place_of(by).and_then(|at| graph.parts.tasks[at].extras.clone());
+    let grow = extras.as_ref().and_then(|extras| extras.grow.as_ref());
     let Some(grown) = grow.map(|grow| grow(plan)).transpose()? else { return Ok(Vec::new()) };
     let mut arrows = Vec::new();
     for Grown { task, before } in grown {
@@ -74,17 +78,13 @@ pub(crate) fn grow_again(
         let followers = before.iter().filter_map(|follower| graph.place_of(follower));
         arrows.extend(followers.filter_map(|follower| Some((graph.place_of(&id)?, follower))));
     }
-    graph.plans.push((Arc::clone(by), plan.to_vec()));
+    graph.parts.plans.push((Arc::clone(by), plan.to_vec()));
     Ok(arrows)
 }
 
 /// Lets tasks wait for others besides what they say themselves.
 pub(crate) fn connect(graph: &mut Graph, arrows: &[(u32, u32)]) {
     for (first, follower) in arrows {
-        if let Slot::Planned(planned) = &mut graph.tasks[*follower] {
-            let mut needs = std::mem::take(&mut planned.needs).into_vec();
-            needs.push(Need { task: *first, on: On::Success });
-            planned.needs = needs.into_boxed_slice();
-        }
+        graph.parts.run.connect(*follower, *first);
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
             });
         }
         let within = within.map(|(run, _)| run);
-        let trace_parent = graph.trace_parent.clone();
+        let trace_parent = graph.parts.trace_parent.clone();
         self.start(id, graph, None, (Done::Owner(owner), within, name.clone()), now, actions);
         let link = Arc::clone(&self.link);
         let run = Run::new(Address { id, link, name, trace_parent });

@@ -49,7 +49,7 @@ const SERVE: Function<String, String, String> = Function::new("tidegate-workflow
 ///         let sum = graph.task("sum").call_with(SUM, vec![1, 2, 3])?;
 ///         let finished = orchestrator.run(graph).await?;
 ///         assert_eq!(*finished.get(&sum)?, 6);
-///         assert_eq!(finished.report.counts()["failed"], 1);
+///         assert_eq!(finished.report().counts()["failed"], 1);
 ///         Ok(())
 ///     })
 /// }

@@ -1,12 +1,12 @@
-//! A map from runs to what is kept of them, which every step of every task looks into.
+//! A map from numbers of ours, of runs above all, to what is kept of them, which every step of every task looks into.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::RunId;
 
-/// Runs are numbered by us, one after another: nobody can choose ids that collide, so that one multiplication will do.
-pub(crate) type ById<T> = HashMap<RunId, T, BuildHasherDefault<Multiply>>;
+/// What has a number is numbered by us, one after another: nobody can choose ids that collide, so that one multiplication will do.
+pub(crate) type ById<T, I = RunId> = HashMap<I, T, BuildHasherDefault<Multiply>>;
 
 /// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4).
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub(crate) struct Multiply(u64);
 impl Hasher for Multiply {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
     }
 
     fn write_u64(&mut self, value: u64) {

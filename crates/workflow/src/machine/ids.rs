@@ -31,6 +31,11 @@ number!(ResourceId, "A resource of which tasks take amounts.");
 number!(TenantId, "Someone with whom others share by weight.");
 number!(ClassId, "Tasks of one tenant and agent that take the same resources.");
 
+impl AgentId {
+    /// Of tasks that name none.
+    pub(crate) const NONE: Self = Self(0);
+}
+
 impl TenantId {
     /// Whoever says nothing of tenants.
     pub(crate) const DEFAULT: Self = Self(0);

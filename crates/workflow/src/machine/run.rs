@@ -1,47 +1,21 @@
 //! One run inside the machine: its tasks, who needs whom, and what is left.
 
+mod plan;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::needs::{Need, Needs, On};
 use super::{Attempt, ClassId, End, RunId, Stop, Verdict};
 use crate::chunks::Chunks;
 use crate::retry::Retry;
+pub(crate) use plan::Planned;
 
 /// The end of a list of arrows.
 const NONE: u32 = u32::MAX;
 
 /// Missing needs of a task that is about to be skipped.
 const TO_BE_SKIPPED: u32 = u32::MAX;
-
-/// On which end of its need a task goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum On {
-    /// Only when it succeeded.
-    Success,
-    /// Whatever became of it.
-    End,
-    /// Only when it failed or timed out for good.
-    Failure,
-}
-
-impl On {
-    /// Whether the dependent may go on after this end.
-    fn admits(self, end: End) -> bool {
-        match self {
-            Self::Success => end == End::Succeeded,
-            Self::End => true,
-            Self::Failure => end.is_failure(),
-        }
-    }
-}
-
-/// An arrow of the graph, seen from the dependent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Need {
-    /// The task that is needed.
-    pub(crate) task: u32,
-    pub(crate) on: On,
-}
 
 /// How attempts are bounded and repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,7 +79,6 @@ pub(super) enum State {
 
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) needs: Box<[Need]>,
     pub(super) state: State,
     first_dependent: u32,
     pub(super) class: ClassId,
@@ -130,8 +103,11 @@ struct Edge {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) nodes: Chunks<Node>,
+    needs: Needs,
     edges: Chunks<Edge>,
     policies: Vec<Policy>,
+    /// Whether each planned task comes after what it needs.
+    is_in_order: bool,
     pub(super) left: usize,
     pub(super) fail_fast: bool,
     pub(super) cancelled: bool,
@@ -185,8 +161,10 @@ impl Run {
     pub(crate) fn new(fail_fast: bool, budget: Option<u64>) -> Self {
         Self {
             nodes: Chunks::default(),
+            needs: Needs::default(),
             edges: Chunks::default(),
             policies: Vec::new(),
+            is_in_order: true,
             left: 0,
             fail_fast,
             cancelled: false,
@@ -197,6 +175,11 @@ impl Run {
             earlier: HashMap::new(),
             choices: HashMap::new(),
         }
+    }
+
+    /// What its graph says of all of it.
+    pub(crate) fn set(&mut self, fail_fast: bool, budget: Option<u64>) {
+        (self.fail_fast, self.budget) = (fail_fast, budget);
     }
 
     /// It is within the work of a task of this run.
@@ -227,35 +210,14 @@ impl Run {
     pub(super) fn ready_roots(&self) -> impl Iterator<Item = u32> {
         let is_ready = |node: &Node| matches!(node.state, State::Ready { .. });
         let nodes = (0..).zip(self.nodes.iter());
-        nodes.filter(move |(_, node)| node.needs.is_empty() && is_ready(node)).map(|(at, _)| at)
+        let roots = nodes.filter(move |(at, node)| is_ready(node) && self.needs(*at).is_empty());
+        roots.map(|(at, _)| at)
     }
 
     /// Every class that a task of it is or may become of.
     pub(super) fn classes(&self) -> impl Iterator<Item = ClassId> {
         let chosen = self.choices.values().flat_map(|classes| classes.iter().copied());
         self.nodes.iter().map(|node| node.class).chain(chosen)
-    }
-
-    /// Adds a task before the run starts. Its needs may point at tasks that are added later.
-    pub(crate) fn push(&mut self, spec: NodeSpec) {
-        let policy = self.policy(spec.policy);
-        let past = spec.past;
-        let mut node = Node::new(spec, policy);
-        let at = number(self.nodes.len());
-        if let Some(Past::Over(end)) = past {
-            node.state = State::Done { end, attempts: 0 };
-            self.over_before.push(at);
-        } else {
-            self.left += 1;
-        }
-        self.remember(at, past);
-        self.nodes.push(node);
-    }
-
-    fn remember(&mut self, node: u32, past: Option<Past>) {
-        if let Some(Past::Failed(attempts)) = past {
-            self.failed_before.insert(node, attempts);
-        }
     }
 
     /// How many attempts of the task failed before it waits for its needs now.
@@ -272,47 +234,32 @@ impl Run {
     }
 
     /// The tasks that a task needs.
-    pub(super) fn needs(&self, node: u32) -> &[Need] {
-        &self.nodes[node].needs
-    }
-
-    /// Joins both ends of every arrow, ranks the tasks, and answers with those that need nobody.
-    pub(super) fn link(&mut self) -> Vec<u32> {
-        let mut roots = Vec::new();
-        // Backwards, because each arrow goes to the front of its list.
-        for node in (0..number(self.nodes.len())).rev() {
-            let needs = std::mem::take(&mut self.nodes[node].needs);
-            needs.iter().for_each(|need| self.add_dependent(need.task, node, need.on));
-            if needs.is_empty() {
-                roots.push(node);
-            }
-            self.nodes[node].needs = needs;
-        }
-        roots.reverse();
-        self.rank(&roots);
-        roots
+    pub(crate) fn needs(&self, node: u32) -> &[Need] {
+        self.needs.get(node)
     }
 
     pub(super) fn insert(&mut self, spec: NodeSpec, before: &[u32]) -> (u32, Decided) {
         let at = number(self.nodes.len());
         let policy = self.policy(spec.policy);
         let past = spec.past;
-        self.remember(at, past);
-        let mut node = Node::new(spec, policy);
-        node.rank = node.estimate;
+        if let Some(Past::Failed(attempts)) = past {
+            self.keep_failed(at, attempts);
+        }
+        let mut node = Node::new(&spec.planned(), policy, number(spec.needs.len()));
+        node.class = spec.class;
         for dependent in before {
             let follower = &mut self.nodes[*dependent];
             let State::Pending { missing } = &mut follower.state else {
                 unreachable!("the caller checked that it is pending")
             };
             *missing += 1;
-            let mut needs = std::mem::take(&mut follower.needs).into_vec();
-            needs.push(Need { task: at, on: On::Success });
-            follower.needs = needs.into_boxed_slice();
+            self.needs.add(*dependent, Need { task: at, on: On::Success });
             node.rank = node.rank.max(node.estimate + follower.rank);
         }
         // Of needs that are over too: they may run again.
-        node.needs.iter().for_each(|need| self.add_dependent(need.task, at, need.on));
+        spec.needs.iter().for_each(|need| self.add_dependent(need.task, at, need.on));
+        self.needs.push();
+        self.needs.set(at, spec.needs);
         self.nodes.push(node);
         before.iter().rev().for_each(|dependent| self.add_dependent(at, *dependent, On::Success));
         self.left += 1;
@@ -328,7 +275,7 @@ impl Run {
     pub(super) fn decide(&mut self, node: u32) -> Decided {
         let mut missing = 0;
         let mut because = None;
-        for need in &self.nodes[node].needs {
+        for need in self.needs.get(node) {
             match self.nodes[need.task].state {
                 State::Done { end, .. } if need.on.admits(end) => {}
                 // The root of the failure is what a person wants to see.
@@ -351,7 +298,7 @@ impl Run {
 
     /// Whether all that a task needs is over and as it wants it.
     pub(super) fn is_met(&self, node: u32) -> bool {
-        let mut needs = self.nodes[node].needs.iter();
+        let mut needs = self.needs.get(node).iter();
         needs.all(|need| match self.nodes[need.task].state {
             State::Done { end, .. } => need.on.admits(end),
             _ => false,
@@ -483,6 +430,10 @@ impl Run {
         self.nodes[node].first_dependent = NONE;
     }
 
+    pub(crate) fn priority(&self, node: u32) -> i32 {
+        self.nodes[node].priority
+    }
+
     pub(super) fn policy_of(&self, node: u32) -> Policy {
         self.policies[self.nodes[node].policy as usize]
     }
@@ -527,7 +478,7 @@ impl Run {
 
     /// The needs of a task that are not over.
     pub(super) fn unmet(&self, node: u32) -> Vec<u32> {
-        let needs = self.nodes[node].needs.iter().map(|need| need.task);
+        let needs = self.needs.get(node).iter().map(|need| need.task);
         needs.filter(|need| !matches!(self.nodes[*need].state, State::Done { .. })).collect()
     }
 
@@ -545,66 +496,6 @@ impl Run {
             self.policies.len() - 1
         });
         number(at)
-    }
-
-    /// Ranks every task by the longest estimated way to the end, from the last task backwards.
-    fn rank(&mut self, roots: &[u32]) {
-        if self.edges.len() == 0 {
-            // Each is its own way to the end.
-            return;
-        }
-        for node in self.in_order(roots.to_vec()).into_iter().rev() {
-            let longest = self.dependents(node).map(|to| self.nodes[to].rank);
-            let longest = longest.fold(0.0, f32::max);
-            let node = &mut self.nodes[node];
-            node.rank = node.estimate + longest;
-        }
-    }
-
-    /// Every task after those that it needs, from the roots.
-    fn in_order(&self, roots: Vec<u32>) -> Vec<u32> {
-        let mut missing: Vec<u32> =
-            self.nodes.iter().map(|node| number(node.needs.len())).collect();
-        let mut order = roots;
-        let mut at = 0;
-        while let Some(node) = order.get(at).copied() {
-            at += 1;
-            for dependent in self.dependents(node) {
-                missing[dependent as usize] -= 1;
-                if missing[dependent as usize] == 0 {
-                    order.push(dependent);
-                }
-            }
-        }
-        order
-    }
-
-    /// What each task needed, and its priority.
-    pub(crate) fn into_parts(self) -> (Chunks<Box<[Need]>>, Chunks<i32>) {
-        let (mut needs, mut priorities) = (Chunks::default(), Chunks::default());
-        for node in self.nodes {
-            needs.push(node.needs);
-            priorities.push(node.priority);
-        }
-        (needs, priorities)
-    }
-}
-
-impl Node {
-    fn new(spec: NodeSpec, policy: u32) -> Self {
-        let missing = number(spec.needs.len());
-        Self {
-            needs: spec.needs,
-            state: State::Pending { missing },
-            first_dependent: NONE,
-            class: spec.class,
-            policy,
-            priority: spec.priority,
-            rank: spec.estimate,
-            estimate: spec.estimate,
-            complexity: spec.complexity,
-            cost: spec.cost,
-        }
     }
 }
 

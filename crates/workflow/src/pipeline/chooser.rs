@@ -88,7 +88,7 @@ impl<Q: ?Sized> Chooser<Q> {
         let finished = orchestrator.run(graph).await.map_err(|error| error.to_string())?;
         let answer = finished.output::<ChatAnswer>("choice");
         answer.map(|answer| answer.text.clone()).map_err(|error| {
-            let missing = MissingStage::of(&finished.report, true);
+            let missing = MissingStage::of(finished.report(), true);
             missing.first().map_or(error.to_string(), ToString::to_string)
         })
     }

@@ -51,7 +51,7 @@ impl<Q: ?Sized> Stage<Q> {
         let none = Task::new(Arc::clone(&self.id), async |_| Ok::<(), TaskError>(()));
         let task = none.agent(Arc::clone(&self.id));
         let mut task = self.settings.iter().fold(task, |task, setting| setting(task));
-        task.needs.clear();
+        task.forget_arrows();
         task
     }
 

@@ -51,7 +51,7 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
         let first = self.run(in_order, &Kept::new(), &overloaded).await?;
         let falls_back = mode == Mode::FallingBack
             && first.value(stage).is_none()
-            && self.is_because_of_load(stage, &first.report, &overloaded.lock());
+            && self.is_because_of_load(stage, first.report(), &overloaded.lock());
         if !falls_back {
             return self.over(stage, first, &Kept::new(), None);
         }
@@ -60,7 +60,7 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
             .filter_map(|stage| Some((Arc::clone(&stage.id), first.value(&stage.id)?)))
             .collect();
         let second = self.run(true, &kept, &overloaded).await?;
-        self.over(stage, second, &kept, Some(Box::new(first.report)))
+        self.over(stage, second, &kept, Some(Box::new(first.into_report())))
     }
 
     async fn run(
@@ -144,22 +144,23 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
     fn over(
         &self,
         stage: &str,
-        mut passed: Finished,
+        passed: Finished,
         kept: &Kept,
         given_up: Option<Box<Report>>,
     ) -> Result<Over, NoAnswer> {
         let value = passed.value(stage);
-        passed.report.tasks.retain(|task| !kept.contains_key(&task.id));
-        passed.report.critical_path.retain(|id| !kept.contains_key(id));
+        let mut report = passed.into_report();
+        report.tasks.retain(|task| !kept.contains_key(&task.id));
+        report.critical_path.retain(|id| !kept.contains_key(id));
         match value {
             Some(value) => {
-                let missing = MissingStage::of(&passed.report, false);
-                Ok(Over { value, missing, report: passed.report, given_up })
+                let missing = MissingStage::of(&report, false);
+                Ok(Over { value, missing, report, given_up })
             }
             None => Err(NoAnswer::Failed {
                 pipeline: Arc::clone(&self.plan.name),
-                missing: MissingStage::of(&passed.report, true),
-                report: Box::new(passed.report),
+                missing: MissingStage::of(&report, true),
+                report: Box::new(report),
                 given_up,
             }),
         }

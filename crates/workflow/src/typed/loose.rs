@@ -38,7 +38,7 @@ impl Task {
     /// graph.task("sum").after(&plan).run(async |_| Ok(()))?;
     ///
     /// let finished = Orchestrator::builder().build()?.run(graph).await?;
-    /// assert_eq!((*finished.output::<usize>("count o")?, finished.report.tasks.len()), (4, 5));
+    /// assert_eq!((*finished.output::<usize>("count o")?, finished.report().tasks.len()), (4, 5));
     /// # Ok(()) }
     /// ```
     pub fn typed<I, F, Fut, T>(id: impl Into<Arc<str>>, after: I, work: F) -> (Self, Handle<T>)

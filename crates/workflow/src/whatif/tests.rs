@@ -113,7 +113,7 @@ async fn a_recording_has_what_ran_each_after_what_those_between_came_after() {
     let waits = crate::Task::new("waits", work(false)).agent("x");
     graph.add(waits.wants(["skipped"])).expect("new");
     let orchestrator = crate::Orchestrator::builder().agent("x", 1).build().expect("it is sound");
-    let report = orchestrator.run(graph).await.expect("it starts").report;
+    let report = orchestrator.run(graph).await.expect("it starts").into_report();
     let recording = Recording::of(&report);
     let tasks: Vec<(&str, &[usize])> =
         recording.tasks.iter().map(|task| (&*task.id, &task.needs[..])).collect();

@@ -72,7 +72,7 @@ async fn live(
             finished = &mut end => break finished.map_err(|why| text(&why))?,
         }
     };
-    if finished.report.is_success() { Ok(()) } else { Err(finished.report.to_string()) }
+    if finished.is_success() { Ok(()) } else { Err(finished.report().to_string()) }
 }
 
 fn at_of(id: &str) -> usize {

@@ -243,6 +243,6 @@ fn a_cancelled_call_reaches_its_worker(_: &Host) {
         tokio::time::sleep(LEASE).await;
         running.cancel();
         hears.await.expect("the worker is told");
-        assert!(!running.wait().await.expect("it ends").report.is_success());
+        assert!(!running.wait().await.expect("it ends").is_success());
     });
 }

@@ -90,14 +90,14 @@ pub(crate) fn essence(finished: &Finished) -> Essence {
         let needs = task.needs.iter().map(ToString::to_string).collect();
         (task.id.to_string(), (task.outcome.clone(), task.attempts, needs))
     };
-    finished.report.tasks.iter().map(of).collect()
+    finished.report().tasks.iter().map(of).collect()
 }
 
 fn the_same_graph_gives_the_same_report_under_every_executor(host: &Host) {
     let (first, all) = graph();
     let here = run(registry(), first);
     let report = essence(&here);
-    let counts = here.report.counts();
+    let counts = here.report().counts();
     assert_eq!((counts["succeeded"], counts["failed"], counts["skipped"]), (10, 3, 1));
     assert_eq!(
         report["panic"].0,
@@ -139,12 +139,12 @@ fn an_unknown_function_and_a_missing_executor_fail_their_task_and_say_so(host: &
         orchestrator.run(graph()).await.expect("it starts")
     });
     assert!(error(&alone, "x").contains("`nobody`: give the orchestrator an executor"));
-    assert_eq!(alone.report.tasks[0].attempts, 1, "another attempt would be in vain");
+    assert_eq!(alone.report().tasks[0].attempts, 1, "another attempt would be in vain");
 }
 
 fn what_cannot_travel_is_found_by_the_encoding(_: &Host) {
     let graph = || of(|graph| graph.task("x").call_with(UNWRITABLE, ()));
-    assert!(run(registry(), graph()).report.is_success());
+    assert!(run(registry(), graph()).is_success());
     let found = error(&run(Encoded::new(registry()), graph()), "x");
     assert!(found.starts_with("a value that cannot be encoded"), "{found}");
 }
@@ -159,7 +159,7 @@ fn a_loop_that_overruns_ends_with_its_worker_and_the_next_task_runs(host: &Host)
     let finished = run(Processes::new(pool), graph);
     assert_eq!(essence(&finished)["spin"].0, Outcome::TimedOut);
     assert_eq!(finished.get(&next).expect("it ran").words, ["a"]);
-    let spun = finished.report.tasks[0].busy;
+    let spun = finished.report().tasks[0].busy;
     assert!(spun < Duration::from_secs(1), "the grace of 2 s is not waited for: {spun:?}");
 }
 
@@ -170,7 +170,7 @@ fn a_crash_is_its_tasks_own(host: &Host) {
         task.call_with(FETCH, n.to_string()).expect("the id is free");
     }
     let finished = run(processes(host), graph);
-    assert_eq!(finished.report.counts()["succeeded"], 10);
+    assert_eq!(finished.report().counts()["succeeded"], 10);
     assert!(error(&finished, "abort").contains("worker"), "{}", error(&finished, "abort"));
 }
 

@@ -45,7 +45,7 @@ async fn a_rate_that_is_lifted_lets_go_of_what_waits() {
     let waiting = Waiting::Rate { agent: Arc::from("model"), remaining: None };
     assert_eq!(running.why("task").await, Some(waiting));
     orchestrator.set_requests_per_minute("model", None);
-    assert!(running.wait().await.expect("it lives").report.is_success());
+    assert!(running.wait().await.expect("it lives").is_success());
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ async fn a_task_that_asks_for_more_than_there_can_be_is_refused_at_once() {
     assert_eq!(why, too_much("memory of model", 101, Some(100)));
     orchestrator.set_resource("gpu", 3);
     let taken = orchestrator.run(graph([echo("task").uses("gpu", 3)])).await;
-    assert!(taken.expect("now there is enough").report.is_success());
+    assert!(taken.expect("now there is enough").is_success());
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +198,7 @@ async fn limits_of_an_agent_change_while_it_works() {
     orchestrator.set_agent_limit("model", 2);
     assert_eq!(running.why("two").await, Some(Waiting::Running));
     running.cancel();
-    let report = running.wait().await.expect("it lives").report;
+    let report = running.wait().await.expect("it lives").into_report();
     assert!(report.tasks.iter().all(|task| task.outcome == Outcome::Cancelled));
 }
 
@@ -224,12 +224,12 @@ async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
     let three = ["ill", "large", "small"];
     // While it is healthy, the one with the most room.
     let fails = Task::new("fails", async |_| Err::<(), _>("no")).any_agent(three);
-    let report = orchestrator.run(graph([fails])).await.expect("it runs").report;
+    let report = orchestrator.run(graph([fails])).await.expect("it runs").into_report();
     assert_eq!(agents_of(&report), ["ill"]);
     // Its breaker is open now: the others share by what they may.
     let tasks = (0..6).map(|at| Task::new(format!("{at}"), work).any_agent(three));
     let finished = orchestrator.run(graph(tasks)).await.expect("it runs");
-    let report = &finished.report;
+    let report = finished.report();
     assert_eq!((report.by_agent()["large"].tasks, report.by_agent()["small"].tasks), (4, 2));
     for task in &report.tasks {
         let told = finished.output::<String>(&task.id).expect("it returned");
@@ -244,7 +244,7 @@ async fn the_least_loaded_healthy_agent_of_several_gets_the_task() {
     }
     tokio::time::sleep(2 * SECOND).await;
     running.cancel();
-    let report = running.wait().await.expect("it ends").report;
+    let report = running.wait().await.expect("it ends").into_report();
     // 2 of 4 against 1 of 2: the first named; then 3 of 4 against 1 of 2.
     assert_eq!(agents_of(&report), ["large", "large", "small"]);
 }
@@ -280,7 +280,7 @@ async fn a_further_attempt_goes_to_another_agent_when_the_first_has_failed() {
         },
     );
     let task = task.any_agent(["first", "second"]).retry(tidegate_workflow::Retry::attempts(2));
-    let report = orchestrator.run(graph([task])).await.expect("it runs").report;
+    let report = orchestrator.run(graph([task])).await.expect("it runs").into_report();
     assert_eq!((agents_of(&report), report.is_success()), (vec!["second"], true));
 }
 
@@ -314,7 +314,7 @@ async fn a_task_that_moves_to_another_agent_is_told_as_that_agents() {
     run.set_priority("of either", 1);
     tokio::time::sleep(SECOND).await;
     run.cancel();
-    let report = run.wait().await.expect("it runs").report;
+    let report = run.wait().await.expect("it runs").into_report();
     assert_eq!(
         (report.tasks[2].outcome.clone(), &*report.tasks[2].agent),
         (Outcome::Succeeded, "b")

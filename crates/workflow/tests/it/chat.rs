@@ -209,8 +209,8 @@ async fn after_429_the_agent_waits_as_long_as_the_server_said_and_then_succeeds(
     let began = Instant::now();
     let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
     let finished = orchestrator.run(graph).await.expect("every need is there");
-    assert!(finished.report.is_success(), "{}", finished.report);
-    assert_eq!(finished.report.tasks[0].attempts, 2);
+    assert!(finished.is_success(), "{}", finished.report());
+    assert_eq!(finished.report().tasks[0].attempts, 2);
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(client.totals().failures, 1);
 }
@@ -230,7 +230,7 @@ async fn the_requests_of_a_task_carry_its_key_and_the_place_of_each_attempt_in_t
     let mut graph = Graph::new();
     graph.add(ask.retry(quick)).expect("no cycle");
     let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
-    assert!(orchestrator.run(graph).await.expect("it runs").report.is_success());
+    assert!(orchestrator.run(graph).await.expect("it runs").is_success());
     client.complete(&ChatRequest::new("?")).await.expect("it answers well");
     let parent: TraceParent =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().expect("it is one");
@@ -278,7 +278,7 @@ async fn what_cannot_get_better_is_asked_once_and_what_can_until_the_attempts_ar
         graph.add(task).expect("no cycle");
         let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
         let finished = orchestrator.run(graph).await.expect("every need is there");
-        let task = &finished.report.tasks[0];
+        let task = &finished.report().tasks[0];
         let Outcome::Failed { error } = &task.outcome else { panic!("{:?}", task.outcome) };
         (task.attempts, error.clone())
     };
@@ -313,7 +313,7 @@ async fn a_run_ends_with_the_reason_when_the_server_says_nothing_or_never_ends()
         graph.add(ask).expect("no cycle");
         let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
         let finished = orchestrator.run(graph).await.expect("it ends");
-        let outcome = &finished.report.tasks[0].outcome;
+        let outcome = &finished.report().tasks[0].outcome;
         assert_eq!(*outcome, Outcome::Failed { error: why.to_owned() });
     }
 }
@@ -351,12 +351,12 @@ async fn after_429_nothing_else_of_the_agent_is_asked_before_its_time_and_its_li
     let began = Instant::now();
     let finished = orchestrator.run(graph).await.expect("it ends");
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
-    let Outcome::Failed { error } = &finished.report.tasks[0].outcome else { panic!("refused") };
+    let Outcome::Failed { error } = &finished.report().tasks[0].outcome else { panic!("refused") };
     assert_eq!(
         error,
         "the server answered with status 429 and wants nothing for 1s: not like this"
     );
-    assert!(finished.report.tasks[1].outcome.is_success());
+    assert!(finished.report().tasks[1].outcome.is_success());
     let mut limits = Vec::new();
     while let Some(Next::Event(event)) = events.try_next() {
         if let EventKind::AgentLimitChanged { from, to, .. } = event.kind {
@@ -379,7 +379,7 @@ async fn a_chat_task_reads_the_answers_before_it_and_stops_when_it_is_told() {
     graph.add(next.needs(["first"])).expect("no cycle");
     let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
     let finished = orchestrator.run(graph).await.expect("every need is there");
-    assert!(finished.report.is_success(), "{}", finished.report);
+    assert!(finished.is_success(), "{}", finished.report());
     assert!(server.requests()[1].contains("Go on: to be"));
 
     let silent = Server::silent(Vec::new()).await;
@@ -390,7 +390,7 @@ async fn a_chat_task_reads_the_answers_before_it_and_stops_when_it_is_told() {
     silent.asked().await;
     running.cancel();
     let finished = running.wait().await.expect("the orchestrator is there");
-    assert_eq!(finished.report.tasks[0].outcome, Outcome::Cancelled);
+    assert_eq!(finished.report().tasks[0].outcome, Outcome::Cancelled);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn graph(tasks: impl IntoIterator<Item = Task>) -> Graph {
 
 async fn outcomes(graph: Graph) -> Vec<Outcome> {
     let finished = orchestrator().run(graph).await.expect("it runs");
-    finished.report.tasks.into_iter().map(|task| task.outcome).collect()
+    finished.into_report().tasks.into_iter().map(|task| task.outcome).collect()
 }
 
 fn failed(error: &str) -> Outcome {
@@ -108,7 +108,7 @@ async fn a_waiting_task_can_be_given_another_priority() {
         .expect("it starts");
     running.set_priority("third", 1);
     running.cancel_task("first");
-    let report = running.wait().await.expect("it lives").report;
+    let report = running.wait().await.expect("it lives").into_report();
     assert!(report.tasks[2].started < report.tasks[1].started);
 }
 
@@ -166,7 +166,7 @@ async fn attempts_that_block_their_thread_hold_up_nobody_below_the_limit() {
             }
         })
     });
-    assert!(orchestrator.run(graph(tasks)).await.expect("it runs").report.is_success());
+    assert!(orchestrator.run(graph(tasks)).await.expect("it runs").is_success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +242,7 @@ async fn durations_learned_by_kind_feed_order_and_remaining_time() {
     let remaining = running.status().await.expect("it is live").remaining;
     assert_eq!(remaining.mean, 12 * SECOND);
     assert!(remaining.low < 10 * SECOND && 14 * SECOND < remaining.high, "{remaining:?}");
-    let report = running.wait().await.expect("it lives").report;
+    let report = running.wait().await.expect("it lives").into_report();
     assert!(report.tasks[1].started < report.tasks[0].started, "the longer one goes first");
 }
 
@@ -258,7 +258,7 @@ async fn a_report_sums_up_by_agent_and_reads_as_text() {
     let orchestrator =
         Orchestrator::builder().agent("model", 1).build().expect("the settings are sound");
     let tasks = [second("a"), second("b"), Task::new("c", async |_| Err::<(), _>("no"))];
-    let report = orchestrator.run(graph(tasks)).await.expect("it runs").report;
+    let report = orchestrator.run(graph(tasks)).await.expect("it runs").into_report();
     let model = report.by_agent()["model"];
     assert_eq!((model.tasks, model.succeeded, model.attempts), (2, 2, 2));
     assert_eq!((model.busy, model.waited), (2 * SECOND, SECOND));
@@ -293,7 +293,7 @@ async fn attempts_that_compute_share_the_workers() {
                 }
             })
         });
-        assert!(orchestrator.run(graph(tasks)).await.expect("it runs").report.is_success());
+        assert!(orchestrator.run(graph(tasks)).await.expect("it runs").is_success());
     }
 }
 
@@ -312,7 +312,7 @@ async fn a_report_tells_throughput_share_in_parallel_and_agents_at_once() {
         Task::new("d", work(2)).needs(["a", "c"]),
         Task::new("fails", async |_| Err::<(), _>("no")),
     ];
-    let report = orchestrator().run(graph(tasks)).await.expect("it runs").report;
+    let report = orchestrator().run(graph(tasks)).await.expect("it runs").into_report();
     // Two at once for 2 s of 4 s, 6 s of work, four that succeeded.
     assert_eq!((report.makespan, report.busy), (4 * SECOND, 6 * SECOND));
     assert_eq!((report.parallel_share(), report.throughput()), (0.5, 1.0));
@@ -333,7 +333,7 @@ async fn what_is_cancelled_before_its_first_poll_does_not_begin() {
     let run = orchestrator.start(graph([Task::new("task", work)])).expect("it is open");
     // Nothing was polled yet: this thread is the only one.
     run.cancel();
-    let report = run.wait().await.expect("it runs").report;
+    let report = run.wait().await.expect("it runs").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
     assert!(!begun.load(std::sync::atomic::Ordering::Relaxed));
 }
@@ -356,8 +356,8 @@ async fn a_drain_lets_live_runs_end_takes_no_more_and_cancels_what_is_left() {
     assert!(futures::poll!(&mut drained).is_pending());
     assert!(orchestrator.start(graph([echo("late")])).is_err());
     assert_eq!(drained.await, 1, "one run was cut short");
-    assert!(short.wait().await.expect("it ran").report.is_success());
-    let report = long.wait().await.expect("it ran").report;
+    assert!(short.wait().await.expect("it ran").is_success());
+    let report = long.wait().await.expect("it ran").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
     assert_eq!(orchestrator.drain(SECOND).await, 0, "a second one is harmless");
 }

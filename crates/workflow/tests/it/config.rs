@@ -27,7 +27,7 @@ async fn peak(orchestrator: &tidegate_workflow::Orchestrator, agent: &str) -> us
         };
         graph.add(Task::new(format!("{at}"), work).agent(agent)).expect("the ids differ");
     }
-    orchestrator.run(graph).await.expect("it is not shut down").report.peak
+    orchestrator.run(graph).await.expect("it is not shut down").into_report().peak
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,8 @@ async fn settings_are_in_force_from_the_start() {
     graph.add(Task::new("licensed", work).uses("licence", 2)).expect("the ids differ");
     let failing = async |_| Err::<(), TaskError>("busy".into());
     graph.add(Task::new("twice", failing).retry(Retry::attempts(2))).expect("the ids differ");
-    let report = orchestrator.run(configuration.prepare(graph)).await.expect("it starts").report;
+    let report =
+        orchestrator.run(configuration.prepare(graph)).await.expect("it starts").into_report();
     let ends: Vec<(&Outcome, u32)> =
         report.tasks.iter().map(|task| (&task.outcome, task.attempts)).collect();
     assert_eq!(

@@ -87,7 +87,7 @@ fn ledger(store: &MemoryStore) -> Ledger {
 }
 
 fn outcomes(finished: &Finished) -> Vec<(&str, &Outcome)> {
-    finished.report.tasks.iter().map(|task| (&*task.id, &task.outcome)).collect()
+    finished.report().tasks.iter().map(|task| (&*task.id, &task.outcome)).collect()
 }
 
 /// Until so many tasks have told of themselves.
@@ -149,7 +149,7 @@ async fn a_run_whose_process_dies_goes_on_where_it_was() {
         dies(graph(tasks(true)), &store, level, &["first"]).await;
         assert_eq!(effects.take(), ["r/first/1"]);
         let finished = run(graph(tasks(false)), &store, level).await;
-        assert!(finished.report.is_success());
+        assert!(finished.is_success());
         assert_eq!(effects.take(), ["r/last/1"], "{level:?}");
         assert_eq!(ledger(&store).resumed, 1);
     }
@@ -170,9 +170,9 @@ async fn attempts_that_failed_count_and_one_that_was_under_way_has_its_key_again
     drop((dying, running));
     let finished = run(graph([task()]), &store, Durability::ProcessCrash).await;
     assert_eq!(effects.take(), ["r/flaky/1", "r/flaky/2", "r/flaky/3"], "three in all");
-    assert_eq!(finished.report.tasks[0].attempts, 3);
+    assert_eq!(finished.report().tasks[0].attempts, 3);
     let third = run(graph([task()]), &store, Durability::ProcessCrash).await;
-    assert!(matches!(third.report.tasks[0].outcome, Outcome::Failed { .. }));
+    assert!(matches!(third.report().tasks[0].outcome, Outcome::Failed { .. }));
     assert!(effects.take().is_empty(), "what has failed for good is over");
 }
 
@@ -181,14 +181,14 @@ async fn a_failed_task_runs_again_when_told_to_and_its_attempts_are_numbered_on(
     let (store, effects) = (MemoryStore::default(), Effects::default());
     let tasks = || [effects.flaky("flaky", 2), effects.task("after").needs(["flaky"])];
     let first = run(graph(tasks()), &store, Durability::ProcessCrash).await;
-    assert!(!first.report.is_success());
+    assert!(!first.report().is_success());
     assert!(matches!(ledger(&store).tasks[1].outcome, Some(Kept::Skipped(_))));
     let mut past = history(&store);
     past.again("flaky").expect("it is there");
     assert_eq!(past.downstream("flaky"), [Arc::from("after")]);
     let second = graph(tasks()).journal(past, Durability::ProcessCrash);
     let second = orchestrator().run(second).await.expect("it runs");
-    assert!(second.report.is_success());
+    assert!(second.report().is_success());
     assert_eq!(effects.take(), ["r/after/1", "r/flaky/1", "r/flaky/2"]);
 }
 
@@ -244,7 +244,7 @@ async fn a_cancelled_run_goes_on_with_what_was_not_done() {
         running.wait().await.expect("it ends");
         assert!(ledger(&store).end.is_some(), "its end is kept before its owner hears of it");
         effects.take();
-        assert!(run(graph(tasks(false)), &store, level).await.report.is_success());
+        assert!(run(graph(tasks(false)), &store, level).await.is_success());
         assert_eq!(
             effects.take(),
             ["r/end/1", "r/last/2"],
@@ -291,7 +291,7 @@ async fn an_orchestrator_that_is_dropped_leaves_the_journal_free() {
         }
         let done = Effects::default();
         let finished = orchestrator().run(graph([done.task("a")]).journal(open(), level)).await;
-        assert!(finished.expect("it runs").report.is_success());
+        assert!(finished.expect("it runs").is_success());
         drop(open());
         std::fs::remove_dir_all(folder).expect("it goes");
     }

@@ -25,7 +25,7 @@ async fn tasks_come_in_any_order_and_read_what_they_need() {
     graph.add(echo("a")).expect("no cycle");
     let finished = orchestrator(4).run(graph).await.expect("every need is there");
     assert_eq!(*finished.output::<String>("join").expect("it succeeded"), "a b");
-    let path: Vec<&str> = finished.report.critical_path.iter().map(|id| &**id).collect();
+    let path: Vec<&str> = finished.report().critical_path.iter().map(|id| &**id).collect();
     assert_eq!(path, ["a", "b", "join"]);
 }
 
@@ -61,7 +61,7 @@ async fn dependents_of_a_failure_are_skipped_and_independent_tasks_finish() {
     {
         graph.add(task).expect("no cycle");
     }
-    let report = orchestrator(2).run(graph).await.expect("every need is there").report;
+    let report = orchestrator(2).run(graph).await.expect("every need is there").into_report();
     let outcomes: Vec<&Outcome> = report.tasks.iter().map(|task| &task.outcome).collect();
     let skipped = Outcome::Skipped { because: Arc::from("bad") };
     let failed = Outcome::Failed { error: "out of order".to_owned() };
@@ -92,8 +92,8 @@ async fn a_flaky_task_is_tried_again_after_growing_waits() {
         .expect("no cycle");
     let finished = orchestrator(1).run(graph).await.expect("every need is there");
     assert_eq!(*finished.output::<u32>("flaky").expect("the third attempt succeeded"), 3);
-    assert_eq!(finished.report.tasks[0].attempts, 3);
-    assert_eq!(finished.report.makespan.as_secs(), 1 + 2);
+    assert_eq!(finished.report().tasks[0].attempts, 3);
+    assert_eq!(finished.report().makespan.as_secs(), 1 + 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn an_attempt_that_ignores_its_timeout_is_dropped_after_its_grace_period()
     graph
         .add(stubborn.timeout(Duration::from_secs(10)).grace(Duration::from_secs(3)))
         .expect("no cycle");
-    let report = orchestrator(1).run(graph).await.expect("every need is there").report;
+    let report = orchestrator(1).run(graph).await.expect("every need is there").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::TimedOut);
     assert_eq!(report.makespan.as_secs(), 13);
 }
@@ -120,7 +120,7 @@ async fn a_panic_fails_its_task_and_the_engine_goes_on() {
     graph
         .add(Task::new("late", async |_| -> Result<(), TaskError> { panic!("inside") }))
         .expect("no cycle");
-    let report = orchestrator.run(graph).await.expect("every need is there").report;
+    let report = orchestrator.run(graph).await.expect("every need is there").into_report();
     let error = |at: usize| match &report.tasks[at].outcome {
         Outcome::Failed { error } => error.clone(),
         other => panic!("{other:?}"),
@@ -128,7 +128,7 @@ async fn a_panic_fails_its_task_and_the_engine_goes_on() {
     assert_eq!([error(0), error(1)], ["panicked: before the first await", "panicked: inside"]);
     let mut next = Graph::new();
     next.add(echo("a")).expect("no cycle");
-    assert!(orchestrator.run(next).await.expect("it goes on").report.is_success());
+    assert!(orchestrator.run(next).await.expect("it goes on").is_success());
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn an_output_whose_drop_panics_takes_nothing_down() {
     orchestrator.wait().await.expect("no task of `go` has failed");
     let mut next = Graph::new();
     next.add(echo("a")).expect("no cycle");
-    assert!(orchestrator.run(next).await.expect("it goes on").report.is_success());
+    assert!(orchestrator.run(next).await.expect("it goes on").is_success());
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn no_more_than_the_limits_run_at_once() {
         };
         graph.add(Task::new(format!("gpu-{at}"), work).agent("gpu")).expect("no cycle");
     }
-    let report = orchestrator.run(graph).await.expect("every need is there").report;
+    let report = orchestrator.run(graph).await.expect("every need is there").into_report();
     assert_eq!((peak.load(Ordering::SeqCst), report.peak), (2, 2));
 }
 
@@ -187,14 +187,14 @@ async fn a_failing_task_of_a_fail_fast_graph_stops_the_rest() {
     for task in [until_stopped("long"), failing("bad"), echo("later").needs(["long"])] {
         graph.add(task).expect("no cycle");
     }
-    let report = orchestrator(2).run(graph).await.expect("every need is there").report;
+    let report = orchestrator(2).run(graph).await.expect("every need is there").into_report();
     let counts = report.counts();
     assert_eq!((counts["failed"], counts["cancelled"]), (1, 2));
 }
 
 #[tokio::test]
 async fn an_empty_graph_is_over_at_once() {
-    let report = orchestrator(1).run(Graph::new()).await.expect("nothing is missing").report;
+    let report = orchestrator(1).run(Graph::new()).await.expect("nothing is missing").into_report();
     assert!(report.tasks.is_empty() && report.is_success());
 }
 
@@ -211,7 +211,7 @@ async fn synchronous_work_runs_on_the_pool_of_its_kind_and_its_panic_is_its_own(
     assert!(finished.output::<String>("compute").expect("it succeeded").starts_with("cpu-"));
     assert!(finished.output::<String>("wait").expect("it succeeded").starts_with("blocking-"));
     let failed = Outcome::Failed { error: "the job panicked: out of memory".to_owned() };
-    assert_eq!(finished.report.tasks[2].outcome, failed);
+    assert_eq!(finished.report().tasks[2].outcome, failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +221,7 @@ async fn in_the_order_of_the_list_one_after_another_by_a_limit_of_one() {
     let mut graph = Graph::new();
     let ids = ["d", "b", "a", "c"];
     ids.iter().for_each(|id| graph.add(echo(id)).expect("no cycle"));
-    let report = orchestrator.run(graph).await.expect("it runs").report;
+    let report = orchestrator.run(graph).await.expect("it runs").into_report();
     let mut started = Vec::new();
     while let Some(Next::Event(event)) = events.try_next() {
         if let EventKind::TaskStarted { task, .. } = event.kind {

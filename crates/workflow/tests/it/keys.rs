@@ -134,12 +134,12 @@ async fn everything_told(key: &str, folder: &std::path::Path) -> String {
     let ask = client.task("ask", |_| Ok(ChatRequest::new("?")));
     graph.add(ask.retry(quick)).expect("no cycle");
     let finished = orchestrator.run(graph).await.expect("it runs");
-    assert_eq!(finished.report.tasks[0].attempts, 6, "{}", finished.report);
+    assert_eq!(finished.report().tasks[0].attempts, 6, "{}", finished.report());
     let seen = server.requests();
     assert!(seen.iter().all(|request| request.contains(&format!("Bearer {key}"))), "{seen:?}");
-    tell(&finished.report);
-    tell(&finished.report.to_string());
-    tell(&serde_json::to_string(&finished.report).expect("it can be written"));
+    tell(finished.report());
+    tell(&finished.report().to_string());
+    tell(&serde_json::to_string(finished.report()).expect("it can be written"));
 
     // The same in a journal, not streamed.
     let server = Server::start(misbehaving(key)).await;
@@ -160,8 +160,8 @@ async fn everything_told(key: &str, folder: &std::path::Path) -> String {
     let mut graph = Graph::durable().journal(history, Durability::ProcessCrash);
     graph.add(ask.retry(quick)).expect("no cycle");
     let finished = orchestrator.run(graph).await.expect("it runs");
-    assert_eq!(finished.report.tasks[0].attempts, 6, "{}", finished.report);
-    tell(&finished.report);
+    assert_eq!(finished.report().tasks[0].attempts, 6, "{}", finished.report());
+    tell(finished.report());
 
     // One that goes well after a failure.
     let bad = refusal("503 Service Unavailable", "");

@@ -32,7 +32,7 @@ async fn a_running_task_adds_tasks_before_a_waiting_one() {
     graph.add(gather.needs(["expand"])).expect("no cycle");
     let finished = orchestrator().run(graph).await.expect("every need is there");
     assert_eq!(*finished.output::<usize>("gather").expect("it succeeded"), 6);
-    assert_eq!(finished.report.tasks.len(), 4);
+    assert_eq!(finished.report().tasks.len(), 4);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_task_that_cannot_be_added_changes_nothing_and_says_why() {
         SubmitError::Cycle { need: id("last"), follower: id("next") },
     ];
     assert_eq!(*errors, expected);
-    assert_eq!(finished.report.tasks.len(), 3);
+    assert_eq!(finished.report().tasks.len(), 3);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_cancelled_task_stops_and_those_that_need_it_are_skipped() {
     let orchestrator = orchestrator();
     let running = orchestrator.start(graph).expect("every need is there");
     running.cancel_task("long");
-    let report = running.wait().await.expect("the orchestrator lives").report;
+    let report = running.wait().await.expect("the orchestrator lives").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
     assert_eq!(report.tasks[1].outcome, Outcome::Skipped { because: Arc::from("long") });
 }

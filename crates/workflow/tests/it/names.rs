@@ -38,8 +38,8 @@ async fn names_and_amounts_that_nobody_uses_any_more_are_forgotten() {
     let mut most = 0;
     for at in 0..4_000 {
         let finished = orchestrator.run(round(at)).await.expect("it runs");
-        assert!(finished.report.is_success());
-        assert_eq!(&*finished.report.tasks[0].agent, format!("agent {at}"));
+        assert!(finished.is_success());
+        assert_eq!(&*finished.report().tasks[0].agent, format!("agent {at}"));
         if at % 100 == 0 {
             most = most.max(series(&registry));
         }
@@ -49,6 +49,6 @@ async fn names_and_amounts_that_nobody_uses_any_more_are_forgotten() {
     let status = held.status().await.expect("it is live");
     assert_eq!(status.running.len(), 1);
     held.cancel();
-    let report = held.wait().await.expect("it ends").report;
+    let report = held.wait().await.expect("it ends").into_report();
     assert_eq!(&*report.tasks[0].agent, "held");
 }

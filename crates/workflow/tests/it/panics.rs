@@ -28,10 +28,10 @@ async fn survives(builder: Builder, tasks: impl IntoIterator<Item = Task>) -> Re
     let orchestrator = builder.build().expect("the settings are sound");
     let mut graph = Graph::new();
     tasks.into_iter().for_each(|task| graph.add(task).expect("no cycle"));
-    let report = orchestrator.run(graph).await.expect("it runs").report;
+    let report = orchestrator.run(graph).await.expect("it runs").into_report();
     let mut next = Graph::new();
     next.add(echo("next")).expect("no cycle");
-    assert!(orchestrator.run(next).await.expect("it goes on").report.is_success());
+    assert!(orchestrator.run(next).await.expect("it goes on").is_success());
     orchestrator.shutdown().await;
     report
 }

@@ -45,7 +45,7 @@ async fn run(planner: impl Planner, rounds: u32, plan: &Plan) -> Finished {
 }
 
 fn error(finished: &Finished, id: &str) -> String {
-    let task = finished.report.tasks.iter().find(|task| *task.id == *id).expect("it is there");
+    let task = finished.report().tasks.iter().find(|task| *task.id == *id).expect("it is there");
     match &task.outcome {
         Outcome::Failed { error } => error.clone(),
         other => format!("{other:?}"),
@@ -153,7 +153,7 @@ async fn what_fails_in_an_alternative_is_replaced_as_deep_as_is_allowed() {
         let asked = Arc::new(AtomicU32::new(0));
         let finished =
             run(Deeper(Arc::clone(&asked)), rounds, &plan([step("x", "fails", &[])])).await;
-        assert_eq!(finished.output::<Value>("x").is_ok(), works, "{}", finished.report);
+        assert_eq!(finished.output::<Value>("x").is_ok(), works, "{}", finished.report());
         assert_eq!(asked.load(Ordering::Relaxed), rounds);
     }
 }
@@ -170,7 +170,7 @@ async fn without_a_sound_alternative_the_step_fails_with_both_reasons() {
         let error = error(&finished, "x");
         assert!(error.starts_with("out of order; no plan: ") && error.contains(why), "{error}");
         assert!(finished.output::<Value>("y").is_err());
-        assert_eq!(finished.report.tasks.len(), 6, "nothing was put in");
+        assert_eq!(finished.report().tasks.len(), 6, "nothing was put in");
     }
 }
 
@@ -281,7 +281,7 @@ async fn for_a_step_that_succeeds_nobody_looks_for_an_alternative() {
         }
     }
     let finished = run(Never, 1, &plan([step("x", "says", &[])])).await;
-    assert!(finished.report.is_success(), "{}", finished.report);
+    assert!(finished.is_success(), "{}", finished.report());
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn ids(ids: &[Arc<str>]) -> Vec<String> {
 }
 
 fn attempts(finished: &Finished) -> Vec<u32> {
-    finished.report.tasks.iter().map(|task| task.attempts).collect()
+    finished.report().tasks.iter().map(|task| task.attempts).collect()
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_failed_task_that_runs_again_gives_those_behind_it_another_chance() {
     over(&running, 2).await;
     assert_eq!(running.status().await.expect("it is live").unsuccessful, 0);
     release.send(()).expect("it waits");
-    assert!(running.wait().await.expect("the orchestrator lives").report.is_success());
+    assert!(running.wait().await.expect("the orchestrator lives").is_success());
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_finished_run_goes_on_with_some_of_its_tasks() {
     let again = make().rerun(&first, &["draft"], Reach::Downstream).expect("it is there");
     assert_eq!(attempts(&orchestrator.run(again).await.expect("it starts")), [2, 2, 1, 0, 1]);
     let outcomes = |of: &Finished| -> Vec<Outcome> {
-        of.report.tasks.iter().map(|task| task.outcome.clone()).collect()
+        of.report().tasks.iter().map(|task| task.outcome.clone()).collect()
     };
     assert_eq!(outcomes(&second), outcomes(&first), "also of what did not run again");
     let twice = make().rerun(&first, &["bad"], Reach::Task).expect("it is there");
@@ -230,7 +230,7 @@ async fn a_rerun_that_was_told_as_taken_is_in_the_journal_wherever_it_is_cut_aft
         let seen = Arc::default();
         let store = holding(&bytes[..first.expect("it is in the journal")]);
         let finished = orchestrator().run(kept(&seen, false).journal(open(&store), level)).await;
-        assert!(finished.expect("it starts").report.is_success());
+        assert!(finished.expect("it starts").is_success());
         assert_eq!(*seen.lock().expect("nobody panics"), ["r/a/1", "r/b/1", "r/c"], "{level:?}");
     }
 }

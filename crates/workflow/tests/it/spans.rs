@@ -104,7 +104,7 @@ fn each_attempt_runs_in_a_span_of_its_task_in_one_of_its_run() {
             graph.add(Task::new("fetch", work).retry(Retry::attempts(2))).expect("no cycle");
             let request = tracing::info_span!("request");
             let running = request.in_scope(|| orchestrator.start(graph)).expect("it starts");
-            assert!(running.wait().await.expect("it ends").report.is_success());
+            assert!(running.wait().await.expect("it ends").is_success());
         });
     });
     let state = log.0.lock().expect("nobody panics under it");

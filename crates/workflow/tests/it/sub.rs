@@ -68,7 +68,7 @@ async fn graphs_within_graphs_need_one_slot_and_hold_none() {
             let mut inner = Graph::new();
             inner.add(echo("a"))?;
             inner.add(echo("b").needs(["a"]))?;
-            Ok::<_, TaskError>(cx.sub_graph(inner).await?.report.tasks.len())
+            Ok::<_, TaskError>(cx.sub_graph(inner).await?.into_report().tasks.len())
         };
         outer.add(Task::new("within", within))?;
         Ok(*cx.sub_graph(outer).await?.output::<usize>("within")?)
@@ -175,7 +175,7 @@ async fn what_runs_within_a_task_ends_with_it() {
     }
     let cancelled = Instant::now();
     running.cancel();
-    let report = running.wait().await.expect("the orchestrator lives").report;
+    let report = running.wait().await.expect("the orchestrator lives").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
     assert_eq!(cancelled.elapsed(), Duration::ZERO, "it was not left to its grace period");
     orchestrator.wait().await.expect("nothing is live");
@@ -237,7 +237,7 @@ async fn who_waits_for_what_runs_within_it_is_not_busy_and_not_beside_others() {
     };
     graph.add(Task::new("waits", waits)).expect("no cycle");
     graph.add(pause(20)).expect("no cycle");
-    let report = limited(9).run(graph).await.expect("it starts").report;
+    let report = limited(9).run(graph).await.expect("it starts").into_report();
     assert_eq!(report.tasks[0].busy, Duration::from_secs(2));
     assert_eq!(report.parallel, Duration::from_secs(2));
     assert_eq!((report.peak, report.makespan), (2, Duration::from_secs(20)));
@@ -263,7 +263,7 @@ async fn what_tasks_within_a_task_cost_is_paid_by_its_run_once_for_all_attempts(
     let finished = orchestrator.run(graph).await.expect("it starts");
     assert_eq!(*finished.output::<usize>("all").expect("it ran"), 3);
     let spent = Outcome::Failed { error: "the run's budget is spent".to_owned() };
-    assert_eq!(finished.report.tasks[1].outcome, spent);
+    assert_eq!(finished.report().tasks[1].outcome, spent);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +274,7 @@ async fn a_tenants_budget_holds_over_all_its_runs_and_can_be_renewed() {
         let mut graph = Graph::new().tenant(tenant).budget(100);
         let within = async |cx: Context| cx.sub_task::<()>(dear(2)).await.map(drop);
         graph.add(Task::new("all", within).cost(1)).expect("no cycle");
-        let report = orchestrator.run(graph).await.expect("it starts").report;
+        let report = orchestrator.run(graph).await.expect("it starts").into_report();
         report.tasks[0].outcome.clone()
     };
     for left in [4, 1] {
@@ -371,7 +371,7 @@ async fn whoever_fails_in_a_flow_ends_all_of_it() {
         })
         .await;
         let error = text.to_owned();
-        assert_eq!(finished.report.tasks[0].outcome, Outcome::Failed { error }, "{bad}");
+        assert_eq!(finished.report().tasks[0].outcome, Outcome::Failed { error }, "{bad}");
     }
 }
 
@@ -398,7 +398,7 @@ async fn a_flow_ends_with_its_task() {
     let running = orchestrator.start(graph).expect("it starts");
     begun.notified().await;
     running.cancel();
-    let report = running.wait().await.expect("the orchestrator lives").report;
+    let report = running.wait().await.expect("the orchestrator lives").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
     orchestrator.wait().await.expect("nothing is live");
 }
@@ -431,7 +431,7 @@ async fn items_for_one_agent_are_done_together_under_its_limits() {
     let expected = (0..10).map(|item| (!(4..8).contains(&item)).then_some(2 * item));
     assert!((0..10).map(output).eq(expected), "the second batch of four fails as one");
     let error = "task `batch` failed: seven".to_owned();
-    assert_eq!(finished.report.tasks[4].outcome, Outcome::Failed { error });
+    assert_eq!(finished.report().tasks[4].outcome, Outcome::Failed { error });
     assert_eq!(batch.batches(), 3);
 }
 
@@ -484,7 +484,7 @@ async fn what_a_task_has_waited_for_its_sub_graph_is_not_its_own_time() {
     };
     let mut graph = Graph::new();
     graph.add(Task::new("outer", work).kind("outer")).expect("no cycle");
-    let report = orchestrator.run(graph).await.expect("it runs").report;
+    let report = orchestrator.run(graph).await.expect("it runs").into_report();
     let seconds = |time: Duration| time.as_secs();
     assert_eq!((seconds(report.tasks[0].busy), seconds(report.makespan)), (2, 62));
     let learned = orchestrator.durations().await.estimate("outer").expect("it has run");

@@ -77,7 +77,7 @@ async fn a_failed_input_skips_the_task_unless_it_is_optional() {
     assert_eq!(*finished.get(&lenient).expect("it ran"), (true, false));
     finished.get(&strict).expect_err("it was skipped");
     let skipped = Outcome::Skipped { because: Arc::from("bad") };
-    assert_eq!(*outcome(&finished.report, "strict"), skipped);
+    assert_eq!(*outcome(finished.report(), "strict"), skipped);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_handle_that_names_another_type_fails_the_task_that_reads_it_and_says_
     let wrong = Handle::<u64>::named("text");
     let reader = graph.task("reader").after(&wrong).run(async |number| Ok(*number));
     reader.expect("the id is new");
-    let report = orchestrator(1).run(graph).await.expect("every need is there").report;
+    let report = orchestrator(1).run(graph).await.expect("every need is there").into_report();
     let failed = Outcome::Failed { error: "input `text` is no `u64`".to_owned() };
     assert_eq!(*outcome(&report, "reader"), failed);
 }
@@ -156,7 +156,7 @@ async fn settings_hold_as_on_a_task() {
         );
     let flaky = flaky.expect("the id is new");
     let finished = orchestrator.run(graph).await.expect("every need is there");
-    let report = &finished.report;
+    let report = finished.report();
     assert_eq!(*outcome(report, "stuck"), Outcome::TimedOut);
     assert_eq!(*finished.get(&flaky).expect("the third attempt succeeds"), 3);
     assert_eq!(report.makespan, hour);
@@ -190,7 +190,7 @@ async fn a_panic_before_the_first_await_is_the_tasks_own() {
         panic!("before the first await")
     });
     early.expect("the id is new");
-    let report = orchestrator(1).run(graph).await.expect("every need is there").report;
+    let report = orchestrator(1).run(graph).await.expect("every need is there").into_report();
     let error = "panicked: before the first await".to_owned();
     assert_eq!(report.tasks[0].outcome, Outcome::Failed { error });
 }

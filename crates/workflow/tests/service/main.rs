@@ -132,7 +132,7 @@ impl Service {
     async fn run<K>(&self, graph: Graph<K>) {
         self.tally.lock().submitted += graph.len() as u64;
         let finished = self.scheduler.orchestrator().run(graph).await.expect("it runs");
-        self.tally.lock().report(&finished.report);
+        self.tally.lock().report(finished.report());
     }
 
     /// Four fifths of the tasks: many calls of the model, gathered.
@@ -181,7 +181,7 @@ impl Service {
                 running.cancel();
             }
             let finished = running.wait().await.expect("it ends");
-            self.tally.lock().report(&finished.report);
+            self.tally.lock().report(finished.report());
         };
         futures::stream::iter(0..tasks * 15 / 100 / 11).for_each_concurrent(4, trial).await;
     }

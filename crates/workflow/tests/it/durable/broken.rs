@@ -55,7 +55,7 @@ async fn a_broken_store_stops_the_run_with_its_error_and_loses_nothing_that_was_
             assert_eq!(kept.tasks[0].outcome, Some(Kept::Done), "{fault:?} {level:?}");
             assert_eq!(kept.tasks[1].outcome, None);
             let finished = run(graph(tasks()), &store, level).await;
-            assert!(finished.report.is_success());
+            assert!(finished.is_success());
             assert_eq!(effects.take(), ["r/second/1", "r/third/1"]);
         }
     }
@@ -141,7 +141,7 @@ async fn fails_at_each_call(level: Durability) {
             }
             if let Ok(finished) = ended {
                 // There were fewer calls.
-                assert!(finished.report.is_success() && call > 4, "{fault:?} {call}");
+                assert!(finished.is_success() && call > 4, "{fault:?} {call}");
                 break;
             }
             let ran = effects.take();
@@ -153,7 +153,7 @@ async fn fails_at_each_call(level: Durability) {
             let known = past.ledger().tasks.iter().filter(|task| task.outcome == Some(Kept::Done));
             let (known, all) = (known.count(), 8);
             let after = orchestrator.run(tasks().journal(past, level)).await;
-            assert!(after.expect("it runs").report.is_success(), "{fault:?} {call}");
+            assert!(after.expect("it runs").is_success(), "{fault:?} {call}");
             assert_eq!(effects.take().len(), all - known, "{fault:?} {call}: {ran:?}");
         }
     }

@@ -28,10 +28,10 @@ async fn changed_tasks_are_refused_until_they_are_accepted() {
     let mut accepted = history(&store);
     accepted.accept_changes();
     let accepted = graph(tasks()).journal(accepted, Durability::ProcessCrash);
-    assert!(orchestrator().run(accepted).await.expect("it runs").report.is_success());
+    assert!(orchestrator().run(accepted).await.expect("it runs").is_success());
     assert_eq!(effects.take(), ["r/new/1"], "what is over stays so");
     let again = run(graph(tasks()), &store, Durability::ProcessCrash).await;
-    assert!(again.report.is_success(), "accepted once is accepted");
+    assert!(again.is_success(), "accepted once is accepted");
 }
 
 #[tokio::test]
@@ -39,7 +39,9 @@ async fn an_output_that_cannot_be_read_back_fails_its_task() {
     let store = MemoryStore::default();
     let task = Task::durable("json", async |_| Ok::<_, TaskError>(vec![serde_json::json!(1)]));
     let finished = run(graph([task]), &store, Durability::ProcessCrash).await;
-    let Outcome::Failed { error } = &finished.report.tasks[0].outcome else { panic!("it failed") };
+    let Outcome::Failed { error } = &finished.report().tasks[0].outcome else {
+        panic!("it failed")
+    };
     assert!(error.starts_with("its output cannot be kept"), "{error}");
 }
 

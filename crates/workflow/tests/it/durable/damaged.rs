@@ -19,7 +19,7 @@ async fn goes_on_from(damaged: impl Iterator<Item = Vec<u8>>, tasks: usize) {
             graph.add(effects.task(id).needs(needs)).expect("ids differ");
         }
         let graph = graph.journal(history(&store), Durability::ProcessCrash);
-        assert!(orchestrator.run(graph).await.expect("it runs").report.is_success());
+        assert!(orchestrator.run(graph).await.expect("it runs").is_success());
         let done = told.tasks.iter().filter(|task| task.outcome.is_some()).count();
         assert_eq!(effects.take().len(), tasks - done);
         let after = ledger(&store);

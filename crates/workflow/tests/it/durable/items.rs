@@ -126,7 +126,7 @@ async fn a_retry_starts_from_nothing_and_an_item_of_another_version_is_another()
     drop((first, running));
     let [same, item] = ["r%2Fmap/same/1", "r%2Fmap/item/1"];
     assert_eq!(effects.take(), [item, item, same, same]);
-    assert!(run(graph(tasks(2, false)), &store, LEVELS[0]).await.report.is_success());
+    assert!(run(graph(tasks(2, false)), &store, LEVELS[0]).await.is_success());
     assert_eq!(effects.take(), [item]);
 }
 
@@ -181,7 +181,7 @@ async fn what_items_have_cost_is_spent_in_the_next_process_too() {
     effects.take();
     let finished = run(tasks(false), &store, Durability::ProcessCrash).await;
     let error = "task `c` failed: the run's budget is spent".to_owned();
-    assert_eq!(finished.report.tasks[0].outcome, Outcome::Failed { error });
+    assert_eq!(finished.report().tasks[0].outcome, Outcome::Failed { error });
     assert_eq!(effects.take(), [""; 0]);
 }
 

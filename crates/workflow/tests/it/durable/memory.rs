@@ -29,7 +29,7 @@ async fn a_budget_and_a_breaker_remember_what_was_spent_and_what_failed() {
     let why = running.why("c").await;
     assert!(matches!(why, Some(Waiting::Breaker { .. })), "{why:?}");
     running.cancel();
-    let report = running.wait().await.expect("it ends").report;
+    let report = running.wait().await.expect("it ends").into_report();
     let error = "the run's budget is spent".to_owned();
     assert_eq!(report.tasks[4].outcome, Outcome::Failed { error });
     drop(second);
@@ -93,7 +93,7 @@ async fn a_tenant_pays_once_for_a_run_in_whatever_process_it_goes_on() {
     let run = async |orchestrator: &Orchestrator, ids: &[&str]| {
         let graph = graph(ids.iter().map(|id| effects.task(id).cost(3))).tenant("them");
         let run = orchestrator.run(graph.journal(history(&store), Durability::ProcessCrash));
-        let report = run.await.expect("it runs").report;
+        let report = run.await.expect("it runs").into_report();
         (orchestrator.tenant_budget("them").await, report.is_success())
     };
     let first = orchestrator();

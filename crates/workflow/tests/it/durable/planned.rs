@@ -87,7 +87,7 @@ fn cut(records: &[Record]) -> MemoryStore {
 }
 
 fn outcomes(finished: &Finished) -> Vec<(String, Outcome)> {
-    let tasks = finished.report.tasks.iter();
+    let tasks = finished.report().tasks.iter();
     let mut outcomes: Vec<_> =
         tasks.map(|task| (task.id.to_string(), task.outcome.clone())).collect();
     outcomes.sort_by(|a, b| a.0.cmp(&b.0));
@@ -129,7 +129,7 @@ async fn killed_at_any_record_a_planned_run_ends_as_one_that_nobody_killed() {
                 .all(|mood| !mood.starts_with("plan") || (known > 0) == mood.ends_with('1'))
         );
         let is_over = ledger(&store).tasks.iter().filter(|task| task.is_final()).count();
-        assert_eq!(is_over, whole.report.tasks.len());
+        assert_eq!(is_over, whole.report().tasks.len());
         assert!(moods.len() <= is_over - was_over, "nothing runs twice");
     }
 }

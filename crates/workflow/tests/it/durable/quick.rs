@@ -69,7 +69,7 @@ fn noop(at: usize) -> Task<Durable> {
 async fn ends_that_nothing_runs_beside_are_synced_in_their_turn() {
     let store = Watched::default();
     let finished = orchestrator().run(store.journal(graph(chain(200, noop)))).await;
-    assert!(finished.expect("it runs").report.is_success());
+    assert!(finished.expect("it runs").is_success());
     let (by_thread, others) = store.count();
     // How many depends on how long the machine lets a sync take; none would be a rule broken.
     assert!(others >= 50, "{others} of {}", by_thread + others);
@@ -95,14 +95,14 @@ async fn no_turn_waits_for_a_sync_while_another_attempt_runs() {
     settled(&store.memory, "task-39").await;
     assert_eq!(store.count().1, 0, "of {:?}", store.count());
     release.notify_one();
-    assert!(running.wait().await.expect("it ends").report.is_success());
+    assert!(running.wait().await.expect("it ends").is_success());
 }
 
 #[tokio::test]
 async fn the_only_worker_never_waits_for_a_sync() {
     let store = Watched::default();
     let finished = orchestrator().run(store.journal(graph(chain(40, noop)))).await;
-    assert!(finished.expect("it runs").report.is_success());
+    assert!(finished.expect("it runs").is_success());
     assert_eq!(store.count().1, 0, "of {:?}", store.count());
 }
 

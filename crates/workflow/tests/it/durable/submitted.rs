@@ -40,7 +40,7 @@ async fn submitted_tasks_are_kept_and_not_run_again_when_they_are_submitted_agai
         assert_eq!(effects.take(), ["r/x/1", "r/y/1"]);
         assert!(ledger(&store).tasks.iter().filter(|task| task.live).count() == 2);
         let finished = run(graph(tasks(false)), &store, level).await;
-        assert!(finished.report.is_success());
+        assert!(finished.is_success());
         assert_eq!(effects.take(), ["r/end/1"], "{level:?}");
     }
 }
@@ -63,7 +63,7 @@ async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_r
         let start = |history: History| {
             let orchestrator = orchestrator();
             let graph = graph(tasks(false)).journal(history, level);
-            async move { orchestrator.run(graph).await.map(|finished| finished.report) }
+            async move { orchestrator.run(graph).await.map(|finished| finished.into_report()) }
         };
         let refused = start(history(&store)).await.expect_err("nobody would submit it");
         let orphans = StartError::Orphans { tasks: vec!["child".into()] };
@@ -81,7 +81,7 @@ async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_r
         whole.add(effects.task("child")).expect("a new one");
         let orchestrator = orchestrator();
         let finished = orchestrator.run(whole.journal(history(&store), level)).await;
-        assert!(finished.expect("it runs").report.is_success());
+        assert!(finished.expect("it runs").is_success());
         assert!(effects.take().contains(&"r/child/1".to_owned()));
         // A third: its parent runs again.
         store.replace(bytes);
@@ -136,7 +136,7 @@ async fn a_submitted_task_of_another_version_is_another_task() {
     dies(graph(tasks(1, true)), &store, Durability::ProcessCrash, &["same", "x"]).await;
     effects.take();
     let finished = run(graph(tasks(2, false)), &store, Durability::ProcessCrash).await;
-    assert!(finished.report.is_success());
+    assert!(finished.is_success());
     // What had succeeded under the old key succeeds under another.
     assert_eq!(effects.take(), ["r/end/1", "r/x/1/2"]);
 }
