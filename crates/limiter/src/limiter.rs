@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::law::{Law, Sample};
 use crate::meter::{Ended, Meter, Outcome};
-use crate::semaphore::{AcquireError, Semaphore, TryAcquireError, View};
+use crate::semaphore::{
+    AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError, View,
+};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 mod ticket;
@@ -147,6 +149,46 @@ impl Limiter {
         Ok(Ticket::new(self, self.semaphore.blocking_acquire()?))
     }
 
+    /// A ticket for a permit of this limiter's [`semaphore`](Self::semaphore), which can be asked for in more ways: before a
+    /// deadline, until something else happens, for work that counts for more than one.
+    ///
+    /// # Panics
+    /// When the permit came from another semaphore.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use tidegate_limiter::{AcquireError, Knee, Limiter};
+    /// use tokio::time::sleep;
+    ///
+    /// let limiter = Limiter::new(2, Knee::default());
+    /// let both = limiter.semaphore().acquire_many(2).before(sleep(Duration::from_secs(1))).await?;
+    /// let ticket = limiter.ticket(both);
+    ///
+    /// let late = limiter.semaphore().acquire().before(sleep(Duration::ZERO)).await;
+    /// assert_eq!(late.unwrap_err(), AcquireError::TimedOut);
+    /// ticket.success();
+    /// # Ok::<(), AcquireError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn ticket<'a>(&'a self, permit: SemaphorePermit<'a>) -> Ticket<'a> {
+        assert!(permit.is_of(&self.semaphore), "a ticket is for a permit of the limiter's own");
+        Ticket::new(self, permit)
+    }
+
+    /// As [`ticket`](Self::ticket), with a ticket that keeps the limiter alive: for a permit of
+    /// `Arc::clone(limiter.semaphore()).acquire_owned()` and its relatives.
+    ///
+    /// # Panics
+    /// When the permit came from another semaphore.
+    pub fn ticket_owned(self: Arc<Self>, permit: OwnedSemaphorePermit) -> OwnedTicket {
+        let is_ours = Arc::ptr_eq(permit.semaphore(), &self.semaphore);
+        assert!(is_ours, "a ticket is for a permit of the limiter's own");
+        OwnedTicket::new(self, permit)
+    }
+
     /// How many may be in flight at the moment.
     pub fn limit(&self) -> usize {
         self.semaphore.limit()
@@ -157,8 +199,9 @@ impl Limiter {
         self.semaphore.in_use()
     }
 
-    /// What the law resizes: to close it, to see who waits, to set the limit by hand (the law goes on from there).
-    pub fn semaphore(&self) -> &Semaphore {
+    /// What the law resizes: to close it, to see who waits, to set the limit by hand (the law goes on from there), to ask for
+    /// a permit in a way of its own (see [`ticket`](Self::ticket)).
+    pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore
     }
 

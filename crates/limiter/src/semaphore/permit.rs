@@ -64,7 +64,7 @@ impl<'a> SemaphorePermit<'a> {
     /// # Panics
     /// When they come from different semaphores.
     pub fn merge(&mut self, mut other: Self) {
-        let same = std::ptr::eq(self.semaphore, other.semaphore);
+        let same = self.is_of(other.semaphore);
         assert!(same, "permits of different semaphores cannot be merged");
         self.taken.merge(other.taken.take());
     }
@@ -89,6 +89,10 @@ impl<'a> SemaphorePermit<'a> {
     /// How many it counts for.
     pub fn num_permits(&self) -> usize {
         self.taken.weight as usize
+    }
+
+    pub(crate) fn is_of(&self, semaphore: &Semaphore) -> bool {
+        std::ptr::eq(self.semaphore, semaphore)
     }
 }
 

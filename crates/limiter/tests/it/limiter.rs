@@ -293,6 +293,36 @@ fn a_ticket_outlives_the_last_handle_of_its_limiter() {
 }
 
 #[test]
+fn a_permit_asked_for_with_a_deadline_or_a_weight_becomes_a_ticket() {
+    let law = Script::of(Window::EACH, &[]);
+    let limiter = Arc::new(Limiter::new(3, law.clone()));
+    let deadline = || std::future::pending();
+    let mut asks = pin!(limiter.semaphore().acquire_many(2).before(deadline()).into_future());
+    let permit = match asks.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(permit)) => permit,
+        other => panic!("two of three are free: {other:?}"),
+    };
+    let two = limiter.ticket(permit);
+    let one = Arc::clone(limiter.semaphore()).try_acquire_owned().expect("one is free");
+    let one = Arc::clone(&limiter).ticket_owned(one);
+    assert_eq!(limiter.in_flight(), 3);
+    two.success();
+    assert_eq!((law.asked().len(), limiter.in_flight()), (1, 1));
+    one.overload();
+    assert_eq!((law.last().overloads, limiter.in_flight()), (1, 0));
+}
+
+#[test]
+fn a_permit_of_another_semaphore_is_no_ticket() {
+    let [limiter, other] = [(); 2].map(|()| Arc::new(Limiter::new(1, Fixed(1))));
+    let borrowed = other.semaphore().try_acquire().expect("it is free");
+    assert!(panic::catch_unwind(AssertUnwindSafe(|| drop(limiter.ticket(borrowed)))).is_err());
+    let owned = Arc::clone(other.semaphore()).try_acquire_owned().expect("it is free again");
+    let ticket = || drop(Arc::clone(&limiter).ticket_owned(owned));
+    assert!(panic::catch_unwind(AssertUnwindSafe(ticket)).is_err());
+}
+
+#[test]
 fn threads_leave_nothing_in_flight_and_the_limit_within_its_bounds() {
     let limiter = Limiter::new(2, Aimd { min: 2, max: 6, ..Aimd::default() });
     thread::scope(|scope| {
