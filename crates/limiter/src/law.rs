@@ -119,6 +119,8 @@ pub struct Sample {
     pub max_in_flight: usize,
     /// How many work items were rejected by an overloaded backend, or timed out, in the interval.
     pub overloads: usize,
+    /// How many work items ended well per second of the interval, those that were not measured included.
+    pub throughput: Option<f64>,
     /// The latencies of the work items that ended in the interval; `None` if none did.
     pub latency: Option<Latency>,
     /// The mean time a work item waited inside the backend before it was served, where the backend tells.

@@ -237,8 +237,11 @@ impl Limiter {
         let waiting = if has_waiters { self.semaphore.waiting() } else { 0 };
         sample.queue_depth = Some(waiting as f64);
         sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
+        // ORDERING: Relaxed, as in `begin`.
+        let mask = self.mask.load(Ordering::Relaxed);
+        sample.throughput = sample.throughput.map(|measured| measured * (mask + 1) as f64);
         let next = control.law.next(limit, &sample).clamp(1, Semaphore::MAX_PERMITS);
-        let mask = control.restart(sample.at, next != limit, self.mask.load(Ordering::Relaxed));
+        let mask = control.restart(sample.at, next != limit, mask);
         // ORDERING: Relaxed, as in `begin`.
         self.mask.store(mask, Ordering::Relaxed);
         drop(control);

@@ -155,7 +155,9 @@ impl Meter {
 
     fn sample(&mut self, at: Duration) -> Sample {
         let measured = (self.count + self.overloads).max(1);
+        let passed = at.saturating_sub(self.opened).as_secs_f64();
         Sample {
+            throughput: (0.0 < passed).then(|| self.count as f64 / passed),
             at,
             error_rate: Some(self.overloads as f64 / measured as f64),
             max_in_flight: self.max_in_flight,

@@ -8,6 +8,8 @@
 mod chance;
 mod contender;
 mod draw;
+mod family;
+mod random;
 mod scenario;
 mod score;
 mod simulation;
@@ -35,13 +37,17 @@ const SETS: [(&str, &str); 3] = [
 
 const USAGE: &str = "\
 usage: laws [--scenario FILE]... [--seeds N] [--from N] [--only NAME] [--details]
+       laws --random N [--from N] [--only NAME] [--details]
+       laws --show NUMBER
 
   --scenario FILE   these instead of the sets in benches/scenarios/ (the format is told in
                     benches/src/bin/laws/scenario.rs)
   --seeds N         so many runs of each, 5 if not given
   --from N          the number of the first run, 0 if not given; the same number is the same run on every machine
   --only NAME       only contenders whose name contains NAME (and the oracle)
-  --details         a table for each scenario";
+  --details         a table for each scenario
+  --random N        N scenarios of a random family, one run each: how power is distributed, by law
+  --show NUMBER     scenario NUMBER of that family, as a file for --scenario";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -62,10 +68,20 @@ struct Options {
     from: u64,
     only: Option<String>,
     details: bool,
+    random: Option<u64>,
+    show: Option<u64>,
 }
 
 fn options(args: &[String]) -> Result<Options, String> {
-    let mut options = Options { files: Vec::new(), runs: 5, from: 0, only: None, details: false };
+    let mut options = Options {
+        files: Vec::new(),
+        runs: 5,
+        from: 0,
+        only: None,
+        details: false,
+        random: None,
+        show: None,
+    };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let mut value =
@@ -78,6 +94,13 @@ fn options(args: &[String]) -> Result<Options, String> {
                 options.from = text
                     .parse()
                     .map_err(|_| format!("--from wants a whole number, not `{text}`"))?;
+            }
+            "--random" | "--show" => {
+                let text = value()?;
+                let n = text
+                    .parse()
+                    .map_err(|_| format!("{flag} wants a whole number, not `{text}`"))?;
+                if flag == "--show" { options.show = Some(n) } else { options.random = Some(n) }
             }
             "--details" => options.details = true,
             "--seeds" => {
@@ -101,6 +124,13 @@ fn laws(args: &[String], out: &mut impl Write) -> io::Result<()> {
         contender.name == "oracle" || only.is_none_or(|only| contender.name.contains(only))
     };
     let contenders: Vec<Contender> = Contender::ALL.iter().filter(wanted).copied().collect();
+    if let Some(number) = options.show {
+        return write!(out, "{}", random::text(number));
+    }
+    if let Some(count) = options.random {
+        let numbers = options.from..options.from.saturating_add(count);
+        return family::report(out, numbers, &contenders, options.details);
+    }
     if options.files.is_empty() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
         SETS.iter().try_for_each(|(folder, title)| {

@@ -11,6 +11,7 @@
 //! limiters  1                         # how many limiters share the backend; 1 if left out
 //! clients   40                        # a closed loop: so many who ask again as soon as they are answered, in place of arrivals
 //! bursts    1                         # how many arrive together, on average (geometric); 1 if left out
+//! refuses   2.5                       # the backend refuses at once what is beyond so many times its servers; never if left out
 //! at 0      servers 40  mean_ms 20  load 1.5
 //! at 20     servers 10
 //! ramp 40 50  servers 40              # moves in a straight line from what it was at 40 to this at 50
@@ -33,6 +34,7 @@ pub(crate) struct Scenario {
     pub(crate) limiters: usize,
     pub(crate) clients: Option<usize>,
     pub(crate) burst: f64,
+    pub(crate) refuses: Option<f64>,
     changes: Vec<Change>,
 }
 
@@ -100,6 +102,7 @@ impl Scenario {
             limiters: 1,
             clients: None,
             burst: 1.0,
+            refuses: None,
             changes: Vec::new(),
         };
         let mut lines = 0;
@@ -135,6 +138,7 @@ impl Scenario {
             ["limiters", value] => self.limiters = positive(value)?.max(1.0) as usize,
             ["clients", value] => self.clients = Some(positive(value)?.max(1.0) as usize),
             ["bursts", value] => self.burst = positive(value)?.max(1.0),
+            ["refuses", value] => self.refuses = Some(positive(value)?),
             ["at", at, pairs @ ..] => {
                 let at = number(at)?;
                 self.change(at, at, pairs)?;
@@ -143,7 +147,7 @@ impl Scenario {
             [word, ..] => {
                 return Err(format!(
                     "`{word}` with {} words after it is no statement; there are: name, duration, backend, service, \
-                     start, limiters, clients, bursts, at, ramp",
+                     start, limiters, clients, bursts, refuses, at, ramp",
                     words.len() - 1
                 ));
             }
@@ -179,6 +183,8 @@ impl Scenario {
             Err("`at 0` must set servers and mean_ms".to_owned())
         } else if self.clients.is_none() && !first(Key::Load) {
             Err("`at 0` must set load, or `clients` must".to_owned())
+        } else if self.clients.is_some() && self.refuses.is_some() {
+            Err("`clients` would ask again at once what `refuses` refuses".to_owned())
         } else {
             Ok(())
         }
@@ -207,6 +213,11 @@ impl Scenario {
     /// Arrivals per second.
     pub(crate) fn arrivals(&self, at: f64) -> f64 {
         self.now(at).load * self.capacity(0.0)
+    }
+
+    /// Whether the backend refuses one more when it has `n` in hand.
+    pub(crate) fn is_refused(&self, at: f64, n: usize) -> bool {
+        self.refuses.is_some_and(|times| times * self.now(at).servers <= n as f64)
     }
 
     /// What could be done per second: by the backend, with what it is offered.

@@ -22,7 +22,9 @@ pub(crate) struct Score {
     pub(crate) variation: f64,
 }
 
+/// Power is the mean over windows of so many seconds, or more where less than so many items would end in one.
 const WINDOW: f64 = 0.5;
+const ITEMS: f64 = 5.0;
 /// Near the best limit is within these multiples of it, for this long.
 const NEAR: (f64, f64) = (0.7, 1.5);
 const STAYS: f64 = 3.0;
@@ -30,12 +32,16 @@ const STAYS: f64 = 3.0;
 impl Score {
     pub(crate) fn of(scenario: &Scenario, trace: &Trace) -> Self {
         let mut score = Self::default();
-        let windows = (scenario.duration / WINDOW) as usize;
+        let slowest = (0..=100)
+            .map(|part| scenario.possible(scenario.duration * f64::from(part) / 100.0))
+            .fold(f64::INFINITY, f64::min);
+        let length = WINDOW.max(ITEMS / slowest);
+        let windows = (scenario.duration / length) as usize;
         let mut ended = trace.ended.iter().peekable();
         let mut inflated = 0;
         let mut relative = Vec::with_capacity(trace.ended.len());
         for window in 0..windows {
-            let (from, to) = (window as f64 * WINDOW, (window + 1) as f64 * WINDOW);
+            let (from, to) = (window as f64 * length, (window + 1) as f64 * length);
             let middle = f64::midpoint(from, to);
             let best = scenario.best_latency(middle);
             let (mut count, mut sum) = (0_u32, 0.0);
@@ -45,7 +51,7 @@ impl Score {
                 relative.push(latency / best);
             }
             let could = scenario.possible(middle);
-            let utilisation = f64::from(count) / WINDOW / could;
+            let utilisation = f64::from(count) / length / could;
             score.utilisation += utilisation / windows as f64;
             if 0 < count {
                 let inflation = sum / f64::from(count) / best;

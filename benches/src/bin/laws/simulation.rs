@@ -171,7 +171,13 @@ impl<'s> Simulation<'s> {
             limiter.refused += 1;
             return;
         }
-        self.begin(at, service);
+        let in_hand = self.line.len() + self.busy.len();
+        if self.scenario.is_refused(self.now, in_hand) {
+            let in_flight = self.limiters[at].in_flight + 1;
+            self.ended(at, 0.0, in_flight, Outcome::Overload, None);
+        } else {
+            self.begin(at, service);
+        }
     }
 
     /// Clients that wait are admitted as far as the limits go.
@@ -267,18 +273,31 @@ impl<'s> Simulation<'s> {
         limiter.in_flight -= 1;
         // Who has its answer asks again, behind those who wait already.
         limiter.waiting += usize::from(self.scenario.clients.is_some());
-        let tells = limiter.steering.is_told_the_wait();
+        self.ended(item.limiter, latency, item.in_flight, Outcome::Success, Some(wait.max(0.0)));
+        self.admit(item.limiter);
+    }
+
+    /// Tells the limiter at `at` what became of one of its items.
+    fn ended(
+        &mut self,
+        at: usize,
+        latency: f64,
+        in_flight: usize,
+        outcome: Outcome,
+        wait: Option<f64>,
+    ) {
+        let limiter = &mut self.limiters[at];
+        let wait = wait.filter(|_| limiter.steering.is_told_the_wait());
         let sample = limiter.meter.ended(&Ended {
             at: Duration::from_secs_f64(self.now),
             latency: Duration::from_secs_f64(latency),
-            in_flight: item.in_flight,
-            outcome: Outcome::Success,
-            backend_wait: tells.then(|| Duration::from_secs_f64(wait.max(0.0))),
+            in_flight,
+            outcome,
+            backend_wait: wait.map(Duration::from_secs_f64),
         });
         if let Some(sample) = sample {
-            self.decide(item.limiter, sample);
+            self.decide(at, sample);
         }
-        self.admit(item.limiter);
     }
 
     fn decide(&mut self, at: usize, mut sample: Sample) {

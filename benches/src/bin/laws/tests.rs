@@ -74,6 +74,29 @@ fn the_shared_backend_does_most_at_its_best_limit() {
     assert!(rate(40.0) < rate(44.0) && rate(48.0) < rate(44.0));
 }
 
+#[test]
+fn every_scenario_of_the_random_family_is_in_order_and_has_a_possible_best() {
+    for number in 0..500 {
+        let scenario = parse(&crate::random::text(number));
+        assert!(scenario.name.starts_with(&format!("{number}: ")), "{}", scenario.name);
+        assert!(1.0 <= scenario.now(scenario.duration / 2.0).servers, "{}", scenario.name);
+    }
+    assert_eq!(crate::random::text(7), crate::random::text(7));
+    assert_ne!(crate::random::text(7), crate::random::text(8));
+}
+
+#[test]
+fn what_the_backend_refuses_does_not_wait() {
+    let text = "duration 20\nservice fixed\nstart 60\nat 0 servers 10 mean_ms 20 load 3\n";
+    let latest = |text: &str| {
+        let threshold = Contender::ALL.iter().find(|c| c.name == "Aimd").expect("it takes part");
+        let trace = simulation::run(&parse(text), threshold, 0);
+        trace.ended.iter().map(|(_, latency)| *latency).fold(0.0, f64::max)
+    };
+    assert!(0.1 < latest(text), "it goes on to its 200");
+    assert!(latest(&format!("{text}refuses 2\n")) < 0.041, "ten wait at most");
+}
+
 /// The published eight, three runs each: mean power, the same where there is a queue, and the worst.
 fn powers(contender: &Contender) -> (f64, f64, f64) {
     let texts = [

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{Latency, Law, Sample, Window};
 use capacity::{Capacity, Headroom};
+use ground::Ground;
 use shape::{Lens, Shape};
 
 mod capacity;
 mod estimate;
+mod ground;
 mod infer;
 mod shape;
 
@@ -31,10 +33,22 @@ mod shape;
 /// - If the spread grows, everything has become slower: work takes longer, or the backend shares itself among all that is in
 ///   flight. One deep cut tells which. If the spread falls with it, the limit stays down, and is steered from then on so that
 ///   a probe takes a tenth of the latency away. If not, it goes back up, and the latency is the new normal.
+/// - At first nothing tells whether the first latencies hold a queue already, a neighbour's perhaps. So the limit is halved for
+///   as long as that shortens the latency; what is left is the latency without waiting.
+/// - Growth that does not pay is taken back: throughput must grow by half as much as the limit. That is where Kleinrock's *power*,
+///   throughput over latency, is at its most (L. Kleinrock, *Power and deterministic rules of thumb for probabilistic
+///   problems in computer communications*, ICC 1979), and needs no latency to compare with: one that was learned too high, or a
+///   backend that slows down under load, cannot make the limit run away.
 /// - Cuts that do not shorten the wait were a mistake of the same kind, and are taken back.
 ///
-/// From latency alone it needs many probes, seconds rather than round trips, where fewer than ten or so are in flight, and
-/// where the first latencies it sees hold a queue already.
+/// From latency alone it needs many probes, seconds rather than round trips, where fewer than ten or so are in flight; and it stays
+/// below the best limit of a large backend that slows down evenly under load.
+///
+/// What it owes to others: comparing latency with the one without waiting is TCP Vegas (Brakmo and Peterson, 1995) and, for
+/// servers, Netflix's concurrency-limits and Envoy's adaptive concurrency; short probes below the limit are BBR's (Cardwell et al., 2016)
+/// and LEDBAT++'s slowdowns (draft-irtf-iccrg-ledbat-plus-plus), whose problem of the late-comer, who takes a neighbour's queue for the
+/// latency without waiting, the first descent answers; that throughput must follow the limit is what Uber's Cinnamon
+/// reads off a covariance.
 ///
 /// After each change the law looks away for one round trip, and then decides on 24 to 40 latencies. See the simulator,
 /// `cargo xtask laws`, for how it fares beside the published laws.
@@ -74,6 +88,8 @@ pub struct Knee {
     phase: Phase,
     /// Log-likelihood that the backend shares itself among all, rather than serving some and letting the others wait.
     shared: f64,
+    /// Where the limit last began to grow.
+    ground: Option<Ground>,
     probe_due: Duration,
     /// Whether the last probe was one above the limit.
     reached: bool,
@@ -85,6 +101,11 @@ pub struct Knee {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     Steady,
+    /// At first: halved from this limit, where the latency had this mean. Did that shorten it?
+    Descending {
+        from: f64,
+        mean: f64,
+    },
     /// The limit was lowered to see the latency without waiting; it was this before.
     Probing {
         back: f64,
@@ -129,6 +150,7 @@ impl Knee {
             now: None,
             phase: Phase::Steady,
             shared: 0.0,
+            ground: None,
             probe_due: Duration::ZERO,
             reached: false,
             rtt: Duration::ZERO,
@@ -166,6 +188,7 @@ impl Law for Knee {
             self.exact = limit as f64; // someone else set it
             self.phase = Phase::Steady;
             self.capacity.forget();
+            self.ground = None;
         }
         let refused = sample.error_rate.unwrap_or(0.0);
         if 0 < sample.overloads && 0.05 < refused {

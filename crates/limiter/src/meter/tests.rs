@@ -79,6 +79,17 @@ fn an_overload_counts_and_has_no_latency() {
 }
 
 #[test]
+fn throughput_is_what_ended_well_over_the_time_the_window_was_open() {
+    let mut meter = Meter::new(ms(100), Window::every(Duration::ZERO, 3));
+    meter.ended(&Ended { outcome: Outcome::Overload, ..item(110, 5) });
+    meter.ended(&item(120, 5));
+    let sample = meter.ended(&item(150, 5));
+    assert_eq!(sample.and_then(|sample| sample.throughput), Some(40.0), "two in 50 ms");
+    let mut meter = Meter::new(ms(100), Window::EACH);
+    assert_eq!(meter.ended(&item(100, 5)).and_then(|sample| sample.throughput), None);
+}
+
+#[test]
 fn the_backend_wait_is_a_mean_and_absent_if_nobody_tells() {
     let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 2));
     meter.ended(&Ended { backend_wait: Some(ms(2)), ..item(1, 5) });

@@ -4,6 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::capacity::Headroom;
+use super::ground::Ground;
 use super::shape::Shape;
 use super::{Knee, Phase};
 use crate::law::{Latency, Sample};
@@ -11,8 +12,9 @@ use crate::law::{Latency, Sample};
 /// What a probe leaves of the limit, and what one above makes of it.
 const PROBE: f64 = 0.8;
 const REACH: f64 = 1.25;
-/// The next probe comes after this many times as long as the last one takes.
+/// The next probe comes after this many times as long as the last one takes; sooner while it is in doubt what kind of backend it is.
 const REST: f64 = 8.0;
+const REST_IN_DOUBT: f64 = 4.0;
 const HEADROOM: Headroom = Headroom { share: 0.03, more: 0.8 };
 /// When a backend counts as one that shares itself, and how sure of it to be at most: the opposite can still be learned.
 const SURE: f64 = 2.0;
@@ -21,15 +23,25 @@ const SUREST: f64 = 6.0;
 const ELASTIC: f64 = 0.1;
 /// By how much the spread falls in a probe if the backend shares itself.
 const LESS: f64 = 0.12;
+/// What is done per second varies at least so much, over the number that ended.
+const LEAST_NOISE: f64 = 0.2;
+/// Half as many in flight have shortened the latency if it is less than this share of what it was: nearer to a half than to one.
+const SHORTER: f64 = 0.7;
 
 impl Knee {
     /// From latency alone.
     pub(super) fn infer(&mut self, sample: &Sample, latency: &Latency) {
         let seen = self.lens.shape(latency, &mut self.capacity.jitter);
+        if self.base.is_none() && !self.descend(sample, &seen) {
+            return;
+        }
         if let Phase::Probing { back } = self.phase {
             self.phase = Phase::Steady;
             self.exact = back;
             self.learn(&seen);
+            return;
+        }
+        if self.is_vain(sample, &seen, latency.count) {
             return;
         }
         let mut base = self.base.unwrap_or(seen);
@@ -43,10 +55,45 @@ impl Knee {
         }
     }
 
+    /// At first nothing tells whether what is seen holds a queue. The limit is halved for as long as that shortens the latency;
+    /// whether it is known, then.
+    fn descend(&mut self, sample: &Sample, seen: &Shape) -> bool {
+        let (from, fell) = match self.phase {
+            Phase::Descending { from, mean } => (from, seen.mean() < SHORTER * mean),
+            _ => (self.exact, true),
+        };
+        self.phase = Phase::Steady;
+        if fell && 2.0 <= self.exact && self.is_used(sample) {
+            self.phase = Phase::Descending { from: self.exact, mean: seen.mean() };
+            self.exact = (self.exact / 2.0).floor();
+            return false;
+        }
+        self.base = Some(*seen);
+        if !fell {
+            self.exact = from;
+        }
+        fell
+    }
+
+    /// Whether the limit has grown in vain; if so, it is back where it began to grow.
+    fn is_vain(&mut self, sample: &Sample, seen: &Shape, count: usize) -> bool {
+        let Some(rate) = sample.throughput.filter(|_| self.is_used(sample)) else { return false };
+        let noise = (seen.noise() / seen.mean().powi(2)).max(LEAST_NOISE / count as f64);
+        let ground = self.ground.get_or_insert_with(|| Ground::new(self.exact, rate, noise));
+        // A cut that is being judged came from a limit further up.
+        if ground.pays(self.exact, rate, noise) || self.phase != Phase::Steady {
+            return false;
+        }
+        self.exact = ground.limit;
+        self.capacity.forget();
+        true
+    }
+
     /// What a probe saw: the latency without waiting, and whether the spread is less there than at the limit.
     fn learn(&mut self, seen: &Shape) {
         let Some(base) = &mut self.base else { return };
-        if let Some(now) = &self.now {
+        // Where all work takes about the same time, the spread is that of the queue.
+        if let Some(now) = self.now.filter(|_| base.is_wide()) {
             let mean = now.spread.value + base.p10.value;
             let fell = (now.spread.value - seen.spread.value) / mean;
             let doubt = (seen.spread.variance + now.spread.variance) / (mean * mean) + 1e-3;
@@ -157,7 +204,8 @@ impl Knee {
             self.phase = Phase::Probing { back: limit };
         }
         let lasts = rtt + rtt.mul_f64((self.count() / self.exact).max(0.5));
-        self.probe_due = at + lasts.mul_f64(REST).max(Duration::from_millis(500));
+        let rest = if self.shared.abs() < SURE { REST_IN_DOUBT } else { REST };
+        self.probe_due = at + lasts.mul_f64(rest).max(Duration::from_millis(500));
     }
 }
 

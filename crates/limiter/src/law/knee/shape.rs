@@ -15,6 +15,11 @@ impl Shape {
         self.p10.value + self.spread.value
     }
 
+    /// The variance of the mean.
+    pub(super) fn noise(&self) -> f64 {
+        self.p10.variance + self.spread.variance
+    }
+
     /// Whether the service times differ so much that their spread tells something.
     pub(super) fn is_wide(&self) -> bool {
         0.2 * self.p10.value < self.spread.value

@@ -151,6 +151,68 @@ fn a_backend_that_shares_itself_is_kept_where_a_probe_takes_a_tenth_away() {
 const SURE_IT_SHARES: f64 = 2.0;
 
 #[test]
+fn at_first_the_limit_is_halved_for_as_long_as_that_shortens_the_latency() {
+    let mut law = Knee::new(1, 100);
+    let mut limit = 80;
+    let mut limits = Vec::new();
+    for at in 0..6 {
+        // Fifteen are served; what is more waits.
+        let wait = (limit as f64 / 15.0 - 1.0).max(0.0) * 20.0;
+        limit = law.next(limit, &window(at, limit, (2.0 + wait) as u64, (20.0 + wait) as u64));
+        limits.push(limit);
+    }
+    // 10 are no better than 20 by a half, so that it goes on from there.
+    assert_eq!(limits[..4], [80, 40, 20, 10], "{limits:?}");
+    assert_eq!(limits[4], 20, "{limits:?}");
+    assert!(law.base.is_some_and(|base| base.mean() < 0.021), "{:?}", law.base);
+}
+
+#[test]
+fn at_first_a_limit_that_is_not_used_is_not_halved() {
+    let mut law = Knee::new(1, 100);
+    assert_eq!([0, 1, 2].map(|at| law.next(80, &window(at, 30, 2, 20))), [80; 3]);
+    assert!(law.base.is_some());
+}
+
+#[test]
+fn growth_that_does_no_more_per_second_is_taken_back() {
+    let mut law = settled(2, 20);
+    let rate = |limit: usize, per_second| Sample {
+        throughput: Some(per_second),
+        ..window(100, limit, 2, 20)
+    };
+    assert_eq!(law.next(40, &rate(40, 2000.0)), 40);
+    (law.max, law.exact) = (200, 80.0);
+    let mut more = law.clone();
+    assert!(80 <= more.next(80, &rate(80, 4000.0)), "it does twice as much");
+    assert_eq!(law.next(80, &rate(80, 1000.0)), 40);
+}
+
+#[test]
+fn growth_pays_if_more_is_done_by_half_as_much() {
+    let ground = || Ground::new(40.0, 1000.0, 0.0);
+    assert!(ground().pays(80.0, 1415.0, 0.0) && !ground().pays(80.0, 1413.0, 0.0), "√2");
+    assert!(ground().pays(46.0, 500.0, 0.0), "too little growth to tell");
+    assert!(!ground().pays(47.0, 500.0, 0.0));
+    // Two standard deviations, √(0.01 + 0.01) each, are chance: ln 0.76 − ½·ln 2 = −0.62 is not.
+    let doubtful = |rate| Ground::new(40.0, 1000.0, 0.01).pays(80.0, rate, 0.01);
+    assert!(doubtful(1070.0) && !doubtful(1062.0));
+}
+
+#[test]
+fn the_ground_is_where_the_limit_is_when_it_falls_and_where_growth_surely_paid() {
+    let mut ground = Ground::new(40.0, 1000.0, 0.001);
+    ground.pays(38.0, 1000.0, 0.001);
+    assert_eq!(ground.limit, 40.0, "a twentieth is the same limit");
+    ground.pays(30.0, 700.0, 0.001);
+    assert_eq!(ground.limit, 30.0);
+    ground.pays(60.0, 980.0, 0.001);
+    assert_eq!(ground.limit, 30.0, "it may have paid");
+    ground.pays(60.0, 1400.0, 0.001);
+    assert_eq!(ground.limit, 60.0);
+}
+
+#[test]
 fn probes_below_and_above_the_limit_alternate() {
     let mut law = Knee::new(1, 1000);
     let mut limit = 40;
