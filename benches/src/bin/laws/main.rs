@@ -10,6 +10,7 @@ mod contender;
 mod draw;
 mod family;
 mod random;
+mod results;
 mod scenario;
 mod score;
 mod simulation;
@@ -38,6 +39,7 @@ const SETS: [(&str, &str); 3] = [
 const USAGE: &str = "\
 usage: laws [--scenario FILE]... [--seeds N] [--from N] [--only NAME] [--details]
        laws --random N [--from N] [--only NAME] [--details]
+       laws --write [--seeds N] [--random N]
        laws --show NUMBER
 
   --scenario FILE   these instead of the sets in benches/scenarios/ (the format is told in
@@ -47,6 +49,7 @@ usage: laws [--scenario FILE]... [--seeds N] [--from N] [--only NAME] [--details
   --only NAME       only contenders whose name contains NAME (and the oracle)
   --details         a table for each scenario
   --random N        N scenarios of a random family, one run each: how power is distributed, by law
+  --write           the published eight and, if asked for, the random family, into benches/RESULTS.md
   --show NUMBER     scenario NUMBER of that family, as a file for --scenario";
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ struct Options {
     details: bool,
     random: Option<u64>,
     show: Option<u64>,
+    write: bool,
 }
 
 fn options(args: &[String]) -> Result<Options, String> {
@@ -81,6 +85,7 @@ fn options(args: &[String]) -> Result<Options, String> {
         details: false,
         random: None,
         show: None,
+        write: false,
     };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
@@ -102,6 +107,7 @@ fn options(args: &[String]) -> Result<Options, String> {
                     .map_err(|_| format!("{flag} wants a whole number, not `{text}`"))?;
                 if flag == "--show" { options.show = Some(n) } else { options.random = Some(n) }
             }
+            "--write" => options.write = true,
             "--details" => options.details = true,
             "--seeds" => {
                 let text = value()?;
@@ -126,6 +132,18 @@ fn laws(args: &[String], out: &mut impl Write) -> io::Result<()> {
     let contenders: Vec<Contender> = Contender::ALL.iter().filter(wanted).copied().collect();
     if let Some(number) = options.show {
         return write!(out, "{}", random::text(number));
+    }
+    if options.write {
+        let mut printed = Vec::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let (folder, title) = SETS[0];
+        report(&mut printed, title, &read_all(&root.join(folder))?, &contenders, &options)?;
+        if let Some(count) = options.random {
+            family::report(&mut printed, 0..count, &contenders, false)?;
+        }
+        let command = format!("cargo xtask laws {}", args.join(" "));
+        results::write(&command, &String::from_utf8_lossy(&printed))?;
+        return out.write_all(&printed);
     }
     if let Some(count) = options.random {
         let numbers = options.from..options.from.saturating_add(count);

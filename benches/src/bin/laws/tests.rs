@@ -97,6 +97,17 @@ fn what_the_backend_refuses_does_not_wait() {
     assert!(latest(&format!("{text}refuses 2\n")) < 0.041, "ten wait at most");
 }
 
+#[test]
+fn a_section_of_the_results_is_replaced_and_its_neighbours_stay() {
+    let heading = "### Control laws in virtual time\n";
+    let new = format!("{heading}\nnew\n");
+    let replaced = |old: &str| crate::results::replaced(old, &new);
+    assert_eq!(replaced("# R\n\nx\n"), format!("# R\n\nx\n\n{new}"));
+    let old = format!("# R\n\n{heading}\nold\n\n### Next\n\n## Last\n");
+    assert_eq!(replaced(&old), format!("# R\n\n{new}\n### Next\n\n## Last\n"));
+    assert_eq!(replaced(&replaced(&old)), replaced(&old));
+}
+
 /// The published eight, three runs each: mean power, the same where there is a queue, and the worst.
 fn powers(contender: &Contender) -> (f64, f64, f64) {
     let texts = [
