@@ -193,7 +193,7 @@ impl Knee {
     }
 
     /// One window below the limit, or, if it `may` and in turn, above it.
-    fn probe(&mut self, at: Duration, rtt: Duration, may: bool) {
+    pub(super) fn probe(&mut self, at: Duration, rtt: Duration, may: bool) {
         let limit = self.exact;
         self.reached = may && !self.reached;
         if self.reached {

@@ -174,18 +174,76 @@ fn at_first_a_limit_that_is_not_used_is_not_halved() {
     assert!(law.base.is_some());
 }
 
+fn at_rate(limit: usize, per_second: f64) -> Sample {
+    Sample { throughput: Some(per_second), ..window(100, limit, 2, 20) }
+}
+
+/// It did 2,000 a second at 40, and is at 80 now.
+fn grown(mut law: Knee, at_40: &Sample) -> Knee {
+    let throughput = Some(2000.0);
+    assert_eq!(law.next(40, &Sample { throughput, ..*at_40 }), 40);
+    (law.max, law.exact) = (200, 80.0);
+    law
+}
+
 #[test]
 fn growth_that_does_no_more_per_second_is_taken_back() {
-    let mut law = settled(2, 20);
-    let rate = |limit: usize, per_second| Sample {
-        throughput: Some(per_second),
-        ..window(100, limit, 2, 20)
+    let grown = || grown(settled(2, 20), &window(100, 40, 2, 20));
+    assert!(80 <= grown().next(80, &at_rate(80, 4000.0)), "it does twice as much");
+    let mut vain = grown();
+    assert_eq!(vain.next(80, &at_rate(80, 1000.0)), 40);
+    assert_eq!(vain.capacity.value(), None, "what was learned on the way is wrong");
+    let unused = Sample { max_in_flight: 30, ..at_rate(80, 500.0) };
+    assert_eq!(grown().next(80, &unused), 80, "it had no more to do");
+    let mut checking = grown();
+    checking.phase = Phase::Emptying { before: 100.0, wait: 0.001, again: false };
+    assert_ne!(checking.next(80, &at_rate(80, 1000.0)), 40, "a cut is not growth");
+}
+
+#[test]
+fn growth_by_someone_else_is_not_taken_back() {
+    let mut law = grown(settled(2, 20), &window(100, 40, 2, 20));
+    law.exact = 40.0;
+    assert_ne!(law.next(80, &at_rate(80, 1000.0)), 40);
+}
+
+#[test]
+fn even_where_all_latencies_are_equal_the_rate_is_not_exact() {
+    let mut law = grown(settled(20, 20), &window(100, 40, 20, 20));
+    // ln 1.35 = 0.30 is less than ½·ln 2 = 0.35, by less than twice √(0.2/40).
+    let sample = Sample { throughput: Some(2700.0), ..window(100, 80, 20, 20) };
+    assert_ne!(law.next(80, &sample), 40);
+}
+
+#[test]
+fn a_limit_of_one_is_not_halved() {
+    let mut law = Knee::new(1, 100);
+    assert_eq!([0, 1].map(|at| law.next(1, &window(at, 1, 2, 20))), [1, 1]);
+    assert!(law.base.is_some());
+}
+
+#[test]
+fn where_all_work_takes_the_same_time_a_probe_does_not_tell_a_shared_backend_by_the_spread() {
+    let probed = |p10, mean| {
+        let mut law = settled(p10, mean);
+        (law.exact, law.phase) = (32.0, Phase::Probing { back: 40.0 });
+        let before = law.shared;
+        law.next(32, &window(100, 32, p10, mean));
+        law.shared - before
     };
-    assert_eq!(law.next(40, &rate(40, 2000.0)), 40);
-    (law.max, law.exact) = (200, 80.0);
-    let mut more = law.clone();
-    assert!(80 <= more.next(80, &rate(80, 4000.0)), "it does twice as much");
-    assert_eq!(law.next(80, &rate(80, 1000.0)), 40);
+    assert_eq!(probed(20, 20), 0.0);
+    assert!(probed(2, 20) < 0.0);
+}
+
+#[test]
+fn probes_come_twice_as_often_while_the_kind_of_backend_is_in_doubt() {
+    let due = |shared| {
+        let mut law = Knee { exact: 40.0, shared, ..Knee::new(1, 100) };
+        law.probe(ms(1000), ms(400), false);
+        law.probe_due - ms(1000)
+    };
+    // 0.4 s and, for 40 latencies of 32 at a time, 0.5 s.
+    assert_eq!((due(0.0).as_millis(), due(-6.0).as_millis()), (3600, 7200));
 }
 
 #[test]
@@ -204,6 +262,9 @@ fn the_ground_is_where_the_limit_is_when_it_falls_and_where_growth_surely_paid()
     let mut ground = Ground::new(40.0, 1000.0, 0.001);
     ground.pays(38.0, 1000.0, 0.001);
     assert_eq!(ground.limit, 40.0, "a twentieth is the same limit");
+    ground.pays(41.0, 2000.0, 0.001);
+    assert_eq!(ground.limit, 40.0, "the same limit, more done");
+    assert!(!ground.pays(80.0, 2000.0, 0.001), "no more than was done last at 40");
     ground.pays(30.0, 700.0, 0.001);
     assert_eq!(ground.limit, 30.0);
     ground.pays(60.0, 980.0, 0.001);
