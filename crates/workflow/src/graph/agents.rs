@@ -46,7 +46,9 @@ impl Agents {
 
     fn number(&mut self, name: Arc<str>) -> u32 {
         // Who names one for each of many tasks mostly hands on the same text.
-        let same = self.names.iter().take(FEW).position(|known| Arc::ptr_eq(known, &name));
+        let address = |of: &Arc<str>| Arc::as_ptr(of).cast::<u8>();
+        let wanted = address(&name);
+        let same = self.names.iter().take(FEW).position(|known| address(known) == wanted);
         if let Some(known) = same.and_then(|at| u32::try_from(at).ok()) {
             return known;
         }

@@ -99,7 +99,8 @@ impl Parts {
         };
         let mut arrows = std::mem::take(&mut self.arrows);
         arrows.extend(task.arrows().map(|(id, on)| Need { task: self.place(id), on }));
-        self.run.plan(place, &task.planned(), arrows.drain(..));
+        self.run.plan(place, &task.planned(), &arrows);
+        arrows.clear();
         self.arrows = arrows;
         self.agents.set(place, task.agent);
         self.tasks[place].plan(task.body, task.grace, task.extras);

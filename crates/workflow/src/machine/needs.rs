@@ -58,9 +58,9 @@ impl Needs {
     }
 
     /// What the task of a place needs from now on.
-    pub(crate) fn set(&mut self, at: u32, needs: impl IntoIterator<Item = Need>) {
+    pub(crate) fn set(&mut self, at: u32, needs: &[Need]) {
         let start = number(self.all.len());
-        self.all.extend(needs);
+        self.all.extend_from_slice(needs);
         self.spans[at as usize] = Span { start, end: number(self.all.len()) };
     }
 
@@ -95,8 +95,8 @@ mod tests {
     fn a_need_more_leaves_the_others_and_those_of_other_tasks() {
         let mut needs = Needs::default();
         (0..4).for_each(|_| needs.push());
-        needs.set(1, on(&[0]));
-        needs.set(2, on(&[0, 1]));
+        needs.set(1, &on(&[0]));
+        needs.set(2, &on(&[0, 1]));
         needs.add(1, Need { task: 3, on: On::End });
         needs.add(1, Need { task: 2, on: On::Success });
         needs.add(0, Need { task: 3, on: On::Success });

@@ -259,7 +259,7 @@ impl Run {
         // Of needs that are over too: they may run again.
         spec.needs.iter().for_each(|need| self.add_dependent(need.task, at, need.on));
         self.needs.push();
-        self.needs.set(at, spec.needs);
+        self.needs.set(at, &spec.needs);
         self.nodes.push(node);
         before.iter().rev().for_each(|dependent| self.add_dependent(at, *dependent, On::Success));
         self.left += 1;

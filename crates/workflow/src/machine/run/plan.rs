@@ -21,10 +21,11 @@ impl Run {
     }
 
     /// The task of a place, which may need tasks that are still to be planned.
-    pub(crate) fn plan(&mut self, at: u32, task: &Planned, needs: impl IntoIterator<Item = Need>) {
+    pub(crate) fn plan(&mut self, at: u32, task: &Planned, needs: &[Need]) {
         let policy = self.policy(task.policy);
-        self.needs.set(at, needs);
-        let needs = self.needs.get(at);
+        if !needs.is_empty() {
+            self.needs.set(at, needs);
+        }
         self.is_in_order &= needs.iter().all(|need| need.task < at);
         self.nodes[at] = Node::new(task, policy, number(needs.len()));
         self.left += 1;
@@ -69,7 +70,7 @@ impl Run {
         let at = number(self.nodes.len());
         let task = spec.planned();
         self.name();
-        self.plan(at, &task, spec.needs);
+        self.plan(at, &task, &spec.needs);
         self.assign(at, spec.class, || spec.estimate);
         if let Some(past) = spec.past {
             self.restore(at, past);
