@@ -139,7 +139,7 @@ impl Knee {
     }
 
     /// The service has become slower, not scarcer: back to the limit before the cut.
-    fn was_slower(&mut self, limit: f64, base: Shape) -> Option<Cut> {
+    pub(super) fn was_slower(&mut self, limit: f64, base: Shape) -> Option<Cut> {
         (self.base, self.now) = (Some(base), Some(base));
         self.shared = (self.shared - 3.0).max(-SUREST);
         self.exact = limit;
@@ -181,7 +181,7 @@ impl Knee {
 
     /// Where all work takes about the same time, a backend that shares itself shows by latency that rises, above the limit, half
     /// as much as a queue would make it rise; otherwise it rises fully or not at all.
-    fn compare(&mut self, waiting: f64) {
+    pub(super) fn compare(&mut self, waiting: f64) {
         let expected = self.capacity.expected(self.exact);
         if expected < 0.15 {
             return;
@@ -228,7 +228,7 @@ impl Sight {
 
 /// Where a series of cuts began, and whether one of them did not help.
 #[derive(Debug, Clone, Copy)]
-struct Cut {
+pub(super) struct Cut {
     from: f64,
     again: bool,
 }

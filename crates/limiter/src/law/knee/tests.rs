@@ -468,3 +468,56 @@ fn a_window_follows_the_limit_and_the_latency() {
         "one and a half latencies at least"
     );
 }
+
+#[test]
+fn a_limit_that_someone_else_set_and_an_overload_end_what_was_going_on() {
+    let refused = Sample { overloads: 3, error_rate: Some(0.06), ..Sample::default() };
+    for (limit, sample, next) in [(30, Sample::default(), 30), (40, refused, 36)] {
+        let mut law = Knee { phase: Phase::Probing { back: 40.0 }, ..settled(2, 20) };
+        assert!(law.capacity.value().is_some());
+        assert_eq!(law.next(limit, &sample), next);
+        assert_eq!((law.phase, law.capacity.value()), (Phase::Steady, None));
+    }
+}
+
+#[test]
+fn a_service_that_was_slower_is_believed_and_the_cuts_forgotten() {
+    let mut law = Knee { peak: 50.0, shared: 2.0, ..settled(2, 20) };
+    assert!(law.was_slower(33.0, shape(0.06, 0.1)).is_none());
+    assert_eq!((law.exact, law.peak, law.shared), (33.0, 0.0, -1.0));
+    assert_eq!(law.capacity.value(), None);
+    assert_eq!((law.base, law.now), (Some(shape(0.06, 0.1)), Some(shape(0.06, 0.1))));
+}
+
+#[test]
+fn a_shared_backend_is_steered_to_where_a_tenth_of_the_latency_is_waiting() {
+    let steered = |latency| {
+        let mut law = Knee { shared: 6.0, max: 100, ..settled(20, 20) };
+        law.next(40, &window(100, 40, latency, latency));
+        law.exact
+    };
+    assert!((steered(20) - 40.8).abs() < 1e-6, "a fifth of the tenth that it is off");
+    assert!((steered(40) - 38.0).abs() < 1e-6, "a twentieth down at most, though half is waiting");
+}
+
+#[test]
+fn what_no_queue_would_show_says_nothing_about_a_shared_backend() {
+    let mut law = settled(20, 20);
+    law.exact = 41.0;
+    let before = law.shared;
+    law.compare(0.1);
+    assert_eq!(law.shared, before, "a fortieth above the capacity");
+    law.exact = 60.0;
+    law.compare(0.15);
+    assert!(before < law.shared, "a third above, and it waits half as much as in a queue");
+}
+
+#[test]
+fn a_probe_above_is_one_more_at_least_and_expects_growth() {
+    let mut law = Knee { exact: 2.0, ..Knee::new(1, 100) };
+    law.probe(ms(0), ms(1), true);
+    assert!(law.reached && law.phase == Phase::Steady);
+    assert_eq!(law.exact, 3.0);
+    assert_ne!(law.capacity, Capacity::unknown());
+    assert_eq!(law.probe_due, ms(500), "however short the latency");
+}
