@@ -64,7 +64,8 @@ pub enum Durability {
     Memory,
     /// The end of this process, `kill -9` too: the records are written, and the operating system has them.
     ProcessCrash,
-    /// The end of the machine's power: the records are synced to the disk.
+    /// The end of the machine's power: the records are synced to the disk. A thread of the run's own does so; but a worker of
+    /// the runtime, if there are others, waits for a sync that takes less than a millisecond while no other attempt runs.
     PowerLoss,
 }
 

@@ -142,6 +142,8 @@ async fn fails_at_each_call(level: Durability) {
             if let Ok(finished) = ended {
                 // There were fewer calls.
                 assert!(finished.is_success() && call > 4, "{fault:?} {call}");
+                let left = calls.load(Ordering::Relaxed);
+                assert!((1..=call).contains(&left), "{fault:?} {call}: an error was not told");
                 break;
             }
             let ran = effects.take();
