@@ -32,7 +32,16 @@ fn is(state: AlertState, labels: &str, value: f64) -> (AlertState, String, f64) 
     (state, labels.to_owned(), value)
 }
 
+/// What this thread has had of a core, however busy the machine is.
+#[cfg(target_os = "linux")]
+fn on_cpu() -> std::time::Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
+    let first = times.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    std::time::Duration::from_nanos(first.expect("nanoseconds on a core come first"))
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn ten_times_the_series_cost_about_ten_times_as_much() {
     let took = |count: usize| {
         let errors = || Expr::metric("errors");
@@ -40,10 +49,10 @@ fn ten_times_the_series_cost_about_ten_times_as_much() {
         let mut bench = Bench::new(rule);
         let vec = bench.registry.gauge_vec("errors", "Errors.", ["task"]).expect("it is free");
         (0..count).for_each(|at| vec.set([&at.to_string()], 1.0));
-        let begun = std::time::Instant::now();
+        let begun = on_cpu();
         assert_eq!(bench.check(0).len(), count);
         assert!(bench.check(1).is_empty());
-        begun.elapsed()
+        on_cpu() - begun
     };
     let of = |count| (0..3).map(|_| took(count)).min().expect("three times");
     let (few, many) = (of(500), of(5000));
