@@ -171,3 +171,33 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::Retry;
+
+    #[test]
+    fn the_order_in_which_tasks_are_named_changes_no_rank() {
+        let policy = Policy { timeout: None, retry: Retry::NEVER };
+        let ranks = |[first, second, third]: [u32; 3]| {
+            let mut run = Run::new(false, None);
+            (0..3).for_each(|_| run.name());
+            let mut plan = |at, seconds, needs: &[u32]| {
+                let on = On::Success;
+                let needs: Vec<Need> = needs.iter().map(|task| Need { task: *task, on }).collect();
+                let estimate = Some(seconds);
+                let task = Planned { priority: 0, estimate, complexity: 1.0, cost: 0, policy };
+                run.plan(at, &task, &needs);
+            };
+            plan(first, 1.0, &[]);
+            plan(second, 2.0, &[first]);
+            plan(third, 4.0, &[second, first]);
+            assert_eq!(run.link(), [first]);
+            [first, second, third].map(|at| run.nodes[at].rank)
+        };
+        for places in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            assert_eq!(ranks(places), [7.0, 6.0, 4.0], "{places:?}");
+        }
+    }
+}
