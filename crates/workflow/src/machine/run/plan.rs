@@ -39,6 +39,7 @@ impl Run {
     }
 
     /// The policies of its tasks.
+    #[cfg(feature = "config")]
     pub(crate) fn policies_mut(&mut self) -> &mut [Policy] {
         &mut self.policies
     }
