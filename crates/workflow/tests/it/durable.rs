@@ -303,3 +303,22 @@ async fn a_graph_with_a_journal_in_memory_writes_nothing() {
     run(graph([effects.task("a")]), &store, Durability::Memory).await;
     assert_eq!(ledger(&store), Ledger::of([]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_has_written_what_had_begun() {
+    for level in LEVELS {
+        let (store, begun) = (MemoryStore::default(), Arc::new(Notify::new()));
+        let told = Arc::clone(&begun);
+        let task = Task::durable("hangs", move |_| {
+            told.notify_one();
+            std::future::pending::<Result<(), TaskError>>()
+        });
+        let dying = orchestrator();
+        let running = dying.start(graph([task]).journal(history(&store), level));
+        // The clock stands still meanwhile: nothing is due.
+        begun.notified().await;
+        drop((dying, running));
+        let ledger = ledger(&store);
+        assert!(ledger.tasks.iter().any(|task| task.is_running()), "{level:?}");
+    }
+}
