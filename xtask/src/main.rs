@@ -27,7 +27,8 @@ usage: cargo xtask COMMAND
   instructions                            instructions of the limiter's fast path, counted by callgrind; above 90 fails
   laws [--scenario FILE]... [--seeds N]   the limiter's control laws in virtual time beside an oracle; draws the limits
        [--from N] [--only NAME] [--details]   over time into target/laws; --from N begins with run number N
-       [--random N] [--show NUMBER]       how power is distributed over N scenarios that nobody chose; one of them as a file
+       [--random N] [--show NUMBER]       how power is distributed over N scenarios that nobody chose; one of them as a file;
+       [--write]                          --write puts the tables into benches/RESULTS.md
   metg [--rounds N] [--full] [--json] [FILTER]   how short tasks may be before half, and a tenth, of the machine is lost,
                                           beside a JoinSet loop; and how near tasks that wait come to the ideal
   claims [--rounds N] [--json] [FILTER]   what other orchestrators claim of themselves, on work of the same shape: one after
