@@ -33,7 +33,7 @@ impl TaskError {
     /// An error by which the agent says that it is overloaded, such as HTTP 429 or 503. Another attempt may help; nothing of
     /// the agent starts before `retry_after`, if it said so, is over, or an hour, or until
     /// [`resume_agent`](crate::Orchestrator::resume_agent); and the [law](crate::Agent::adaptive) of its limit
-    /// counts an overload. A task that names no agent waits for what its [`Retry`] says and no longer.
+    /// counts an overload. A task that names no agent waits for what its [`Retry`](crate::Retry) says and no longer.
     ///
     /// # Examples
     /// ```

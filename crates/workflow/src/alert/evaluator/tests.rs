@@ -34,10 +34,10 @@ fn is(state: AlertState, labels: &str, value: f64) -> (AlertState, String, f64) 
 
 /// What this thread has had of a core, however busy the machine is.
 #[cfg(target_os = "linux")]
-fn on_cpu() -> std::time::Duration {
+fn on_cpu() -> Duration {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
     let first = times.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    std::time::Duration::from_nanos(first.expect("nanoseconds on a core come first"))
+    Duration::from_nanos(first.expect("nanoseconds on a core come first"))
 }
 
 #[test]
