@@ -14,6 +14,7 @@ use tidegate_workflow::{
     Builder, Context, Durable, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry,
     StartError, Stopped, Task, TaskError, TraceParent,
 };
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::{Event, Status, label};
@@ -33,7 +34,7 @@ type Node = Task<Durable>;
 const EVENTS: usize = 1 << 16;
 
 /// Runs the workflow to its end, or until it is told to stop; tells what happens as it happens. `began` is called before
-/// anything of it starts, unless the run is refused.
+/// anything of it is told, unless the run is refused.
 ///
 /// # Errors
 ///
@@ -46,7 +47,8 @@ pub(crate) async fn execute(
     began: impl FnOnce(),
 ) -> Result<(Summary, Kept), Broken> {
     let removed = removed(&history, &job);
-    let run = Arc::new(Run { job, past, events, records: Mutex::default() });
+    let (is_told, records) = (SetOnce::new(), Mutex::default());
+    let run = Arc::new(Run { job, past, events, is_told, records });
     run.take_over();
     let orchestrator = limits(&run.job).build().map_err(Broken::ours)?;
     let mut seen = orchestrator.events();
@@ -62,6 +64,7 @@ pub(crate) async fn execute(
     let graph = graph.journal(history, Durability::ProcessCrash);
     let running = orchestrator.start(graph).map_err(Broken::from)?;
     began();
+    let _ = run.is_told.set(());
     if !removed.is_empty() {
         crate::run::say(&format!("no longer in the file: {}", removed.join(", ")));
     }
@@ -181,6 +184,8 @@ struct Run {
     job: Arc<Job>,
     past: Past,
     events: UnboundedSender<Event>,
+    /// Whether it was told that the run has begun, which comes before whatever else is told of it.
+    is_told: SetOnce<()>,
     /// By the node that runs the command.
     records: Mutex<BTreeMap<String, Record>>,
 }
@@ -332,6 +337,7 @@ impl Run {
             })?,
         };
         let product = Product::Items(self.texts_of(&items));
+        self.is_told.wait().await;
         let _ = self.events.send(Event::TaskExpanded { task: task.id.clone(), items: items.len() });
         // The need is over when an item starts; it is what puts the items on the critical path.
         let node = |item| {
