@@ -121,6 +121,11 @@ impl Link {
         Ok(())
     }
 
+    /// Wakes the engine's own task.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     /// The engine's own task: rings when something is due, and takes the turns that others leave over.
     pub(crate) async fn drive(self: Arc<Self>) -> Result<(), Infallible> {
         let mut rings = None;

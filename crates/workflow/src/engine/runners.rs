@@ -14,6 +14,8 @@
 //! A runner that finds nothing to do looks again for a short time before it sleeps: waking the runtime's thread
 //! takes far longer than a short task, which is what counts when a graph is only as wide as the machine.
 
+mod guard;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -25,10 +27,10 @@ use parking_lot::Mutex;
 use tidegate_taskgroup::Spawner;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
-use tokio::task::yield_now;
 
 use super::attempt::{Ended, Job, Trying};
 use super::{Command, Link};
+use guard::Guard;
 
 /// How long a runner looks for work before it sleeps.
 const LOOK: Duration = Duration::from_micros(50);
@@ -55,6 +57,22 @@ pub(super) fn share() {
     }
 }
 
+/// Lets the runtime's other tasks have a turn, and goes on in whichever worker is free first.
+///
+/// Not so `tokio::task::yield_now`, which stays with its worker until that one has nothing left to do: behind an attempt that
+/// computes, a runner that looks would be counted as awake and never come to the next attempt.
+async fn step_back() {
+    let mut is_back = false;
+    poll_fn(|cx| match std::mem::replace(&mut is_back, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 pub(crate) struct Runners {
     state: Mutex<State<Job, Ended>>,
     /// Weak, since the engine, which is the link's, has the runners.
@@ -64,6 +82,7 @@ pub(crate) struct Runners {
     /// As many as there are workers; one that has nothing to do ends if there are more.
     enough: usize,
     look: Duration,
+    guard: Guard,
 }
 
 struct State<J, E> {
@@ -100,7 +119,8 @@ impl Runners {
         let alone = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread || enough == 1;
         let look = if alone { Duration::ZERO } else { LOOK };
         let (state, wake, link) = (Mutex::default(), Notify::new(), Arc::downgrade(link));
-        Arc::new(Self { state, link, wake, group, enough, look })
+        let guard = Guard::new(link.clone());
+        Arc::new(Self { state, link, wake, group, enough, look, guard })
     }
 
     /// Queues the jobs, or makes tasks of them, and empties the list. Whether a task was woken or spawned: then who does not
@@ -156,8 +176,11 @@ impl Runners {
             loop {
                 let next = self.state.lock().next(left.take(), &mut ends);
                 let job = match next {
-                    Next::Job(job, more) => {
+                    Next::Job { job, more, is_last } => {
                         has_spawned |= self.act(more);
+                        if !is_last && !self.look.is_zero() {
+                            self.guard.set();
+                        }
                         job
                     }
                     Next::Tell => {
@@ -190,7 +213,7 @@ impl Runners {
                     turn = 0;
                     now = None;
                     self.state.lock().leave(left.take());
-                    yield_now().await;
+                    step_back().await;
                 }
             }
             if self.look().await {
@@ -220,7 +243,7 @@ impl Runners {
             if self.look.is_zero() {
                 return false;
             }
-            yield_now().await;
+            step_back().await;
             if self.state.lock().has_work() {
                 return true;
             }
@@ -254,7 +277,12 @@ struct Left<E> {
 
 /// What a runner that looks does next.
 enum Next<J> {
-    Job(J, More),
+    Job {
+        job: J,
+        more: More,
+        /// Whether it leaves no work behind.
+        is_last: bool,
+    },
     Tell,
     Nothing,
 }
@@ -289,7 +317,7 @@ impl<J, E> State<J, E> {
             return Next::Nothing;
         };
         self.looking -= 1;
-        Next::Job(job, self.needs_a_looker())
+        Next::Job { job, more: self.needs_a_looker(), is_last: !self.has_work() }
     }
 
     /// A runner is not inside any more. What starts because of the end is for this runner: it is counted as looking.
@@ -394,7 +422,7 @@ mod tests {
                 Runner::Looking => {
                     let mut ends = Vec::new();
                     match self.state.next(None, &mut ends) {
-                        Next::Job(_, more) => {
+                        Next::Job { more, .. } => {
                             self.taken += 1;
                             self.runners[at] = Runner::Inside;
                             self.act(more);

@@ -277,7 +277,7 @@ async fn a_report_sums_up_by_agent_and_reads_as_text() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_that_compute_share_the_workers() {
     let orchestrator = Orchestrator::builder().limit(2).build().expect("the settings are sound");
-    for _ in 0..50 {
+    for _ in 0..200 {
         // Each computes until the other has begun: it ends only if both workers are at it.
         let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let tasks = ["one", "two"].map(|id| {
