@@ -2,8 +2,9 @@
 //!
 //! Tasks do nothing, so that what is timed is the scheduler: building the graph and running it. Ours runs with
 //! everything on: priorities, sixteen agents with limits, time-outs, retries, cancellation, outputs handed on, string ids
-//! and a reader of the event stream. The peers run with what they have. Python's stand in where they are installed.
+//! and a reader of the event stream. The `JoinSet` loop has none of that, or all of it written by hand; the peers run with what they have. Python's stand in where they are installed.
 
+mod by_hand;
 mod contenders;
 mod durable;
 mod memory;
@@ -12,6 +13,7 @@ mod stores;
 
 use std::time::Duration;
 
+use by_hand::by_hand_run;
 use contenders::{async_dag_run, dagrs_run, dagx_run, join_set_run, ours_run};
 use shapes::Shape;
 use tidegate_benches::{Python, Suite};
@@ -61,10 +63,12 @@ fn compare(suite: &mut Suite, runtime: &Runtime, shape: &Shape) {
         .operations(tasks)
         .ours(|_| within(runtime, ours_run(shape.clone())))
         .peer("JoinSet", |_| within(runtime, join_set_run(shape.clone())))
+        .peer("JoinSet with all by hand", |_| within(runtime, by_hand_run(shape.clone())))
         .peer("dagrs", |_| within(runtime, dagrs_run(shape.clone())))
         .peer("dagx", |_| within(runtime, dagx_run(shape.clone())))
         .peer("async_dag", |_| runtime.block_on(async_dag_run(shape.clone())))
         .at_most_of("JoinSet", 1.5)
+        .at_most_of("JoinSet with all by hand", 1.0)
         .at_most_of("dagrs", 1.0)
         .at_most_of("dagx", 1.0)
         .run();
