@@ -48,10 +48,8 @@ fn a_run_whose_parent_is_over_pays_alone() {
     bench.ok(0);
     let mut within = Run::new(false, None);
     within.within(Some(RUN));
-    within.push(costing(2));
-    bench.machine.submit(RunId(8), within, None, bench.now, &mut bench.out);
     bench.out.clear();
-    bench.admit();
+    bench.submit_run(RunId(8), within, vec![costing(2)], None);
     assert_eq!(bench.started(), [0]);
 }
 
@@ -66,4 +64,20 @@ fn a_tenant_spends_what_it_has_and_without_a_budget_as_much_as_it_likes() {
     bench.machine.set_tenant_budget(tenant, None);
     bench.insert(costing(99), &[]);
     assert_eq!(bench.started(), [3]);
+}
+
+#[test]
+fn a_budget_pays_in_the_order_of_starts_and_what_it_cannot_pay_fails() {
+    let mut bench = Bench::new(1, &[9]);
+    let mut dear = spec(A, &[]);
+    dear.cost = 6;
+    let mut flaky = dear.clone();
+    flaky.policy.retry = Retry { attempts: 2, first_delay: Duration::ZERO, ..Retry::default() };
+    flaky.priority = 1;
+    bench.submit_as(RUN, vec![flaky, dear, needing(A, 1, On::Failure)], Some(10));
+    bench.fail(0);
+    assert_eq!(bench.ends(), [(1, End::OverBudget)], "six of ten are spent");
+    bench.at(SECOND);
+    bench.ok(2);
+    assert_eq!(bench.started(), [0], "the second attempt costs nothing more");
 }

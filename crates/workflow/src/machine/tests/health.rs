@@ -6,8 +6,7 @@ use super::*;
 fn fragile(tasks: usize) -> Bench {
     let mut bench = Bench::new(9, &[9]);
     bench.machine.set_breaker(AgentId(0), Some(Breaker { failures: 1, cool_down: SECOND }));
-    let retry = Retry { attempts: 2, jitter: 0.0, ..Retry::default() };
-    let policy = Policy { timeout: Some(SECOND), retry };
+    let policy = Policy { timeout: Some(SECOND), retry: twice() };
     bench.submit(vec![NodeSpec { policy, ..spec(A, &[]) }; tasks]);
     bench
 }
@@ -23,7 +22,7 @@ fn attempts_that_were_cancelled_or_declined_say_nothing_of_their_agent() {
     let mut bench = fragile(2);
     bench.end(0, Attempt::Declined);
     assert!(!is_open(&mut bench));
-    bench.machine.cancel_task(TaskRef { run: RUN, node: 1 }, &mut bench.out);
+    bench.machine.cancel_task(task(1), &mut bench.out);
     bench.fail(1);
     assert!(!is_open(&mut bench));
 }
@@ -40,7 +39,7 @@ fn a_time_out_is_a_failure_of_the_agent_and_is_tried_again() {
 
 /// A run of one task that either agent can do.
 fn either(bench: &mut Bench, run: u64) -> TaskRef {
-    let task = TaskRef { run: RunId(run), node: 0 };
+    let task = task_of(run, 0);
     let mut state = Run::new(false, None);
     state.push(spec(A, &[]));
     state.set_choices(0, Box::new([A, B]));
@@ -60,14 +59,9 @@ fn of_several_agents_a_healthy_one_with_the_least_to_do_for_its_limit_is_chosen(
     assert_eq!(chosen, [1, 0, 1, 1, 0, 1, 1, 0, 1], "those that wait count");
     bench.machine.set_breaker(AgentId(0), Some(Breaker { failures: 1, cool_down: SECOND }));
     for run in [1, 4, 0] {
-        let task = TaskRef { run: RunId(run), node: 0 };
-        bench.end_of(task, Attempt::Failed { retryable: false }, SECOND);
+        bench.end_of(task_of(run, 0), Attempt::Failed { retryable: false }, SECOND);
     }
-    let mut state = Run::new(false, None);
-    state.push(spec(A, &[]));
-    state.set_choices(0, Box::new([A, B]));
-    bench.machine.submit(RUN, state, None, bench.now, &mut bench.out);
-    let task = TaskRef { run: RUN, node: 0 };
+    let task = either(&mut bench, RUN.0);
     assert_eq!(bench.machine.chosen(task), Some(AgentId(1)), "the idle one is ill");
 }
 
@@ -152,7 +146,7 @@ fn a_task_that_is_put_in_line_anew_may_choose_another_agent_and_says_so() {
 fn the_end_of_a_parked_attempt_tells_of_its_agent_and_no_other_probe_starts_before() {
     let mut bench = fragile(3);
     bench.fail(0);
-    bench.machine.park(TaskRef { run: RUN, node: 1 });
+    bench.machine.park(task(1));
     bench.at(2 * SECOND);
     bench.out.clear();
     // Those that began before it opened do not decide.
@@ -161,7 +155,7 @@ fn the_end_of_a_parked_attempt_tells_of_its_agent_and_no_other_probe_starts_befo
     assert!(matches!(bench.waiting(0), Waiting::Running), "the probe");
     bench.insert(spec(A, &[]), &[]);
     assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX });
-    bench.machine.park(TaskRef { run: RUN, node: 0 });
+    bench.machine.park(task(0));
     bench.admit();
     assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX }, "it still probes");
     bench.ok(0);
@@ -178,7 +172,7 @@ fn a_tenant_is_charged_for_what_a_parked_attempt_has_run_itself() {
     bench.submit(vec![spec(classes[0], &[])]);
     let all = (0..9).map(|at| spec(classes[usize::from(at > 0)], &[])).collect();
     bench.submit_as(RunId(8), all, None);
-    let parent = TaskRef { run: RUN, node: 0 };
+    let parent = task(0);
     bench.machine.park(parent);
     bench.out.clear();
     bench.end_of(parent, Attempt::Succeeded, 5 * SECOND);

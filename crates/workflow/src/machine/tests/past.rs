@@ -7,17 +7,12 @@ fn over(end: End, needs: &[u32]) -> NodeSpec {
 }
 
 fn tried(attempts: u32) -> NodeSpec {
-    let policy =
-        Policy { timeout: None, retry: Retry { attempts: 2, jitter: 0.0, ..Retry::default() } };
-    NodeSpec { policy, past: Some(Past::Failed(attempts)), ..spec(A, &[]) }
+    NodeSpec { past: Some(Past::Failed(attempts)), ..flaky(&[]) }
 }
 
 fn submitted(fail_fast: bool, specs: Vec<NodeSpec>) -> Bench {
     let mut bench = Bench::new(9, &[9]);
-    let mut run = Run::new(fail_fast, None);
-    specs.into_iter().for_each(|spec| run.push(spec));
-    bench.machine.submit(RUN, run, None, Duration::ZERO, &mut bench.out);
-    bench.admit();
+    bench.submit_run(RUN, Run::new(fail_fast, None), specs, None);
     bench
 }
 
@@ -31,7 +26,7 @@ fn what_is_over_is_not_run_and_what_follows_from_it_is() {
     let because = End::Skipped { because: 2 };
     let told = bench.out.iter().filter(|action| matches!(action, Action::Settled { .. }));
     assert_eq!(told.count(), 2, "{:?}", bench.out);
-    let task = TaskRef { run: RUN, node: 3 };
+    let task = task(3);
     assert!(bench.out.contains(&Action::Settled { task, end: because }));
     assert_eq!(bench.started(), [1, 5]);
     bench.ok(1);
@@ -66,7 +61,7 @@ fn a_task_that_has_failed_ends_a_run_that_fails_fast_when_it_is_added() {
 
 #[test]
 fn attempts_that_failed_count_also_while_the_task_waits_for_others() {
-    let of = |node, attempt| Action::Start { task: TaskRef { run: RUN, node }, attempt };
+    let of = |node, attempt| Action::Start { task: task(node), attempt };
     let waits = NodeSpec { needs: spec(A, &[0]).needs, ..tried(1) };
     let mut bench = submitted(false, vec![tried(1), waits.clone()]);
     bench.insert(waits, &[]);
