@@ -137,8 +137,8 @@ impl Builder {
         self
     }
 
-    /// What a tenant's tasks may [`cost`](crate::Task::cost) together, over all its runs, as [`Graph::budget`](crate::Graph::budget) does for one. It can be
-    /// [renewed](Orchestrator::set_tenant_budget).
+    /// What a tenant's tasks may [`cost`](crate::Task::cost) together, over all its runs, as
+    /// [`Graph::budget`](crate::Graph::budget) does for one. It can be [renewed](Orchestrator::set_tenant_budget).
     pub fn tenant_budget(mut self, name: impl Into<Arc<str>>, budget: u64) -> Self {
         self.settings.tenant_budgets.insert(name.into(), budget);
         self
