@@ -161,7 +161,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tenants.*", Kind::Number { least: 1e-6, most: f64::MAX }, Effect::Now, ""),
 ];
 
-/// Other names in files, of other designs, and what they mean here; `!` in front of a path turns yes into no.
+/// Other names in files, of other designs, and what they mean here; `!` in front of a path turns yes into no, `+` adds one.
 pub(super) const OTHER_PATHS: &[(&str, &str)] = &[
     ("max_concurrent", "max_concurrent_tasks"),
     ("default_task_timeout_seconds", "default_timeout"),
@@ -174,7 +174,7 @@ pub(super) const OTHER_PATHS: &[(&str, &str)] = &[
     ("agent_specific_configs.*.max_requests_per_minute", "agents.*.max_requests_per_minute"),
     ("agent_specific_configs.*.memory_mb", "agents.*.memory_mb"),
     ("task_execution.timeout_seconds", "default_timeout"),
-    ("task_execution.max_retries", "retry.attempts"),
+    ("task_execution.max_retries", "+retry.attempts"),
     ("task_execution.backoff_factor", "retry.factor"),
     ("prioritization.base_priority_weight", "prioritization.base"),
     ("prioritization.time_weight", "prioritization.time"),

@@ -22,7 +22,7 @@ fn the_defaults_are_sound_and_every_other_name_leads_to_a_setting() {
         assert!(KEYS.iter().any(|key| key.path == *path), "{path}");
     }
     for (_, path) in OTHER_PATHS {
-        let path = path.trim_start_matches('!');
+        let path = path.trim_start_matches(['!', '+']);
         assert!(KEYS.iter().any(|key| key.path == path), "{path}");
     }
     assert!(Key::find("agents.gpt-4.1.memory_mb").is_some() && Key::find("agents..x").is_none());
@@ -113,7 +113,7 @@ fn the_files_of_older_designs_are_understood() {
     );
     let second = second.load().expect("it is known");
     assert_eq!(second.limit(), 1, "no parallel execution");
-    assert_eq!(second.retry().attempts, 3);
+    assert_eq!(second.retry().attempts, 4, "retries do not count the first attempt");
     let weights = second.weights().expect("they are set");
     assert_eq!(
         (weights.base, weights.time, weights.dependents, weights.complexity),

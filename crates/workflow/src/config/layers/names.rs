@@ -2,16 +2,30 @@
 
 use crate::config::schema::{KEYS, OTHER_PATHS, fits};
 
-/// Our own path for one of another design, and whether it says the contrary.
-pub(super) fn translated(path: &str) -> (String, bool) {
+/// What a value under another design's path means under ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Same,
+    /// Yes is no.
+    Contrary,
+    /// One is to be added: where we count attempts, some count those after the first.
+    OneMore,
+}
+
+/// Our own path for one of another design, and what a value means there.
+pub(super) fn translated(path: &str) -> (String, Meaning) {
     let Some((form, to)) = OTHER_PATHS.iter().find(|(form, _)| fits(form, path)) else {
-        return (path.to_owned(), false);
+        return (path.to_owned(), Meaning::Same);
     };
     let name = form
         .split_once('*')
         .and_then(|(before, after)| path.strip_prefix(before)?.strip_suffix(after));
-    let to_plain = to.trim_start_matches('!');
-    (to_plain.replace('*', name.unwrap_or_default()), to_plain.len() < to.len())
+    let (to, meaning) = match to.split_at(1) {
+        ("!", to) => (to, Meaning::Contrary),
+        ("+", to) => (to, Meaning::OneMore),
+        _ => (*to, Meaning::Same),
+    };
+    (to.replace('*', name.unwrap_or_default()), meaning)
 }
 
 /// What a path leads to.

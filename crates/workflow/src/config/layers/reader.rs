@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::{fs, io};
 
-use super::names::{Known, known, list, near, nearest, siblings, translated};
+use super::names::{Known, Meaning, known, list, near, nearest, siblings, translated};
 use super::{Environment, Text};
 use crate::config::Settings;
 use crate::config::problem::{Origin, Problem};
@@ -216,14 +216,15 @@ impl Reader {
 
     /// Takes the value in, under our own name of the setting.
     fn assign(&mut self, written: &str, raw: &Raw, origin: Origin) {
-        let (path, is_negated) = translated(written);
+        let (path, meaning) = translated(written);
         let Some(key) = Key::find(&path) else {
             let hint = near(&written.split('.').collect::<Vec<_>>());
             return self.problem(origin, format!("there is no setting `{written}`"), hint);
         };
-        let turned = match (raw, is_negated) {
-            (Raw::Bool(is_true), true) => Raw::Bool(!is_true),
-            (Raw::Text(text), true) => {
+        let turned = match (raw, meaning) {
+            (Raw::Int(count), Meaning::OneMore) => Raw::Int(count.saturating_add(1)),
+            (Raw::Bool(is_true), Meaning::Contrary) => Raw::Bool(!is_true),
+            (Raw::Text(text), Meaning::Contrary) => {
                 yes_or_no(text).map_or_else(|| raw.clone(), |is| Raw::Bool(!is))
             }
             _ => raw.clone(),
