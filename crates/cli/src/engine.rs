@@ -168,3 +168,6 @@ fn removed(history: &History, job: &Job) -> Vec<String> {
     let ids = entries.map(|entry| &*entry.id).filter(|id| !id.ends_with(ITEMS));
     ids.filter(|id| !known(id)).map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests;

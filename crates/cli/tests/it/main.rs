@@ -2,6 +2,7 @@
 
 mod audit;
 mod commands;
+mod full;
 mod interrupt;
 mod killed;
 mod place;

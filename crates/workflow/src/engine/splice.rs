@@ -88,3 +88,6 @@ pub(crate) fn connect(graph: &mut Graph, arrows: &[(u32, u32)]) {
         graph.parts.run.connect(*follower, *first);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,26 +84,4 @@ fn number(count: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn on(tasks: &[u32]) -> Vec<Need> {
-        tasks.iter().map(|task| Need { task: *task, on: On::Success }).collect()
-    }
-
-    #[test]
-    fn a_need_more_leaves_the_others_and_those_of_other_tasks() {
-        let mut needs = Needs::default();
-        (0..4).for_each(|_| needs.push());
-        needs.set(1, &on(&[0]));
-        needs.set(2, &on(&[0, 1]));
-        needs.add(1, Need { task: 3, on: On::End });
-        needs.add(1, Need { task: 2, on: On::Success });
-        needs.add(0, Need { task: 3, on: On::Success });
-        assert_eq!(needs.get(0), on(&[3]));
-        assert_eq!(needs.get(1)[..1], on(&[0]));
-        assert_eq!(needs.get(1)[1..], [Need { task: 3, on: On::End }, on(&[2])[0]]);
-        assert_eq!(needs.get(2), on(&[0, 1]));
-        assert_eq!(needs.get(3), []);
-    }
-}
+mod tests;

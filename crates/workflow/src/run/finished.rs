@@ -73,3 +73,6 @@ impl Finished {
         self.ended.first_failure()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidegate_workflow::pools::{Kind, Priority};
 use tidegate_workflow::{
     AddError, Context, EventKind, Graph, Next, Orchestrator, Outcome, Retry, StartError, Task,
@@ -256,4 +257,38 @@ async fn each_of_a_thousand_inputs_is_found_by_its_id_and_no_other() {
     graph.add(sum.needs(needs)).expect("no cycle");
     let finished = orchestrator(4).run(graph).await.expect("it runs");
     assert_eq!(*finished.output::<usize>("sum").expect("it succeeded"), 499_500);
+}
+
+#[tokio::test]
+async fn a_context_that_is_kept_stays_what_it_was() {
+    let kept: Arc<Mutex<Vec<Context>>> = Arc::default();
+    let mut graph = Graph::new();
+    for at in 0_u32..20 {
+        let kept = Arc::clone(&kept);
+        let work = move |cx: Context| {
+            let attempt = cx.attempt();
+            // Of some attempts the context is free again, those of the others stay here.
+            if at % 3 != 1 {
+                kept.lock().push(cx);
+            }
+            std::future::ready(if at % 4 == 0 && attempt == 1 { Err("once more") } else { Ok(at) })
+        };
+        let retry = Retry { attempts: 2, first_delay: Duration::ZERO, ..Retry::default() };
+        let task = Task::new(at.to_string(), work).retry(retry);
+        graph.add(task.needs(at.checked_sub(1).map(|at| at.to_string()))).expect("it is new");
+    }
+    let finished = orchestrator(3).run(graph).await.expect("every need is there");
+    assert!(finished.is_success());
+    let mut expected = Vec::new();
+    for at in (0..20).filter(|at| at % 3 != 1) {
+        expected.extend((1..=if at % 4 == 0 { 2 } else { 1 }).map(|attempt| (at, attempt)));
+    }
+    let kept = kept.lock();
+    let found: Vec<(u32, u32)> =
+        kept.iter().map(|cx| (cx.id().parse().expect("a number"), cx.attempt())).collect();
+    assert_eq!(found, expected);
+    for (cx, (at, _)) in kept.iter().zip(expected) {
+        let input = at.checked_sub(1).map(|at| cx.input::<u32>(&at.to_string()).map(|it| *it));
+        assert_eq!(input, at.checked_sub(1).map(Ok));
+    }
 }

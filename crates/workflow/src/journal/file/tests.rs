@@ -109,3 +109,50 @@ fn the_room_that_a_killed_process_leaves_is_no_record_and_goes() {
     assert_eq!((opened.records.len(), opened.cut), (5, None));
     assert_eq!(place.bytes(), whole);
 }
+
+/// Runs a test of this binary again, in a process whose files cannot grow beyond so many half kilobytes: a disk that is full.
+#[cfg(unix)]
+fn on_a_full_disk(test: &str, blocks: u32) {
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let binary = std::env::current_exe().expect("it runs");
+    let mut again = std::process::Command::new("sh");
+    again.arg("-c").arg(limited).arg(binary).arg("--exact").arg(test).env(FULL, "");
+    let ended = again.output().expect("sh is there");
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && told.contains("1 passed"), "{told}");
+}
+
+/// Says that the disk is full already.
+#[cfg(unix)]
+const FULL: &str = "TIDEGATE_FULL_DISK";
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_too_full_for_room_takes_records_until_it_is_full_of_them() {
+    if std::env::var_os(FULL).is_none() {
+        let test = "journal::file::tests::\
+            a_disk_that_is_too_full_for_room_takes_records_until_it_is_full_of_them";
+        return on_a_full_disk(test, 40);
+    }
+    let place = Place::new("full");
+    let store = FileStore::open(&place.0).expect("it opens");
+    let mut journal = Journal::open(store).expect("it is new").journal;
+    let mut kept = 0;
+    let why = loop {
+        journal.append(&fact(kept)).expect("small");
+        match journal.commit(Durability::PowerLoss) {
+            Ok(()) => kept += 1,
+            Err(why) => break why,
+        }
+        let there = scan(&place.bytes()).expect("a journal");
+        assert_eq!((there.records.len(), there.tail.map(|_| ())), (usize::from(kept), None));
+    };
+    assert!(kept > 99, "only {kept} were taken");
+    assert!(why.to_string().starts_with("the journal's store failed"), "{why}");
+    journal.append(&fact(0)).expect("small");
+    assert_eq!(journal.commit(Durability::PowerLoss), Err(why), "nothing follows what is not kept");
+    drop(journal);
+    let opened = Journal::open(FileStore::open(&place.0).expect("it opens")).expect("a journal");
+    let records: Vec<Record> = (0..kept).map(fact).collect();
+    assert_eq!(opened.records, records);
+}
