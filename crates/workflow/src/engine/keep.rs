@@ -120,7 +120,7 @@ impl Engine {
         };
         let output = std::mem::take(&mut ended.encoded);
         if let Err(large) = keeper.settled(task.node, attempt, outcome, output, took, now) {
-            let error = TaskError::fatal(format!("its output cannot be kept: {large}"));
+            let error = TaskError::fatal(format!("its end cannot be kept: {large}"));
             ended.result = Err(Failure::of(error));
             let outcome = journal::Outcome::Failed(large.to_string());
             let _ = keeper.settled(task.node, attempt, outcome, Vec::new(), took, now);
@@ -147,8 +147,8 @@ impl Engine {
                     self.ended(ended, now, actions);
                     self.perform_all(actions, now);
                 }
-                Held::Job(job) if works => self.jobs.push(job),
-                Held::Job(job) => self.never_started(job, now, actions),
+                // Of a run whose store has failed it is stopped already, and begins nothing.
+                Held::Job(job) => self.jobs.push(job),
                 Held::Reply(reply) if works => reply(),
                 // Whoever has asked hears that there is no answer.
                 Held::Reply(_) => {}
@@ -226,20 +226,6 @@ impl Engine {
             self.machine.cancel_run(run, actions);
             self.perform_all(actions, now);
         }
-    }
-
-    /// An attempt that was let go of before it began.
-    fn never_started(&mut self, job: Job, now: Duration, actions: &mut Vec<Action>) {
-        let (task, body) = (job.task(), job.body);
-        let error = TaskError::fatal("its start could not be kept");
-        let result = Err(Failure::of(error));
-        let (waited, body, encoded) = (false, Some(body), Vec::new());
-        self.ended(
-            Ended { task, began: now, ended: now, waited, result, body, encoded },
-            now,
-            actions,
-        );
-        self.perform_all(actions, now);
     }
 
     pub(super) fn keeper(&mut self, run: RunId) -> Option<&mut super::keeper::Keeper> {

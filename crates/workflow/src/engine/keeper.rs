@@ -145,9 +145,8 @@ impl Keeper {
         if !orphans.is_empty() {
             return Err(StartError::Orphans { tasks: orphans });
         }
-        // New tasks in the order of their numbers: each is one more than the one before.
-        added.sort_unstable_by_key(|(task, ..)| *task);
         let since = history.go_on().map_err(StartError::TooLarge)?;
+        // The numbers of the new ones follow on each other.
         for (task, id, needs, version) in added {
             history.add_task(task, id, needs, version).map_err(StartError::TooLarge)?;
         }
@@ -491,3 +490,6 @@ fn millis(time: Duration) -> i64 {
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,8 +87,8 @@ impl Store for FileStore {
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
+        // To where the cursor was.
         (&self.file).take(self.end).read_to_end(&mut bytes)?;
-        self.file.seek(SeekFrom::Start(self.end))?;
         Ok(bytes)
     }
 

@@ -257,10 +257,12 @@ impl Entry {
     }
 
     fn ended(&mut self, attempt: u32, took_us: u64, at: Duration) {
-        self.attempt = self.attempt.max(attempt);
         self.ended_attempt = self.ended_attempt.max(attempt);
         self.running_since = None;
         self.took = Duration::from_micros(took_us);
         self.ended = Some(at);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,6 +176,30 @@ async fn attempts_that_failed_count_and_one_that_was_under_way_has_its_key_again
     assert!(effects.take().is_empty(), "what has failed for good is over");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_timed_out_or_declined_is_over_in_the_next_process_too() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let tasks = || {
+            let slow = endless("slow").timeout(Duration::from_secs(1));
+            let declines = effects.task("declines").when(|_| false);
+            graph([slow, declines, effects.task("after").wants(["slow", "declines"])])
+        };
+        let first = run(tasks(), &store, level).await;
+        let expected = [Outcome::TimedOut, Outcome::Declined, Outcome::Succeeded];
+        let of = |finished: &Finished| {
+            finished.report().tasks.iter().map(|task| task.outcome.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&first), expected);
+        let kept = ledger(&store).tasks.into_iter().filter_map(|task| task.outcome);
+        assert!(kept.eq([Kept::TimedOut, Kept::Declined, Kept::Done]), "{level:?}");
+        assert_eq!(effects.take(), ["r/after/1"]);
+        let second = run(tasks(), &store, level).await;
+        assert_eq!(of(&second), expected);
+        assert!(effects.take().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn a_failed_task_runs_again_when_told_to_and_its_attempts_are_numbered_on() {
     let (store, effects) = (MemoryStore::default(), Effects::default());

@@ -110,6 +110,21 @@ fn the_room_that_a_killed_process_leaves_is_no_record_and_goes() {
     assert_eq!(place.bytes(), whole);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sync_is_one_of_the_system_and_so_is_that_of_the_folder() {
+    // Which takes every byte, and cannot be synced.
+    let mut nothing = FileStore::open("/dev/null").expect("it opens");
+    nothing.append(b"bytes").expect("they are taken");
+    assert_eq!(nothing.sync().expect_err("it is asked").kind(), io::ErrorKind::InvalidInput);
+    // A file in a folder that cannot be synced.
+    let place = Place::new("folder");
+    let file = File::create(&place.0).expect("it is new");
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let refused = FileStore::open(path).expect_err("its name cannot be made to last");
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+}
+
 /// Runs a test of this binary again, in a process whose files cannot grow beyond so many half kilobytes: a disk that is full.
 #[cfg(unix)]
 fn on_a_full_disk(test: &str, blocks: u32) {

@@ -85,3 +85,19 @@ async fn an_output_too_large_for_the_journal_fails_its_attempt_even_one_that_tim
     let finished = run(graph([large]), &MemoryStore::default(), Durability::ProcessCrash).await;
     assert_eq!(*finished.output::<String>("large").expect("it succeeded"), "small enough");
 }
+
+#[tokio::test]
+async fn an_error_too_large_for_the_journal_is_told_and_kept_in_a_few_words() {
+    let store = MemoryStore::default();
+    for process in 1..=2 {
+        let fails = Task::durable("fails", move |_| {
+            assert_eq!(process, 1, "it is over");
+            std::future::ready(Err::<(), _>("x".repeat(64 << 20)))
+        });
+        let finished = run(graph([fails]), &store, Durability::ProcessCrash).await;
+        let Outcome::Failed { error } = &finished.report().tasks[0].outcome else {
+            panic!("it failed")
+        };
+        assert!(error.len() < 200 && error.contains("67108864"), "{}", error.len());
+    }
+}
