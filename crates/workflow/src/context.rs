@@ -12,6 +12,7 @@ use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::engine::drop_contained;
 use crate::executor::Executor;
 use crate::run::Run;
 use crate::task::{DEFAULT_AGENT, Output};
@@ -55,7 +56,11 @@ impl Shared {
     fn input(&self, id: &str) -> Option<&Option<Output>> {
         let of = |at: u32| &*self.inputs[at as usize].0;
         if self.inputs.len() <= FEW {
-            return self.inputs.iter().find(|(need, _)| **need == *id).map(|(_, output)| output);
+            let mut inputs = self.inputs.iter();
+            // Mostly it is the very text by which the task has named its need.
+            let same = inputs.clone().find(|(need, _)| std::ptr::eq(&**need, id));
+            let found = same.or_else(|| inputs.find(|(need, _)| **need == *id));
+            return found.map(|(_, output)| output);
         }
         let order = self.order.get_or_init(|| {
             let mut order: Box<[u32]> = (0..).take(self.inputs.len()).collect();
@@ -122,48 +127,11 @@ impl Shared {
 /// What a context is made of, besides the run.
 pub(crate) struct Attempt<'a> {
     pub(crate) id: &'a Arc<str>,
+    pub(crate) node: u32,
     pub(crate) attempt: u32,
     pub(crate) generation: u32,
     pub(crate) agent: &'a Arc<str>,
     pub(crate) span: &'a Span,
-}
-
-/// A context that nobody else has.
-pub(crate) struct Spare(Context);
-
-impl Spare {
-    /// A context of another attempt of the same run, of the task of this number.
-    pub(crate) fn renew(
-        self,
-        of: Attempt<'_>,
-        inputs: impl Iterator<Item = (Arc<str>, Option<Output>)>,
-        by: u32,
-    ) -> Context {
-        let Self(mut context) = self;
-        let Some(shared) = Arc::get_mut(&mut context.0) else { unreachable!("nobody else has it") };
-        let Attempt { id, attempt, generation, agent, span } = of;
-        #[cfg(not(feature = "otel"))]
-        let _ = span;
-        shared.id.clone_from(id);
-        (shared.attempt, shared.generation) = (attempt, generation);
-        let is_its = |of: &Arc<str>| Arc::ptr_eq(of, agent);
-        if !shared.agent.as_ref().is_some_and(is_its) {
-            shared.agent = (**agent != *DEFAULT_AGENT).then(|| Arc::clone(agent));
-        }
-        shared.inputs.extend(inputs);
-        shared.order = OnceLock::new();
-        shared.run.by = Some(by);
-        shared.token = OnceLock::new();
-        *shared.is_stopped.get_mut() = false;
-        shared.waker = AtomicWaker::new();
-        *shared.progress.get_mut() = 0;
-        *shared.idle.get_mut() = false;
-        #[cfg(feature = "otel")]
-        {
-            shared.trace_parent = TraceParent::of(span).map(Box::new);
-        }
-        context
-    }
 }
 
 impl fmt::Debug for Context {
@@ -177,21 +145,21 @@ impl fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(
-        of: Attempt<'_>,
+        of: &Attempt<'_>,
         inputs: impl Iterator<Item = (Arc<str>, Option<Output>)>,
-        run: Run,
+        run: &Run,
     ) -> Self {
-        let Attempt { id, attempt, generation, agent, span } = of;
+        let Attempt { id, node, attempt, generation, agent, span } = of;
         #[cfg(not(feature = "otel"))]
         let _ = span;
         Self(Arc::new(Shared {
             id: Arc::clone(id),
-            attempt,
-            generation,
-            agent: (**agent != *DEFAULT_AGENT).then(|| Arc::clone(agent)),
+            attempt: *attempt,
+            generation: *generation,
+            agent: (***agent != *DEFAULT_AGENT).then(|| Arc::clone(agent)),
             inputs: inputs.collect(),
             order: OnceLock::new(),
-            run,
+            run: run.of_task(*node),
             token: OnceLock::new(),
             is_stopped: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -202,13 +170,42 @@ impl Context {
         }))
     }
 
-    /// The context of an attempt that is over, unless somebody still has it: its memory, and its way to the run, serve the
-    /// next one.
-    pub(crate) fn spare(mut self) -> Option<Spare> {
-        let inputs = &mut Arc::get_mut(&mut self.0)?.inputs;
-        inputs.clear();
-        inputs.shrink_to(FEW);
-        Some(Spare(self))
+    /// Becomes that of another attempt of the run, unless somebody still has it: then it is left as it is, and `false`.
+    pub(crate) fn renew(
+        &mut self,
+        of: &Attempt<'_>,
+        inputs: impl Iterator<Item = (Arc<str>, Option<Output>)>,
+    ) -> bool {
+        let Some(shared) = Arc::get_mut(&mut self.0) else { return false };
+        let Attempt { id, node, attempt, generation, agent, span } = of;
+        #[cfg(not(feature = "otel"))]
+        let _ = span;
+        shared.id.clone_from(id);
+        (shared.attempt, shared.generation) = (*attempt, *generation);
+        let is_its = |of: &Arc<str>| Arc::ptr_eq(of, agent);
+        if !shared.agent.as_ref().is_some_and(is_its) {
+            shared.agent = (***agent != *DEFAULT_AGENT).then(|| Arc::clone(agent));
+        }
+        // Of what has been taken back meanwhile this may be the last.
+        drop_contained(shared.inputs.drain(..));
+        shared.inputs.extend(inputs);
+        shared.order = OnceLock::new();
+        shared.run.by = Some(*node);
+        shared.token = OnceLock::new();
+        *shared.is_stopped.get_mut() = false;
+        shared.waker = AtomicWaker::new();
+        *shared.progress.get_mut() = 0;
+        *shared.idle.get_mut() = false;
+        #[cfg(feature = "otel")]
+        {
+            shared.trace_parent = TraceParent::of(span).map(Box::new);
+        }
+        true
+    }
+
+    /// Whether its memory is worth keeping for another attempt.
+    pub(crate) fn is_small(&self) -> bool {
+        self.0.inputs.capacity() <= FEW
     }
 
     /// The id of the task.

@@ -31,14 +31,14 @@ use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
 use crate::event::{EventKind, Log};
-use crate::machine::{Action, Attempt, ById, Machine, Need, Placed, RunId, Stop, TaskRef};
+use crate::machine::{Action, Attempt, Machine, Need, Placed, RunId, Runs, Stop, TaskRef};
 use crate::metrics::Metrics;
 use crate::run::{Status, SubmitError, Waiting};
 use crate::source::Troubles;
 use crate::task::{Grown, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Settings};
-use attempt::{Ended, Job};
+use attempt::{Ended, Failure, Job};
 pub(crate) use command::{Command, Done, FirstFailure, Waste};
 pub(crate) use entry::Entry;
 use keep::Kept;
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
 pub(crate) struct Engine {
     machine: Machine,
     agents: Agents,
-    runs: ById<Live>,
+    runs: Runs<Live>,
     link: Arc<Link>,
     runners: Arc<Runners>,
     shared: Arc<Shared>,
@@ -115,7 +115,7 @@ impl Engine {
         Self {
             agents: Agents::new(settings, &mut machine),
             machine,
-            runs: ById::default(),
+            runs: Runs::default(),
             runners,
             link,
             metrics,
@@ -210,7 +210,7 @@ impl Engine {
             }
             Command::CancelRun(run) => self.machine.cancel_run(run, actions),
             Command::CancelAll => {
-                let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+                let mut runs: Vec<RunId> = self.runs.iter().map(|(run, _)| run).collect();
                 runs.sort_unstable();
                 runs.into_iter().for_each(|run| self.machine.cancel_run(run, actions));
             }
@@ -230,7 +230,7 @@ impl Engine {
                 let _ = reply.send(self.find(run, &task).and_then(|task| self.why(task, now)));
             }
             Command::Outcome { run, task, reply } => {
-                let live = self.runs.get(&run);
+                let live = self.runs.get(run);
                 let ended = live.and_then(|live| live.ended(live.place_of(&task)?));
                 let _ = reply.send(ended.map(|(.., outcome)| outcome));
             }
@@ -285,7 +285,7 @@ impl Engine {
         before: &[Arc<str>],
         now: Duration,
     ) -> Result<Placed, SubmitError> {
-        let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
+        let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
@@ -324,7 +324,7 @@ impl Engine {
         let past = restored.as_ref().and_then(|restored| restored.past);
         let spec = self.spec(&task, needs, (agent, tenant), past);
         let id = Arc::clone(&task.id);
-        let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
+        let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         live.add(task, agent);
         if let Some(restored) = restored {
             live.attempted(node, restored);
@@ -379,44 +379,39 @@ impl Engine {
     }
 
     fn ended(&mut self, mut ended: Ended, now: Duration, actions: &mut Vec<Action>) {
-        let Some(live) = self.runs.get_mut(&ended.task.run) else { return };
+        let task = ended.task();
+        let Some(live) = self.runs.get_mut(task.run) else { return };
+        let mut result = ended.take_result();
         if live.is_broken() {
-            let error = TaskError::fatal("its end could not be kept");
-            ended.result = Err(attempt::Failure::of(error));
+            result = Err(Failure::of(TaskError::fatal("its end could not be kept")));
         }
-        let took = live.attempt_ended(ended.task.node, ended.took(), now);
+        let took = live.own_time(task.node, ended.took(), now);
         self.metrics.duration.observe_duration(took);
-        let task = ended.task;
         let entry = &mut live.tasks[task.node];
         let agent = entry.agent;
-        let verdict = match ended.result {
+        let verdict = match result {
             Ok(output) => {
                 entry.output = output;
-                entry.body = ended.body;
                 if let Some(kind) = entry.kind() {
                     self.durations.observe(kind, took);
                 }
                 Attempt::Succeeded
             }
-            Err(failure) => {
-                entry.body = ended.body;
-                match failure {
-                    attempt::Failure::Declined => Attempt::Declined,
-                    attempt::Failure::Idle => {
-                        entry.failed("made no progress for too long".into());
-                        Attempt::TimedOut
-                    }
-                    attempt::Failure::Error { message, retryable, overload } => {
-                        entry.failed(message);
-                        if let Some(wait) = overload {
-                            self.agents.overloaded(agent, wait, &mut self.machine, now);
-                        }
-                        Attempt::Failed { retryable }
-                    }
+            Err(Failure::Declined) => Attempt::Declined,
+            Err(Failure::Idle) => {
+                entry.failed("made no progress for too long".into());
+                Attempt::TimedOut
+            }
+            Err(Failure::Error { message, retryable, overload }) => {
+                entry.failed(message);
+                if let Some(wait) = overload {
+                    self.agents.overloaded(agent, wait, &mut self.machine, now);
                 }
+                Attempt::Failed { retryable }
             }
         };
-        self.agents.set_waits(agent, ended.waited);
+        self.agents.set_waits(agent, ended.waits);
+        live.attempt_ended(ended, took, now);
         self.agents.touch(agent);
         let is_good = verdict == Attempt::Succeeded;
         let stopping = if is_good { None } else { self.machine.stopping(task) };
@@ -451,7 +446,7 @@ impl Engine {
     fn why(&mut self, task: TaskRef, now: Duration) -> Option<Waiting> {
         use crate::machine::Waiting as Why;
         let why = self.machine.waiting(task, now)?;
-        let live = self.runs.get(&task.run)?;
+        let live = self.runs.get(task.run)?;
         let id = |node: u32| Arc::clone(&live.tasks[node].id);
         let agent = || Arc::clone(self.agents.name(live.tasks[task.node].agent));
         let remaining =
@@ -475,15 +470,15 @@ impl Engine {
 
     fn status(&self, run: RunId, now: Duration) -> Option<Status> {
         let progress = self.machine.progress(run)?;
-        Some(self.runs.get(&run)?.status(&progress, self.machine.limit(), &self.durations, now))
+        Some(self.runs.get(run)?.status(&progress, self.machine.limit(), &self.durations, now))
     }
 
     fn find(&self, run: RunId, id: &str) -> Option<TaskRef> {
-        Some(TaskRef { run, node: self.runs.get(&run)?.place_of(id)? })
+        Some(TaskRef { run, node: self.runs.get(run)?.place_of(id)? })
     }
 }
 
 /// Drops values of the user, whose destructors may panic, without taking the engine down.
-fn drop_contained<T>(value: T) {
+pub(crate) fn drop_contained<T>(value: T) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
 }

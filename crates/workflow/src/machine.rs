@@ -35,6 +35,7 @@ mod rate;
 mod ready;
 mod rerun;
 mod run;
+mod runs;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub(crate) use needs::{Need, On};
 use ready::Key;
 use run::State;
 pub(crate) use run::{NodeSpec, Past, Planned, Policy, Progress, Run};
+pub(crate) use runs::Runs;
 use timers::{Due, Timers};
 
 /// How much of a task's own length counts when ready tasks are put in order; of what comes after it all counts.
@@ -88,7 +90,7 @@ pub(crate) struct Placed(TaskRef, run::Decided);
 /// The state of everything that is submitted and not over.
 pub(crate) struct Machine {
     admission: Admission,
-    runs: ById<Run>,
+    runs: Runs<Run>,
     timers: Timers,
     next_ready: u64,
     score: Option<Score>,
@@ -115,7 +117,7 @@ impl Machine {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             admission: Admission::new(limit),
-            runs: ById::default(),
+            runs: Runs::default(),
             timers: Timers::default(),
             next_ready: 0,
             score: None,
@@ -172,7 +174,7 @@ impl Machine {
 
     /// The classes that live tasks are or may become of, each with its agent and tenant; some more than once.
     pub(crate) fn classes_in_use(&self) -> impl Iterator<Item = (ClassId, AgentId, TenantId)> {
-        let classes = self.runs.values().flat_map(Run::classes);
+        let classes = self.runs.iter().flat_map(|(_, run)| run.classes());
         classes.map(|class| {
             let (agent, tenant) = self.admission.owners(class);
             (class, agent, tenant)
@@ -181,14 +183,14 @@ impl Machine {
 
     /// The task's class is chosen among these whenever it becomes ready. For one that is about to be added, the next number.
     pub(crate) fn set_choices(&mut self, task: TaskRef, classes: Box<[ClassId]>) {
-        if let Some(run) = self.runs.get_mut(&task.run) {
+        if let Some(run) = self.runs.get_mut(task.run) {
             run.set_choices(task.node, classes);
         }
     }
 
     /// The agent that was chosen last for a task that has a choice.
     pub(crate) fn chosen(&self, task: TaskRef) -> Option<AgentId> {
-        let run = self.runs.get(&task.run)?;
+        let run = self.runs.get(task.run)?;
         run.choices(task.node)?;
         Some(self.admission.owners(run.nodes.get(task.node)?.class).0)
     }
@@ -273,7 +275,7 @@ impl Machine {
             self.set_timer(now.saturating_add(timeout), Due::Run { run: id });
         }
         for node in ready {
-            let Some(run) = self.runs.get(&id) else { return };
+            let Some(run) = self.runs.get(id) else { return };
             if matches!(run.nodes[node].state, State::Pending { .. }) {
                 self.queue(TaskRef { run: id, node }, None);
             }
@@ -284,7 +286,7 @@ impl Machine {
     /// and that every task of `before` is [`Self::is_pending`]. Nothing follows before [`Self::settle_in`], so that others can
     /// be placed before the same tasks, even if this one is over already. `None` when the run is over.
     pub(crate) fn place(&mut self, run: RunId, spec: NodeSpec, before: &[u32]) -> Option<Placed> {
-        let (node, decided) = self.runs.get_mut(&run)?.insert(spec, before);
+        let (node, decided) = self.runs.get_mut(run)?.insert(spec, before);
         Some(Placed(TaskRef { run, node }, decided))
     }
 
@@ -309,12 +311,12 @@ impl Machine {
 
     /// The tasks that a task of a live run needs.
     pub(crate) fn needs(&self, task: TaskRef) -> &[Need] {
-        self.runs.get(&task.run).map_or(&[], |run| run.needs(task.node))
+        self.runs.get(task.run).map_or(&[], |run| run.needs(task.node))
     }
 
     /// The tasks of a live run that need nobody and only wait for their slots.
     pub(crate) fn ready_roots(&self, run: RunId) -> impl Iterator<Item = u32> {
-        self.runs.get(&run).into_iter().flat_map(Run::ready_roots)
+        self.runs.get(run).into_iter().flat_map(Run::ready_roots)
     }
 
     /// What is known of an agent's health from elsewhere: so many failures in a row, the last so long ago.
@@ -355,7 +357,7 @@ impl Machine {
 
     /// Whether `to` needs `from`, directly or through others: a task placed before `from` must not need `to`.
     pub(crate) fn reaches(&self, run: RunId, from: u32, to: u32) -> bool {
-        self.runs.get(&run).is_some_and(|run| run.reaches(from, to))
+        self.runs.get(run).is_some_and(|run| run.reaches(from, to))
     }
 
     /// Reports the end of a running attempt, which ran for so long, without the time for which it was parked. An attempt that was asked to stop ends as what it was
@@ -368,7 +370,7 @@ impl Machine {
         now: Duration,
         out: &mut Vec<Action>,
     ) {
-        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        let Some(run) = self.runs.get_mut(task.run) else { return };
         let Some(verdict) = run.verdict(task.node, ended) else { return };
         let node = &run.nodes[task.node];
         let State::Running { attempt, stop, parked } = node.state else { return };
@@ -410,7 +412,7 @@ impl Machine {
     /// A running attempt gives back all that it took, and goes on: it waits for others that are to run within its work. Says
     /// whether it had something to give back.
     pub(crate) fn park(&mut self, task: TaskRef) -> bool {
-        let Some(run) = self.runs.get_mut(&task.run) else { return false };
+        let Some(run) = self.runs.get_mut(task.run) else { return false };
         let node = &mut run.nodes[task.node];
         let (class, estimate) = (node.class, node.estimate);
         let State::Running { parked, .. } = &mut node.state else { return false };
@@ -424,7 +426,7 @@ impl Machine {
 
     /// What [`Self::ended`] would make of this end; `None` if no attempt of the task runs.
     pub(crate) fn verdict(&self, task: TaskRef, ended: Attempt) -> Option<Verdict> {
-        self.runs.get(&task.run)?.verdict(task.node, ended)
+        self.runs.get(task.run)?.verdict(task.node, ended)
     }
 
     /// Why the running attempt was asked to stop, if it was.
@@ -460,21 +462,21 @@ impl Machine {
 
     /// Gives a task another priority. One that is ready is put in line anew.
     pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        let Some(run) = self.runs.get_mut(task.run) else { return };
         run.nodes[task.node].priority = priority;
         self.requeue(task, out);
     }
 
     /// Puts a ready task in line anew, for whom it chooses now if it has a choice.
     fn requeue(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        let Some(run) = self.runs.get_mut(task.run) else { return };
         let node = &mut run.nodes[task.node];
         let State::Ready { failed, .. } = node.state else { return };
         let class = node.class;
         node.state = State::Pending { missing: 0 };
         self.admission.left(class, &self.runs);
         self.queue(task, Some(failed));
-        if self.runs[&task.run].nodes[task.node].class != class {
+        if self.runs[task.run].nodes[task.node].class != class {
             out.push(Action::Moved { task });
         }
     }
@@ -483,11 +485,11 @@ impl Machine {
     fn choose_anew(&mut self, out: &mut Vec<Action>) {
         let Some(unwell) = self.admission.take_unwell() else { return };
         let mut tasks: Vec<TaskRef> = Vec::new();
-        for (id, run) in &self.runs {
+        for (id, run) in self.runs.iter() {
             let chose = run.ready_with_a_choice();
             let is_of = |class| unwell.contains(&self.admission.owners(class).0);
             let of = chose.filter(|(_, class)| is_of(*class));
-            tasks.extend(of.map(|(node, _)| TaskRef { run: *id, node }));
+            tasks.extend(of.map(|(node, _)| TaskRef { run: id, node }));
         }
         tasks.sort_unstable();
         tasks.into_iter().for_each(|task| self.requeue(task, out));
@@ -495,12 +497,12 @@ impl Machine {
 
     /// How far a live run is.
     pub(crate) fn progress(&self, run: RunId) -> Option<Progress> {
-        Some(self.runs.get(&run)?.progress())
+        Some(self.runs.get(run)?.progress())
     }
 
     /// Why the task is not running; `None` when its run is over.
     pub(crate) fn waiting(&mut self, task: TaskRef, now: Duration) -> Option<Waiting> {
-        let run = self.runs.get(&task.run)?;
+        let run = self.runs.get(task.run)?;
         let node = run.nodes.get(task.node)?;
         Some(match node.state {
             State::Pending { .. } => Waiting::Needs(run.unmet(task.node)),
@@ -527,7 +529,7 @@ impl Machine {
     }
 
     fn state(&self, task: TaskRef) -> Option<State> {
-        Some(self.runs.get(&task.run)?.nodes.get(task.node)?.state)
+        Some(self.runs.get(task.run)?.nodes.get(task.node)?.state)
     }
 
     fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
@@ -537,7 +539,7 @@ impl Machine {
 
     /// Puts a task in line. `failed` are its attempts so far, if its state does not say.
     fn queue(&mut self, task: TaskRef, failed: Option<u32>) {
-        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
+        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
         let failed = failed.unwrap_or_else(|| match run.nodes[task.node].state {
             State::Backoff { failed, .. } => failed,
             _ => run.failed_before(task.node),
@@ -571,7 +573,7 @@ impl Machine {
     }
 
     fn start(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
+        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
         let node = &run.nodes[task.node];
         let State::Ready { failed, .. } = node.state else {
             unreachable!("only ready tasks are queued")
@@ -587,7 +589,7 @@ impl Machine {
                 return;
             }
         }
-        let run = self.runs.get_mut(&task.run).expect("a ready task's run is live");
+        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
         let attempt = failed + 1;
         run.nodes[task.node].state = State::Running { attempt, stop: None, parked: false };
         if let Some(timeout) = run.policy_of(task.node).timeout {
@@ -599,7 +601,7 @@ impl Machine {
     }
 
     fn stop(&mut self, task: TaskRef, why: Stop, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(&task.run) else { return };
+        let Some(run) = self.runs.get_mut(task.run) else { return };
         if let State::Running { stop, .. } = &mut run.nodes[task.node].state
             // A time-out that is under way is overridden, so that nothing is retried; of the others the last counts.
             && (stop.is_none() || why != Stop::TimedOut)

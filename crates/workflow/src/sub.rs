@@ -115,14 +115,13 @@ impl Context {
     /// Nothing follows from the task's end before its output is kept.
     fn keep_when_done(&self, graph: &mut Graph, at: u32, item: Item, nth: u32) {
         let (outer, item) = (self.clone(), Arc::new(item));
-        graph.parts.tasks[at].wrap(move |body, context| {
-            let attempt = body(context);
+        graph.parts.tasks[at].wrap(move |attempt| {
             let (outer, item) = (outer.clone(), Arc::clone(&item));
-            Box::pin(async move {
+            async move {
                 let output = attempt.await?;
                 let kept = outer.keep_item(&item, nth, output).await;
                 kept.map_err(|_| TaskError::fatal("its end could not be kept"))
-            })
+            }
         });
     }
 

@@ -6,13 +6,13 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidegate_pools::Kind;
+use tokio_util::sync::ReusableBoxFuture;
 
 use crate::context::Context;
 use crate::durable::{Codec, Durable, Keeps, Volatile};
@@ -25,11 +25,26 @@ pub(crate) use error::panicked;
 /// What a task hands to those who need it.
 pub(crate) type Output = Arc<dyn Any + Send + Sync>;
 
-/// One attempt under way.
-pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Output, TaskError>> + Send>>;
+/// One attempt under way. Once it has ended nothing of the user's is in it, and its memory serves another one.
+pub(crate) type Work = ReusableBoxFuture<'static, Result<Output, TaskError>>;
 
-/// What starts an attempt.
-pub(crate) type Body = Box<dyn Fn(Context) -> Work + Send + Sync>;
+/// What starts an attempt: the work is there afterwards, in the place of one that has ended.
+pub(crate) type Body = Box<dyn Fn(Context, &mut Option<Work>) + Send + Sync>;
+
+/// The body of a task that does this.
+pub(crate) fn body<F, Fut>(work: F) -> Body
+where
+    F: Fn(Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Output, TaskError>> + Send + 'static,
+{
+    Box::new(move |context, place| {
+        let attempt = work(context);
+        match place {
+            Some(ended) => ended.set(attempt),
+            None => *place = Some(Work::new(attempt)),
+        }
+    })
+}
 
 /// Whether a task is to do its work at all.
 pub(crate) type Condition = Box<dyn Fn(&Context) -> bool + Send + Sync>;
@@ -68,6 +83,16 @@ pub struct Task<K = Volatile> {
     pub(crate) body: Body,
     pub(crate) extras: Option<Box<Extras>>,
     mark: PhantomData<fn() -> K>,
+}
+
+/// What a task comes after: what it needs, and then what it wants.
+pub(crate) fn arrows<'a>(
+    needs: &'a [Arc<str>],
+    extras: Option<&'a Extras>,
+) -> impl Iterator<Item = (&'a Arc<str>, On)> + Clone {
+    let wants = extras.into_iter().flat_map(|extras| &extras.wants);
+    let needs = needs.iter().map(|id| (id, On::Success));
+    needs.chain(wants.map(|(id, on)| (id, *on)))
 }
 
 /// Settings that few tasks have.
@@ -217,12 +242,10 @@ impl<K> Task<K> {
         T: Send + Sync + 'static,
         E: Into<TaskError>,
     {
-        let body = move |context| -> Work {
+        let body = body(move |context| {
             let attempt = work(context);
-            Box::pin(async move {
-                attempt.await.map(|value| Arc::new(value) as Output).map_err(Into::into)
-            })
-        };
+            async move { attempt.await.map(|value| Arc::new(value) as Output).map_err(Into::into) }
+        });
         Self {
             id: id.into(),
             needs: Vec::new(),
@@ -231,7 +254,7 @@ impl<K> Task<K> {
             estimate: None,
             policy: Policy { timeout: None, retry: Retry::NEVER },
             grace: Duration::from_secs(2),
-            body: Box::new(body),
+            body,
             extras: K::codec()
                 .map(|codec| Box::new(Extras { codec: Some(codec), ..Extras::default() })),
             mark: PhantomData,
@@ -328,9 +351,7 @@ impl<K> Task<K> {
 
     /// What it comes after: what it needs, and then what it wants.
     pub(crate) fn arrows(&self) -> impl Iterator<Item = (&Arc<str>, On)> + Clone {
-        let wants = self.extras.iter().flat_map(|extras| &extras.wants);
-        let needs = self.needs.iter().map(|id| (id, On::Success));
-        needs.chain(wants.map(|(id, on)| (id, *on)))
+        arrows(&self.needs, self.extras.as_deref())
     }
 
     /// It comes after nobody.

@@ -17,13 +17,15 @@ fn inputs(ids: std::ops::Range<u32>) -> impl Iterator<Item = (Arc<str>, Option<O
 }
 
 fn context(id: &str, agent: &Arc<str>, ids: std::ops::Range<u32>) -> Context {
-    let of = Attempt { id: &id.into(), attempt: 3, generation: 2, agent, span: &Span::none() };
-    Context::new(of, inputs(ids), run().of_task(4))
+    let (id, span) = (&id.into(), &Span::none());
+    let of = Attempt { id, node: 4, attempt: 3, generation: 2, agent, span };
+    Context::new(&of, inputs(ids), &run())
 }
 
-fn again(spare: Spare, id: &str, agent: &Arc<str>, ids: std::ops::Range<u32>) -> Context {
-    let of = Attempt { id: &id.into(), attempt: 1, generation: 0, agent, span: &Span::none() };
-    spare.renew(of, inputs(ids), 5)
+/// Whether it became that of another task.
+fn again(of: &mut Context, id: &str, agent: &Arc<str>, ids: std::ops::Range<u32>) -> bool {
+    let (id, span) = (&id.into(), &Span::none());
+    of.renew(&Attempt { id, node: 5, attempt: 1, generation: 0, agent, span }, inputs(ids))
 }
 
 #[derive(Default)]
@@ -37,17 +39,20 @@ impl Wake for Wakes {
 
 #[test]
 fn a_context_that_somebody_keeps_serves_nobody_else() {
-    let context = context("first", &DEFAULT_AGENT.into(), 0..1);
-    let kept = context.clone();
-    assert!(context.spare().is_none());
+    let default = DEFAULT_AGENT.into();
+    let mut context = context("first", &default, 0..1);
+    let mut kept = context.clone();
+    assert!(!again(&mut context, "second", &default, 1..2));
     assert_eq!((kept.id(), *kept.input::<u32>("0").expect("it has it")), ("first", 0));
-    assert!(kept.spare().is_some(), "nobody has it any more");
+    drop(context);
+    assert!(again(&mut kept, "second", &default, 1..2), "nobody else has it any more");
 }
 
 #[test]
 fn an_attempt_finds_nothing_of_the_one_whose_context_it_was_given() {
     let (default, other) = (DEFAULT_AGENT.into(), Arc::from("other"));
-    let first = context("first", &other, 10..22);
+    let mut context = context("first", &other, 10..22);
+    let first = &context;
     assert!(first.input::<u32>("21").is_ok());
     let (token, wakes) = (first.token().clone(), Arc::new(Wakes::default()));
     first.0.watch(&Waker::from(Arc::clone(&wakes)));
@@ -57,7 +62,9 @@ fn an_attempt_finds_nothing_of_the_one_whose_context_it_was_given() {
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
     first.0.watch(&Waker::from(Arc::clone(&wakes)));
 
-    let second = again(first.spare().expect("nobody has it"), "second", &default, 90..110);
+    assert!(!context.is_small());
+    assert!(again(&mut context, "second", &default, 90..110));
+    let second = &context;
     assert_eq!((second.id(), second.attempt(), second.agent()), ("second", 1, DEFAULT_AGENT));
     assert_eq!(second.idempotency_key(), "r/second");
     assert_eq!(second.run().by, Some(5));
@@ -70,18 +77,19 @@ fn an_attempt_finds_nothing_of_the_one_whose_context_it_was_given() {
     second.0.stop();
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "who has watched the first");
 
-    let third = again(second.spare().expect("nobody has it"), "third", &other, 0..1);
-    assert_eq!(third.agent(), "other");
-    assert!(!third.token().is_cancelled());
-    let fourth = again(third.spare().expect("nobody has it"), "fourth", &other, 0..0);
-    assert_eq!(fourth.agent(), "other");
+    assert!(again(&mut context, "third", &other, 0..1));
+    assert_eq!(context.agent(), "other");
+    assert!(!context.token().is_cancelled());
+    assert!(again(&mut context, "fourth", &other, 0..0));
+    assert_eq!(context.agent(), "other");
 }
 
 #[test]
 fn a_token_that_is_kept_is_not_cancelled_with_a_later_attempt() {
-    let first = context("first", &DEFAULT_AGENT.into(), 0..0);
-    let token = first.token().clone();
-    let spare = first.spare().expect("a token is no context");
-    again(spare, "second", &DEFAULT_AGENT.into(), 0..0).0.stop();
+    let default = DEFAULT_AGENT.into();
+    let mut context = context("first", &default, 0..0);
+    let token = context.token().clone();
+    assert!(again(&mut context, "second", &default, 0..0), "a token is no context");
+    context.0.stop();
     assert!(!token.is_cancelled());
 }

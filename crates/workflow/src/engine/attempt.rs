@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use super::{Command, Link};
 use tracing::Span;
+
+use super::entry::Entry;
+use super::{Command, Link};
 
 use crate::context::{Context, Shared};
 use crate::journal::MAX_OUTPUT;
@@ -15,24 +17,84 @@ use crate::machine::TaskRef;
 use crate::run::Run;
 use crate::task::{Body, Extras, Output, TaskError, Work, panicked};
 
-/// What there is to do for an attempt.
-pub(crate) struct Job {
-    pub(super) context: Context,
+/// An attempt: what there is to do for it, and then what has come of it. It goes from the engine to who tries it and back in
+/// one piece, whose memory then serves another attempt of the run.
+pub(crate) struct Attempt {
+    context: Context,
     /// Everything of the user's runs inside.
-    pub(super) span: Span,
-    pub(super) body: Body,
-    pub(super) grace_ms: u32,
+    span: Span,
+    /// Given back for the next attempt, if there may be one.
+    pub(super) body: Option<Body>,
+    /// What the body has begun, or the memory of what an earlier one has.
+    work: Option<Work>,
+    grace_ms: u32,
     pub(super) extras: Option<Arc<Extras>>,
-    /// Whether it will probably wait for something: then it is a task of the runtime from the start.
+    /// Whether it will probably wait for something: then it is a task of the runtime from the start. At its end, whether it
+    /// has.
     pub(super) waits: bool,
     /// Whether the body may be wanted after it has done its work.
     pub(super) keeps_work: bool,
+    /// When it was begun and when it was over, by the engine's clock.
+    pub(super) began: Duration,
+    pub(super) ended: Duration,
+    pub(super) result: Result<Option<Output>, Failure>,
+    /// The output as the run's journal keeps it; empty if it does not.
+    pub(super) encoded: Vec<u8>,
 }
 
-impl Job {
+/// An attempt that is to be tried.
+pub(crate) type Job = Box<Attempt>;
+
+/// One that is over.
+pub(crate) type Ended = Box<Attempt>;
+
+impl Attempt {
+    /// One of nothing yet.
+    pub(super) fn new(context: Context) -> Job {
+        Box::new(Self {
+            context,
+            span: Span::none(),
+            body: None,
+            work: None,
+            grace_ms: 0,
+            extras: None,
+            waits: false,
+            keeps_work: false,
+            began: Duration::ZERO,
+            ended: Duration::ZERO,
+            result: Ok(None),
+            encoded: Vec::new(),
+        })
+    }
+
+    /// Takes what there is to do for a task.
+    pub(super) fn take(&mut self, entry: &mut Entry, span: Span) {
+        entry.running = Some(self.context.clone());
+        self.body = entry.body.take();
+        debug_assert!(self.body.is_some(), "an attempt gives the body back when it fails");
+        self.grace_ms = entry.grace_ms;
+        self.extras.clone_from(&entry.extras);
+        self.span = span;
+    }
+
+    /// What it sees of its run.
+    pub(super) fn context(&mut self) -> &mut Context {
+        &mut self.context
+    }
+
     pub(super) fn task(&self) -> TaskRef {
         let Run { of, by } = &self.context.0.run;
         TaskRef { run: of.id, node: by.expect("an attempt's handle is that of its task") }
+    }
+
+    /// How long it ran.
+    pub(super) fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.began)
+    }
+
+    /// What has come of it.
+    pub(super) fn take_result(&mut self) -> Result<Option<Output>, Failure> {
+        std::mem::replace(&mut self.result, Ok(None))
     }
 
     fn idle_timeout(&self) -> Option<Duration> {
@@ -43,26 +105,20 @@ impl Job {
     fn is_impatient(&self) -> bool {
         self.context.0.is_stopped() || self.idle_timeout().is_some()
     }
-}
 
-/// How an attempt ended. The times are those of the engine's clock.
-pub(crate) struct Ended {
-    pub(super) task: TaskRef,
-    pub(super) began: Duration,
-    pub(super) ended: Duration,
-    /// Whether it waited for something.
-    pub(super) waited: bool,
-    pub(super) result: Result<Option<Output>, Failure>,
-    /// The output as the run's journal keeps it; empty if it does not.
-    pub(super) encoded: Vec<u8>,
-    /// For the next attempt, if there may be one.
-    pub(super) body: Option<Body>,
-}
-
-impl Ended {
-    /// How long the attempt ran.
-    pub(super) fn took(&self) -> Duration {
-        self.ended.saturating_sub(self.began)
+    /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.context.0.made_progress(self.began);
+        if self.context.0.is_stopped() {
+            return Err(Failure::of(TaskError::fatal("stopped before it began")));
+        }
+        let condition = self.extras.as_ref().and_then(|extras| extras.condition.as_ref());
+        if condition.is_some_and(|condition| !condition(&self.context)) {
+            return Err(Failure::Declined);
+        }
+        let body = self.body.as_ref().expect("it has not ended");
+        body(self.context.clone(), &mut self.work);
+        Ok(())
     }
 }
 
@@ -103,68 +159,60 @@ impl Failure {
 /// An attempt that is being tried. It can be polled from one task and then go on in another.
 pub(super) struct Trying {
     job: Option<Job>,
-    /// When it began; until then, what is known of the time.
-    began: Option<Duration>,
-    work: Option<Work>,
-    waited: bool,
+    /// When it begins, if that is known.
+    now: Option<Duration>,
+    stage: Stage,
     /// Ends when the attempt is not waited for any longer.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// How far the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    Begun,
+    Over,
+}
+
 impl Trying {
     /// `now` is the time if it has just been read.
-    pub(super) fn new(job: Job, now: Option<Duration>) -> Self {
-        Self { job: Some(job), began: now, work: None, waited: false, patience: None }
-    }
-
-    /// Starts the work. What is the user's runs here, so that its panics are contained where it is polled.
-    fn begin(&mut self) -> Result<(), Failure> {
-        let job = self.job.as_ref().expect("it has not ended");
-        let began = *self.began.get_or_insert_with(|| job.context.0.run.of.link.now());
-        job.context.0.made_progress(began);
-        if job.context.0.is_stopped() {
-            return Err(Failure::of(TaskError::fatal("stopped before it began")));
-        }
-        let condition = job.extras.as_ref().and_then(|extras| extras.condition.as_ref());
-        if condition.is_some_and(|condition| !condition(&job.context)) {
-            return Err(Failure::Declined);
-        }
-        self.work = Some((job.body)(job.context.clone()));
-        Ok(())
+    pub(super) fn new(mut job: Job, now: Option<Duration>) -> Self {
+        job.waits = false;
+        Self { job: Some(job), now, stage: Stage::New, patience: None }
     }
 
     /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
     fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
-        let job = self.job.take()?;
-        let task = job.task();
-        let Job { context, span, body, extras, keeps_work, .. } = job;
-        let work = self.work.take();
-        let result = match catch_unwind(AssertUnwindSafe(|| drop(work))) {
-            Ok(()) => result,
-            Err(panic) => {
-                super::drop_contained((panic, result));
-                Err(Failure::of(TaskError::fatal("the task's destructor panicked")))
+        let mut job = self.job.take()?;
+        let result = if self.stage == Stage::Begun {
+            let work = job.work.take();
+            match catch_unwind(AssertUnwindSafe(|| drop(work))) {
+                Ok(()) => result,
+                Err(panic) => {
+                    super::drop_contained((panic, result));
+                    Err(Failure::of(TaskError::fatal("the task's destructor panicked")))
+                }
             }
+        } else {
+            result
         };
         let (result, encoded) = match result {
-            Err(Failure::Error { .. }) if context.0.was_idle() => (Err(Failure::Idle), Vec::new()),
-            result => encoded(result, &context, extras.as_deref()),
+            Err(Failure::Error { .. }) if job.context.0.was_idle() => {
+                (Err(Failure::Idle), Vec::new())
+            }
+            result => encoded(result, &job.context, job.extras.as_deref()),
         };
         if let Err(failure) = &result {
-            failure.mark(&span);
+            failure.mark(&job.span);
         }
         self.patience = None;
-        let ended = context.0.run.of.link.now();
-        // Before the report, which may free the engine's share: the last one to go drops it.
-        drop((context, extras));
-        let body = if result.is_ok() && !keeps_work {
-            super::drop_contained(body);
-            None
-        } else {
-            Some(body)
-        };
-        let (began, waited) = (self.began.unwrap_or(ended), self.waited);
-        Some(Ended { task, began, ended, waited, result, encoded, body })
+        job.ended = job.context.0.run.of.link.now();
+        job.span = Span::none();
+        if result.is_ok() && !job.keeps_work {
+            super::drop_contained(job.body.take());
+        }
+        (job.result, job.encoded) = (result, encoded);
+        Some(job)
     }
 
     /// Polls the attempt; at its end, what is to be told to the engine.
@@ -173,31 +221,33 @@ impl Trying {
     }
 
     fn poll_work(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Option<Output>, Failure>> {
-        let Some(job) = &self.job else { return Poll::Ready(Ok(None)) };
+        let Self { job: Some(job), now, stage, patience } = self else {
+            return Poll::Ready(Ok(None));
+        };
         let span = job.span.clone();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _inside = span.enter();
-            if self.work.is_none() {
-                self.begin()?;
+            if *stage == Stage::New {
+                job.began = now.unwrap_or_else(|| job.context.0.run.of.link.now());
+                job.begin()?;
+                *stage = Stage::Begun;
             }
-            let work = self.work.as_mut().expect("it has begun");
-            match work.as_mut().poll(cx) {
-                Poll::Ready(result) => {
-                    result.map(|output| Poll::Ready(Some(output))).map_err(Failure::of)
-                }
-                Poll::Pending => Ok(Poll::Pending),
+            let polled = job.work.as_mut().expect("it has begun").poll(cx);
+            if polled.is_ready() {
+                *stage = Stage::Over;
             }
+            Ok(polled.map(|result| result.map(Some).map_err(Failure::of)))
         }));
         Poll::Ready(match polled {
-            Ok(Ok(Poll::Ready(output))) => Ok(output),
+            Ok(Ok(Poll::Ready(result))) => result,
+            Ok(Err(failure)) => Err(failure),
             Ok(Ok(Poll::Pending)) => {
-                self.waited = true;
-                let job = self.job.as_ref().expect("it has not ended");
+                job.waits = true;
                 job.context.0.watch(cx.waker());
                 if !job.is_impatient() {
                     return Poll::Pending;
                 }
-                let patience = self.patience.get_or_insert_with(|| Box::pin(patience(job)));
+                let patience = patience.get_or_insert_with(|| Box::pin(self::patience(job)));
                 match patience.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) => Err(Failure::of(TaskError::fatal(
@@ -205,7 +255,6 @@ impl Trying {
                     ))),
                 }
             }
-            Ok(Err(failure)) => Err(failure),
             Err(panic) => Err(Failure::of(panicked(panic))),
         })
     }
@@ -271,7 +320,7 @@ impl Drop for Trying {
 }
 
 /// Waits until the attempt was asked to stop and its grace period is over. Asks it to stop when it makes no progress.
-fn patience(job: &Job) -> impl Future<Output = ()> + Send + 'static {
+fn patience(job: &Attempt) -> impl Future<Output = ()> + Send + 'static {
     let shared = Arc::clone(&job.context.0);
     let idle = job.idle_timeout();
     let grace = Duration::from_millis(u64::from(job.grace_ms));

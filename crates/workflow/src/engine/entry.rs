@@ -7,7 +7,7 @@ use super::Waste;
 use crate::context::Context;
 use crate::event::Outcome;
 use crate::machine::AgentId;
-use crate::task::{Body, Extras, Output, Work};
+use crate::task::{Body, Extras, Output, TaskError, Work};
 
 /// A task: made when its id is named first, never moved, and dropped with the run's result. There may be a million: times
 /// are nanoseconds of the engine's clock.
@@ -89,8 +89,16 @@ impl Entry {
     }
 
     /// Does more around its work.
-    pub(crate) fn wrap(&mut self, around: impl Fn(&Body, Context) -> Work + Send + Sync + 'static) {
-        self.body = self.body.take().map(|body| -> Body { Box::new(move |cx| around(&body, cx)) });
+    pub(crate) fn wrap<F>(&mut self, around: impl Fn(Work) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<Output, TaskError>> + Send + 'static,
+    {
+        self.body = self.body.take().map(|body| -> Body {
+            Box::new(move |context, place| {
+                body(context, place);
+                *place = place.take().map(|work| Work::new(around(work)));
+            })
+        });
     }
 
     /// Whether the task has been added.

@@ -53,7 +53,7 @@ impl Engine {
             if let Command::Ended(ended) = command
                 && self.keep_end(ended, now)
             {
-                let run = ended.task.run;
+                let run = ended.task().run;
                 match ends.iter_mut().find(|(of, _)| *of == run) {
                     Some((_, count)) => *count += 1,
                     None => ends.push((run, 1)),
@@ -70,7 +70,7 @@ impl Engine {
                 Ok(Commit::Done) => {}
                 Err(error) => self.broken(run, error, now, actions),
                 Ok(Commit::UnderWay(commit)) => {
-                    let of_run = |command: &mut Command| matches!(command, Command::Ended(ended) if ended.task.run == run);
+                    let of_run = |command: &mut Command| matches!(command, Command::Ended(ended) if ended.task().run == run);
                     for command in commands.extract_if(.., of_run) {
                         if let Command::Ended(ended) = command
                             && let Some(keeper) = self.keeper(run)
@@ -91,8 +91,8 @@ impl Engine {
 
     /// Writes an end down; whether there was anything to write.
     fn keep_end(&mut self, ended: &mut Ended, now: Duration) -> bool {
-        let task = ended.task;
-        let Some(live) = self.runs.get_mut(&task.run) else { return false };
+        let task = ended.task();
+        let Some(live) = self.runs.get_mut(task.run) else { return false };
         let entry = &live.tasks[task.node];
         let (attempt, error) = (entry.attempts, entry.error());
         let took = live.own_time(task.node, ended.took(), now);
@@ -159,7 +159,7 @@ impl Engine {
     /// An attempt that must not start before its start is kept; gives it back if it may.
     pub(super) fn keep_start(&mut self, task: TaskRef, job: Job, now: Duration) -> Option<Job> {
         let beside = self.beside(1);
-        let Some(live) = self.runs.get_mut(&task.run) else { return Some(job) };
+        let Some(live) = self.runs.get_mut(task.run) else { return Some(job) };
         let attempt = live.tasks[task.node].attempts;
         let Some(keeper) = &mut live.keeper else { return Some(job) };
         let once = job.extras.as_ref().is_some_and(|extras| extras.commit_before_start);
@@ -182,7 +182,7 @@ impl Engine {
 
     /// Writes down an end that follows from others, for readers of the journal.
     pub(super) fn keep_consequence(&mut self, task: TaskRef, end: End, now: Duration) {
-        let Some(live) = self.runs.get_mut(&task.run) else { return };
+        let Some(live) = self.runs.get_mut(task.run) else { return };
         let why = match end {
             End::Skipped { because } => format!("`{}` did not succeed", live.tasks[because].id),
             End::OverBudget => "the run's budget is spent".to_owned(),
@@ -229,7 +229,7 @@ impl Engine {
     }
 
     pub(super) fn keeper(&mut self, run: RunId) -> Option<&mut super::keeper::Keeper> {
-        self.runs.get_mut(&run)?.keeper.as_deref_mut()
+        self.runs.get_mut(run)?.keeper.as_deref_mut()
     }
 }
 

@@ -379,7 +379,7 @@ impl Keeper {
     /// Whether the success of a running attempt is written down, and only waits to be acted on.
     pub(super) fn has_kept(&self, node: u32) -> bool {
         let is_it = |held: &Held| match held {
-            Held::Ended(ended) => ended.task.node == node && ended.result.is_ok(),
+            Held::Ended(ended) => ended.task().node == node && ended.result.is_ok(),
             Held::Job(_) | Held::Reply(_) => false,
         };
         self.held.iter().any(|(_, held)| is_it(held))

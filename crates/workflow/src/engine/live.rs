@@ -7,14 +7,14 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::agents::Agents;
-use super::attempt::Job;
+use super::attempt::{Attempt, Ended as Tried, Job};
 use super::entry::Entry;
 use super::keeper::{Keeper, Restored};
 use super::spans::Spans;
 use super::told::Told;
-use super::{Done, Waste};
+use super::{Done, Waste, drop_contained};
 use crate::chunks::Chunks;
-use crate::context::{self, Context, Spare};
+use crate::context::{self, Context};
 use crate::durations::{Durations, Estimate};
 use crate::event::{EventKind, Outcome};
 use crate::graph::Places;
@@ -47,11 +47,11 @@ pub(super) struct Live {
     parallel: Duration,
     parallel_since: Option<Duration>,
     unsuccessful: usize,
-    /// The contexts of attempts that are over, for those to come.
-    spare: Vec<Spare>,
+    /// The memory of attempts that are over, for those to come.
+    spare: Vec<Tried>,
 }
 
-/// How many contexts wait for an attempt at most.
+/// How many of those wait at most.
 const SPARE: usize = 64;
 
 impl Live {
@@ -185,26 +185,31 @@ impl Live {
             spans.attempt(task.run.0, task.node, (&entry.id, agent), attempt)
         });
         let entry = &self.tasks[task.node];
-        let of = context::Attempt { id: &entry.id, attempt, generation, agent, span: &span };
+        let of = context::Attempt {
+            id: &entry.id,
+            node: task.node,
+            attempt,
+            generation,
+            agent,
+            span: &span,
+        };
         let inputs = needs.iter().map(|need| {
             let entry = &self.tasks[need.task];
             (Arc::clone(&entry.id), entry.output.clone())
         });
-        let context = match self.spare.pop() {
-            Some(spare) => spare.renew(of, inputs, task.node),
-            None => Context::new(of, inputs, self.handle.of_task(task.node)),
+        let context = || Context::new(&of, inputs.clone(), &self.handle);
+        let mut job = match self.spare.pop() {
+            Some(mut spare) => {
+                if !spare.context().renew(&of, inputs.clone()) {
+                    *spare.context() = context();
+                }
+                spare
+            }
+            None => Attempt::new(context()),
         };
-        let entry = &mut self.tasks[task.node];
-        entry.running = Some(context.clone());
-        Job {
-            context,
-            span,
-            body: entry.body.take().expect("an attempt gives the body back when it fails"),
-            grace_ms: entry.grace_ms,
-            extras: entry.extras.clone(),
-            waits,
-            keeps_work: self.keeps_work,
-        }
+        (job.waits, job.keeps_work) = (waits, self.keeps_work);
+        job.take(&mut self.tasks[task.node], span);
+        job
     }
 
     /// By how much an attempt's number is above the machine's, and the task's generation.
@@ -265,20 +270,21 @@ impl Live {
         since.map_or(took, |since| took.saturating_sub(now.saturating_sub(*since)))
     }
 
-    /// Takes the time of an attempt that ended; how long it has run itself.
-    pub(super) fn attempt_ended(&mut self, node: u32, took: Duration, now: Duration) -> Duration {
-        let took = self.own_time(node, took, now);
+    /// An attempt has ended, having run for so long itself.
+    pub(super) fn attempt_ended(&mut self, mut ended: Tried, took: Duration, now: Duration) {
+        let node = ended.task().node;
         if self.parked.is_empty() || self.parked.remove(&node).is_none() {
             self.runs_no_more(now);
         }
         let entry = &mut self.tasks[node];
         entry.ran(took);
-        if let Some(spare) = entry.running.take().and_then(Context::spare)
-            && self.spare.len() < SPARE
-        {
-            self.spare.push(spare);
+        entry.running = None;
+        (entry.body, ended.extras) = (ended.body.take(), None);
+        if self.spare.len() < SPARE && ended.context().is_small() {
+            self.spare.push(ended);
+        } else {
+            drop_contained(ended);
         }
-        took
     }
 
     /// A running attempt has given its slot back.
@@ -400,6 +406,7 @@ impl Live {
                 entry.let_go(waste);
             }
         }
+        drop_contained(std::mem::take(&mut self.spare));
         let Self { places, tasks, plans, began, peak, parallel, unsuccessful, .. } = self;
         let ended = Ended { tasks, graph, agents: names, began, now, peak, parallel, unsuccessful };
         (Finished::new(places, ended, plans), self.done)

@@ -20,25 +20,25 @@ impl Engine {
     fn perform(&mut self, action: Action, now: Duration) {
         match action {
             Action::Began { run } => {
-                let Some(live) = self.runs.get_mut(&run) else { return };
+                let Some(live) = self.runs.get_mut(run) else { return };
                 for node in self.machine.ready_roots(run) {
                     let task = TaskRef { run, node };
                     live.is_ready(task, self.machine.chosen(task), &mut self.told, now);
                 }
             }
             Action::Ready { task } => {
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                let Some(live) = self.runs.get_mut(task.run) else { return };
                 live.is_ready(task, self.machine.chosen(task), &mut self.told, now);
             }
             Action::Moved { task } => {
                 let chosen = self.machine.chosen(task);
-                if let (Some(live), Some(agent)) = (self.runs.get_mut(&task.run), chosen) {
+                if let (Some(live), Some(agent)) = (self.runs.get_mut(task.run), chosen) {
                     live.tasks[task.node].agent = agent;
                 }
             }
             Action::Start { task, attempt } => self.start_attempt(task, attempt, now),
             Action::Stop { task } => {
-                let live = self.runs.get(&task.run);
+                let live = self.runs.get(task.run);
                 if let Some(context) = live.and_then(|live| live.tasks[task.node].running.as_ref())
                 {
                     context.0.stop();
@@ -46,7 +46,7 @@ impl Engine {
             }
             Action::Retry { task, failed, timed_out, at } => {
                 self.metrics.retries.inc();
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                let Some(live) = self.runs.get_mut(task.run) else { return };
                 let entry = &mut live.tasks[task.node];
                 let error = entry.take_error().filter(|_| !timed_out);
                 let error = error.unwrap_or_else(|| "timed out".to_owned());
@@ -60,7 +60,7 @@ impl Engine {
                 });
             }
             Action::Again { task, attempts } => {
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                let Some(live) = self.runs.get_mut(task.run) else { return };
                 self.open += usize::from(live.again(task.node, attempts, &mut self.waste));
                 let id = &live.tasks[task.node].id;
                 let run = task.run.0;
@@ -70,7 +70,7 @@ impl Engine {
                 if !self.kept.is_empty() {
                     self.keep_consequence(task, end, now);
                 }
-                let Some(live) = self.runs.get_mut(&task.run) else { return };
+                let Some(live) = self.runs.get_mut(task.run) else { return };
                 self.open -= 1;
                 let (entry, outcome) = live.settled(task.node, end, now, &mut self.waste);
                 self.metrics.ended(&entry.id, outcome);
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     fn start_attempt(&mut self, task: TaskRef, attempt: u32, now: Duration) {
-        let Some(live) = self.runs.get_mut(&task.run) else { return };
+        let Some(live) = self.runs.get_mut(task.run) else { return };
         let agent = live.tasks[task.node].agent;
         let waits = self.agents.waits(agent);
         let name = self.agents.name(agent);
@@ -109,8 +109,7 @@ impl Engine {
     }
 
     fn run_done(&mut self, run: RunId, now: Duration) {
-        let (Some(live), Some(graph)) = (self.runs.remove(&run), self.machine.take_over(run))
-        else {
+        let (Some(live), Some(graph)) = (self.runs.remove(run), self.machine.take_over(run)) else {
             return;
         };
         self.told.tell(now, || EventKind::RunEnded { run: run.0 });

@@ -16,14 +16,14 @@ impl Engine {
         reach: Reach,
         actions: &mut Vec<Action>,
     ) -> Result<Vec<Arc<str>>, RerunError> {
-        let live = self.runs.get(&run).ok_or(RerunError::Over)?;
+        let live = self.runs.get(run).ok_or(RerunError::Over)?;
         if !live.keeps_work {
             return Err(RerunError::NotKept);
         }
         let task = self.find(run, id).ok_or_else(|| RerunError::Unknown { id: id.to_string() })?;
         let again = self.machine.rerun(task, reach == Reach::Downstream, actions);
         let mut again = again.ok_or(RerunError::Over)?;
-        let live = self.runs.get_mut(&run).ok_or(RerunError::Over)?;
+        let live = self.runs.get_mut(run).ok_or(RerunError::Over)?;
         for node in &again {
             live.reset(*node);
         }

@@ -23,7 +23,7 @@ impl Engine {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
-        let live = self.runs.get_mut(&run).ok_or(SubmitError::Over)?;
+        let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         let id = Arc::clone(&live.tasks[by].id);
         if let Some(keeper) = &mut live.keeper {
             keeper

@@ -43,7 +43,7 @@ impl Engine {
             ..
         } = graph.parts;
         self.metrics.cycles.inc_by(cycles);
-        let of_parent = within.and_then(|parent| self.runs.get(&parent)).map(|live| live.tenant);
+        let of_parent = within.and_then(|parent| self.runs.get(parent)).map(|live| live.tenant);
         let tenant =
             of_parent.unwrap_or_else(|| self.agents.tenant(tenant.as_ref(), &mut self.machine));
         run.set(fail_fast, budget);
@@ -122,7 +122,7 @@ impl Engine {
     /// Forgets the names that nobody uses, once they are many.
     pub(super) fn forget_unused(&mut self) {
         let Self { agents, machine, runs, metrics, .. } = self;
-        let tenants = runs.values().map(|live| live.tenant);
+        let tenants = runs.iter().map(|(_, live)| live.tenant);
         agents.forget_unused(machine, tenants, |name| metrics.forget_agent(name));
     }
 

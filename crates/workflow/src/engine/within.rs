@@ -24,7 +24,7 @@ impl Engine {
 
     fn park_task(&mut self, task: TaskRef, now: Duration) {
         if self.machine.park(task)
-            && let Some(live) = self.runs.get_mut(&task.run)
+            && let Some(live) = self.runs.get_mut(task.run)
         {
             live.parked(task.node, now);
             let agent = live.tasks[task.node].agent;

@@ -7,9 +7,6 @@ use super::places::Places;
 /// A task that names none.
 const NONE: u32 = u32::MAX;
 
-/// Among so many agents the one that is meant is looked for by its address first.
-const FEW: usize = 16;
-
 /// Each name once, and whose each task is.
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
@@ -45,20 +42,10 @@ impl Agents {
     }
 
     fn number(&mut self, name: Arc<str>) -> u32 {
-        // Who names one for each of many tasks mostly hands on the same text.
-        let address = |of: &Arc<str>| Arc::as_ptr(of).cast::<u8>();
-        let wanted = address(&name);
-        let same = self.names.iter().take(FEW).position(|known| address(known) == wanted);
-        if let Some(known) = same.and_then(|at| u32::try_from(at).ok()) {
-            return known;
-        }
         let names = &self.names;
-        match self.places.get_or_add(&name, |at| &names[at as usize]) {
-            Ok(known) => known,
-            Err(new) => {
-                self.names.push(name);
-                new
-            }
-        }
+        self.places.get_or_add(&name, |at| &names[at as usize]).unwrap_or_else(|new| {
+            self.names.push(name);
+            new
+        })
     }
 }

@@ -14,7 +14,7 @@ use crate::chunks::Chunks;
 use crate::engine::{Entry, Restored};
 use crate::journal::{Durability, History};
 use crate::machine::{Need, Run};
-use crate::task::Task;
+use crate::task::{Task, arrows};
 use crate::trace::TraceParent;
 
 /// Tasks and who needs whom. A task's place is its number everywhere: in these lists, in the machine, in the report. All of
@@ -80,11 +80,8 @@ impl Parts {
             return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
         let tasks = &self.tasks;
-        let place = match self.places.get_or_add(&task.id, |at| &tasks[at].id) {
-            Err(new) => {
-                self.name(Arc::clone(&task.id));
-                new
-            }
+        let (place, is_new) = match self.places.get_or_add(&task.id, |at| &tasks[at].id) {
+            Err(new) => (new, true),
             Ok(known) if tasks[known].is_planned() => {
                 return Err(AddError::Duplicate { id: task.id.to_string() });
             }
@@ -94,16 +91,22 @@ impl Parts {
                     self.cycles += 1;
                     return Err(AddError::Cycle { path });
                 }
-                named
+                (named, false)
             }
         };
-        let mut arrows = std::mem::take(&mut self.arrows);
-        arrows.extend(task.arrows().map(|(id, on)| Need { task: self.place(id), on }));
-        self.run.plan(place, &task.planned(), &arrows);
-        arrows.clear();
-        self.arrows = arrows;
-        self.agents.set(place, task.agent);
-        self.tasks[place].plan(task.body, task.grace, task.extras);
+        let planned = task.planned();
+        let Task { id, needs, agent, body, grace, extras, .. } = task;
+        if is_new {
+            self.name(id);
+        }
+        let mut found = std::mem::take(&mut self.arrows);
+        let arrows = arrows(&needs, extras.as_deref());
+        found.extend(arrows.map(|(id, on)| Need { task: self.place(id), on }));
+        self.run.plan(place, &planned, &found);
+        found.clear();
+        self.arrows = found;
+        self.agents.set(place, agent);
+        self.tasks[place].plan(body, grace, extras);
         self.added += 1;
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Numbers for names.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 /// The places of ids, in the order in which they were first named. The ids themselves are kept where the places are: whoever
 /// looks one up says what stands at a place.
@@ -17,9 +16,7 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn get<'a>(&self, id: &str, id_at: impl Fn(u32) -> &'a str) -> Option<u32> {
-        let half = self.half(id);
-        let is_it = |of: &(u32, u32)| of.0 == half && id_at(of.1) == id;
-        self.table.find(spread(half), is_it).map(|(_, place)| *place)
+        self.find(self.half(id), id, id_at)
     }
 
     /// The place of an id, or as an error the next one, which is its own from now on.
@@ -28,22 +25,31 @@ impl Places {
         id: &str,
         id_at: impl Fn(u32) -> &'a str,
     ) -> Result<u32, u32> {
-        let next = u32::try_from(self.table.len()).expect("a graph has fewer than 2^32 tasks");
         let half = self.half(id);
-        let is_it = |of: &(u32, u32)| of.0 == half && id_at(of.1) == id;
-        match self.table.entry(spread(half), is_it, |(half, _)| spread(*half)) {
-            Entry::Occupied(of) => Ok(of.get().1),
-            Entry::Vacant(free) => {
-                free.insert((half, next));
-                Err(next)
-            }
+        if let Some(known) = self.find(half, id, id_at) {
+            return Ok(known);
         }
+        let next = u32::try_from(self.table.len()).expect("a graph has fewer than 2^32 tasks");
+        self.table.insert_unique(spread(half), (half, next), |(half, _)| spread(*half));
+        Err(next)
+    }
+
+    fn find<'a>(&self, half: u32, id: &str, id_at: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let is_it = |of: &(u32, u32)| of.0 == half && is_same(id_at(of.1), id);
+        self.table.find(spread(half), is_it).map(|(_, place)| *place)
     }
 
     fn half(&self, id: &str) -> u32 {
         // The lower half is as good as the upper.
-        self.hasher.hash_one(id) as u32
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(id.as_bytes());
+        hasher.finish() as u32
     }
+}
+
+/// Whether these are one text: mostly one and the same, handed on.
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 /// A hash of 64 bits, since the table takes its place from one end and its tag from the other.

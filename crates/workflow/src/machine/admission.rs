@@ -17,7 +17,7 @@ use super::breaker::{Breaker, Circuit, Health};
 use super::rate::Rate;
 use super::ready::{Key, Ready};
 use super::run::{Run, State};
-use super::{AgentId, ById, ClassId, ResourceId, TaskRef, TenantId, Waiting};
+use super::{AgentId, ClassId, ResourceId, Runs, TaskRef, TenantId, Waiting};
 
 /// Every so many starts, the task that has been ready the longest goes first.
 ///
@@ -435,7 +435,7 @@ impl Admission {
     }
 
     /// A ready task was cancelled; its state says so already.
-    pub(super) fn left(&mut self, class: ClassId, runs: &ById<Run>) {
+    pub(super) fn left(&mut self, class: ClassId, runs: &Runs<Run>) {
         self.line_up();
         self.ready -= 1;
         let state = &mut self.classes[class.at()];
@@ -446,7 +446,7 @@ impl Admission {
     /// The task to start next, taken out of the ready ones, with all that it takes. `wake` learns when to call [`Self::wake`].
     pub(super) fn next(
         &mut self,
-        runs: &ById<Run>,
+        runs: &Runs<Run>,
         now: Duration,
         mut wake: impl FnMut(AgentId, Duration),
     ) -> Option<TaskRef> {
@@ -498,7 +498,7 @@ impl Admission {
     }
 
     /// The task is out of the ready ones: its state says so already.
-    pub(super) fn taken(&mut self, class: ClassId, runs: &ById<Run>) {
+    pub(super) fn taken(&mut self, class: ClassId, runs: &Runs<Run>) {
         self.classes[class.at()].ready.left(|task, seq| is_ready(runs, task, seq));
         self.look_again(class);
     }
@@ -576,7 +576,7 @@ impl Admission {
     /// The task for which room is kept, once it has it.
     fn next_kept(
         &mut self,
-        runs: &ById<Run>,
+        runs: &Runs<Run>,
         now: Duration,
         wake: &mut impl FnMut(AgentId, Duration),
     ) -> Option<TaskRef> {
@@ -602,7 +602,7 @@ impl Admission {
     }
 
     /// The task that has been ready the longest and is held up by others alone: it starts, or room is kept for it.
-    fn next_oldest(&mut self, runs: &ById<Run>, now: Duration) -> Option<TaskRef> {
+    fn next_oldest(&mut self, runs: &Runs<Run>, now: Duration) -> Option<TaskRef> {
         if self.kept.is_some() {
             return None;
         }
@@ -633,7 +633,7 @@ impl Admission {
     /// The best task of the tenant that has had the least, passing over what may not start.
     fn next_best(
         &mut self,
-        runs: &ById<Run>,
+        runs: &Runs<Run>,
         now: Duration,
         wake: &mut impl FnMut(AgentId, Duration),
     ) -> Option<TaskRef> {
@@ -839,8 +839,8 @@ impl Admission {
     }
 }
 
-fn is_ready(runs: &ById<Run>, task: TaskRef, of: u64) -> bool {
-    let node = runs.get(&task.run).and_then(|run| run.nodes.get(task.node));
+fn is_ready(runs: &Runs<Run>, task: TaskRef, of: u64) -> bool {
+    let node = runs.get(task.run).and_then(|run| run.nodes.get(task.node));
     node.is_some_and(|node| matches!(node.state, State::Ready { seq, .. } if seq == of))
 }
 

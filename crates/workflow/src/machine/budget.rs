@@ -26,7 +26,7 @@ impl Machine {
     /// Takes what a task costs out of every budget that it falls under: of all of them or, if one has not enough, of none.
     pub(super) fn pay(&mut self, task: TaskRef, tenant: TenantId, cost: u64) -> Result<(), End> {
         for run in self.payers(task.run) {
-            if self.runs[&run].budget.is_some_and(|left| left < cost) {
+            if self.runs[run].budget.is_some_and(|left| left < cost) {
                 return Err(End::OverBudget);
             }
         }
@@ -34,7 +34,7 @@ impl Machine {
             *left = left.checked_sub(cost).ok_or(End::TenantOverBudget)?;
         }
         for run in self.payers(task.run) {
-            if let Some(left) = self.runs.get_mut(&run).and_then(|run| run.budget.as_mut()) {
+            if let Some(left) = self.runs.get_mut(run).and_then(|run| run.budget.as_mut()) {
                 *left -= cost;
             }
         }
@@ -45,11 +45,11 @@ impl Machine {
     fn payers(&self, run: RunId) -> Vec<RunId> {
         let mut payers = vec![run];
         let mut at = run;
-        while let Some(parent) = self.runs.get(&at).and_then(|run| run.parent) {
+        while let Some(parent) = self.runs.get(at).and_then(|run| run.parent) {
             payers.push(parent);
             at = parent;
         }
-        payers.retain(|run| self.runs.contains_key(run));
+        payers.retain(|run| self.runs.contains(*run));
         payers
     }
 }

@@ -1,4 +1,4 @@
-//! A map from numbers of ours, of runs above all, to what is kept of them, which every step of every task looks into.
+//! A map from numbers of ours to what is kept of them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -21,7 +21,7 @@ impl Machine {
         downstream: bool,
         out: &mut Vec<Action>,
     ) -> Option<Vec<u32>> {
-        let run = self.runs.get(&task.run).filter(|run| !run.cancelled)?;
+        let run = self.runs.get(task.run).filter(|run| !run.cancelled)?;
         let mut again = run.downstream(task.node);
         again.retain(|node| {
             let state = run.nodes[*node].state;
@@ -50,7 +50,7 @@ impl Machine {
 
     /// The task is to begin afresh, whatever it has come to; [`Self::decide`] says when.
     pub(super) fn forget(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&task.run).expect("what runs again is of a live run");
+        let run = self.runs.get_mut(task.run).expect("what runs again is of a live run");
         let has_begun = run.has_begun(task.node);
         let attempts = run.begins_afresh(task.node);
         self.unqueue(task);
@@ -61,7 +61,7 @@ impl Machine {
 
     /// Takes a ready task out of its line, and lets it wait.
     fn unqueue(&mut self, task: TaskRef) {
-        let run = self.runs.get_mut(&task.run).expect("what runs again is of a live run");
+        let run = self.runs.get_mut(task.run).expect("what runs again is of a live run");
         let node = &mut run.nodes[task.node];
         let (was, class) = (node.state, node.class);
         node.state = State::Pending { missing: 0 };
@@ -83,7 +83,7 @@ impl Machine {
                 decided.push(task);
             }
         }
-        let Some(run) = self.runs.get_mut(&of.run) else { return };
+        let Some(run) = self.runs.get_mut(of.run) else { return };
         // All of it first: what follows from the one reads what the others wait for.
         let decided: Vec<(TaskRef, Decided)> =
             decided.into_iter().map(|task| (task, run.decide(task.node))).collect();

@@ -6,10 +6,10 @@ use super::{Action, End, MANY, Machine, RunId, Stop, TaskRef};
 impl Machine {
     /// Draws the consequences of what was over before the run was submitted.
     pub(super) fn go_on(&mut self, id: RunId, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&id).expect("it was put in");
+        let run = self.runs.get_mut(id).expect("it was put in");
         let mut stops = false;
         for node in std::mem::take(&mut run.over_before) {
-            let run = self.runs.get(&id).expect("it ends when its caller closes it");
+            let run = self.runs.get(id).expect("it ends when its caller closes it");
             if let State::Done { end, .. } = run.nodes[node].state {
                 stops |= end.is_failure() && run.fail_fast;
                 self.follow(TaskRef { run: id, node }, end, out);
@@ -23,7 +23,7 @@ impl Machine {
     /// Ends a task for good, with what follows from it for its run.
     pub(super) fn finish(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) {
         self.settle(task, end, out);
-        if end.is_failure() && self.runs[&task.run].fail_fast {
+        if end.is_failure() && self.runs[task.run].fail_fast {
             self.cancel_nodes(task.run, out);
         }
         self.close(task.run, out);
@@ -38,7 +38,7 @@ impl Machine {
 
     /// Says whether anybody needs the task.
     fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) -> bool {
-        let run = self.runs.get_mut(&task.run).expect("a task that ends is of a live run");
+        let run = self.runs.get_mut(task.run).expect("a task that ends is of a live run");
         let at = &run.nodes[task.node];
         let was = at.state;
         let class = at.class;
@@ -63,7 +63,7 @@ impl Machine {
             if node != task.node {
                 self.end_node(TaskRef { run: id, node }, end, out);
             }
-            let run = self.runs.get_mut(&id).expect("it was live above");
+            let run = self.runs.get_mut(id).expect("it was live above");
             let mut next = run.first_dependent(node);
             while let Some((dependent, on, after)) = run.dependent(next) {
                 next = after;
@@ -88,16 +88,16 @@ impl Machine {
     }
 
     pub(super) fn cancel_nodes(&mut self, id: RunId, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(run) = self.runs.get_mut(id) else { return };
         run.cancelled = true;
         for node in 0..run.count() {
             let task = TaskRef { run: id, node };
-            match self.runs[&id].nodes[node].state {
+            match self.runs[id].nodes[node].state {
                 State::Running { .. } => self.stop(task, Stop::Cancelled, out),
                 State::Done { .. } => {}
                 State::Pending { .. } | State::Ready { .. } | State::Backoff { .. } => {
                     // Alone, without its dependents: those are cancelled themselves, and say so.
-                    self.runs.get_mut(&id).expect("it is live").forget_dependents(node);
+                    self.runs.get_mut(id).expect("it is live").forget_dependents(node);
                     self.settle(task, End::Cancelled, out);
                 }
             }
@@ -106,8 +106,8 @@ impl Machine {
 
     /// Ends the run if its last task is over (invariants 4 and 5).
     pub(super) fn close(&mut self, run: RunId, out: &mut Vec<Action>) {
-        if self.runs.get(&run).is_some_and(|state| state.left == 0) {
-            self.over.extend(self.runs.remove(&run).map(|state| (run, state)));
+        if self.runs.get(run).is_some_and(|state| state.left == 0) {
+            self.over.extend(self.runs.remove(run).map(|state| (run, state)));
             out.push(Action::RunDone { run });
         }
     }

@@ -164,14 +164,14 @@ impl Machine {
             Due::Retry { task, attempt: of } => {
                 matches!(self.state(task), Some(State::Backoff { failed, .. }) if failed == of)
             }
-            Due::Run { run } => self.runs.contains_key(&run),
+            Due::Run { run } => self.runs.contains(run),
             Due::Agent { agent } => self.admission.wakes_at(agent, at),
         }
     }
 
     /// The delay of a failed attempt is over. The next one starts, unless a need of it is to run again (see [`super::rerun`]).
     fn retry(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(&task.run).expect("a task in backoff is of a live run");
+        let run = self.runs.get_mut(task.run).expect("a task in backoff is of a live run");
         if run.is_met(task.node) {
             return self.make_ready(task, out);
         }

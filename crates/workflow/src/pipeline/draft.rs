@@ -178,7 +178,7 @@ impl<Q: Send + Sync + ?Sized + 'static, I: Inputs> StageBuilder<'_, Q, I> {
         let (needs, read) = Needs::of(self.inputs);
         let work = move |cx: Context, request: Arc<Q>| -> Work {
             let attempt = read(&cx).map(|inputs| work(cx, request, inputs));
-            Box::pin(async move { Ok(Arc::new(attempt?.await?) as Output) })
+            Work::new(async move { Ok(Arc::new(attempt?.await?) as Output) })
         };
         self.draft.add(self.id, needs, Arc::new(work), self.settings)
     }
@@ -196,7 +196,7 @@ impl<Q: Send + Sync + ?Sized + 'static, I: Inputs> StageBuilder<'_, Q, I> {
         let work = Arc::new(work);
         let work = move |cx: Context, request: Arc<Q>| -> Work {
             let (inputs, work) = (read(&cx), Arc::clone(&work));
-            Box::pin(async move {
+            Work::new(async move {
                 let (inputs, pools) = (inputs?, cx.pools()?);
                 let value = pools.run(kind, move || work(request, inputs)).await??;
                 Ok(Arc::new(value) as Output)

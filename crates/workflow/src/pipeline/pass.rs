@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::orchestrator::Orchestrator;
 use crate::report::Report;
 use crate::run::Finished;
-use crate::task::{Output, Task, TaskError};
+use crate::task::{Output, Task, TaskError, body};
 
 /// A request, and everything that it needs.
 pub(super) struct Pass<'a, Q: ?Sized> {
@@ -92,7 +92,7 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
     fn returning(stage: &Stage<Q>, output: &Output) -> Task {
         let mut task = Task::new(Arc::clone(&stage.id), async |_| Ok::<(), TaskError>(()));
         let output = Arc::clone(output);
-        task.body = Box::new(move |_| Box::pin(std::future::ready(Ok(Arc::clone(&output)))));
+        task.body = body(move |_| std::future::ready(Ok(Arc::clone(&output))));
         task
     }
 
@@ -103,10 +103,10 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
         let (id, work) = (Arc::clone(&stage.id), Arc::clone(&stage.work));
         let (request, meter) = (Arc::clone(self.request), self.meter.clone());
         let overloaded = Arc::clone(overloaded);
-        task.body = Box::new(move |cx| {
+        task.body = body(move |cx| {
             let work = work(cx, Arc::clone(&request));
             let (id, meter, overloaded) = (Arc::clone(&id), meter.clone(), Arc::clone(&overloaded));
-            Box::pin(async move {
+            async move {
                 overloaded.lock().remove(&id);
                 let working = meter.working();
                 let result = work.await;
@@ -115,7 +115,7 @@ impl<Q: Send + Sync + ?Sized + 'static> Pass<'_, Q> {
                     overloaded.lock().insert(id);
                 }
                 result
-            })
+            }
         });
         task
     }
