@@ -79,8 +79,6 @@ impl Context {
         if kept.is_empty() {
             return Ok(None);
         }
-        // Of needs that nobody has added there is no version.
-        check(graph, &self.run().of.link).map_err(SubError::Start)?;
         for (at, item) in &mut kept {
             item.version = version_at(graph, *at);
         }

@@ -243,6 +243,19 @@ mod on_disk {
     }
 
     #[tokio::test]
+    async fn a_folder_takes_little_more_than_it_may_however_much_is_computed() {
+        let folder = Folder::new();
+        let cache = ResultCache::builder().disk_bytes(64 << 10).open(&folder.0).expect("it opens");
+        for of in 0..100 {
+            let key = key(&of.to_string());
+            cache.get_or_compute(key, value(of)).await.expect("it succeeds");
+        }
+        // Each takes a block of 4 KiB.
+        let there = folder.results().len();
+        assert!((8..=24).contains(&there), "{there} results");
+    }
+
+    #[tokio::test]
     async fn what_one_process_invalidates_no_other_finds_in_memory_or_on_disk() {
         let folder = Folder::new();
         let (one, other) = (open(&folder), open(&folder));

@@ -292,9 +292,6 @@ impl Keeper {
     }
 
     pub(super) fn started(&mut self, node: u32, attempt: u32, once: bool, now: Duration) {
-        if let Some(items) = self.items.get_mut(&node) {
-            items.asked.clear();
-        }
         let task = self.numbers[node as usize];
         self.append(&Record::AttemptStarted { task, attempt, once, at_ms: self.at(now) });
     }

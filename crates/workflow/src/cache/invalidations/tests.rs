@@ -59,6 +59,17 @@ fn a_list_that_grows_too_long_is_given_up_with_all_results() {
 }
 
 #[test]
+fn that_everything_is_stale_says_all_that_was_said_before() {
+    let mut list = List::fresh();
+    let first = list.clone();
+    (0..10).for_each(|number| list.add(&Target::Tag(number.to_string())));
+    list.add(&Target::All);
+    assert_eq!((list.last, list.by_target.len()), (11, 1));
+    assert!(!list.allows(&header(&first, &[])));
+    assert_eq!(list.news(&first), [Target::All]);
+}
+
+#[test]
 fn a_list_that_is_cut_anywhere_or_has_any_bit_wrong_is_none() {
     let mut list = List::fresh();
     list.add(&Target::Tag("docs".into()));
@@ -96,12 +107,14 @@ fn each_process_hears_what_the_others_add_once() {
 #[test]
 fn many_who_add_at_once_lose_nothing() {
     let folder = Folder::new();
+    let together = std::sync::Barrier::new(4);
     std::thread::scope(|scope| {
         for thread in 0..4 {
-            let folder = &folder.0;
+            let (folder, together) = (&folder.0, &together);
             scope.spawn(move || {
                 let (mut list, _) = Invalidations::open(folder).expect("it opens");
                 for at in 0..8 {
+                    together.wait();
                     list.add(&Target::Tag(format!("{thread}-{at}"))).expect("it is written");
                 }
             });

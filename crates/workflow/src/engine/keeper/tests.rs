@@ -2,11 +2,15 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::graph::Graph;
-use crate::journal::{Journal, MemoryStore, Outcome as Kept};
+use crate::journal::{Journal, MemoryStore, Outcome as Kept, scan};
 use crate::{Durable, TaskError};
 
 /// A thousand seconds ago a run began; this is what its journal says.
 fn history(records: impl IntoIterator<Item = Record>) -> History {
+    History::open(kept(records)).expect("a journal")
+}
+
+fn kept(records: impl IntoIterator<Item = Record>) -> MemoryStore {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let since_1970_ms = u64::try_from(since.as_millis()).expect("not so late") - 1_000_000;
     let (run, description) = ("r".to_owned(), Vec::new());
@@ -17,7 +21,7 @@ fn history(records: impl IntoIterator<Item = Record>) -> History {
         journal.append(&record).expect("small");
     });
     journal.commit(Durability::ProcessCrash).expect("memory holds");
-    History::open(store).expect("a journal")
+    store
 }
 
 fn task(id: &str) -> Task<Durable> {
@@ -118,4 +122,66 @@ fn new_tasks_among_changed_ones_have_the_numbers_that_follow() {
     let now = graph([task("new"), task("b").version(7), task("newer"), task("a").version(7)]);
     let keeper = prepared(now, past).expect("the changes are accepted");
     assert_eq!(keeper.numbers, [2, 1, 3, 0]);
+}
+
+#[test]
+fn each_attempt_asks_for_the_tasks_within_its_work_from_the_first_on() {
+    let graph = || graph([task("a")]);
+    let (item, at_ms) = ("item".to_owned(), 1);
+    let done =
+        Record::ItemDone { task: 0, item, nth: 0, version: 7, cost: 0, output: vec![1], at_ms };
+    let ends: [fn(&mut Keeper); 3] = [
+        |keeper| keeper.failed(0, 1, "no".to_owned(), Duration::ZERO, Duration::ZERO),
+        |keeper| {
+            let (cancelled, zero) = (Kept::Cancelled, Duration::ZERO);
+            keeper.settled(0, 1, cancelled, Vec::new(), zero, zero).expect("small");
+        },
+        |keeper| keeper.reset(0),
+    ];
+    for end in ends {
+        let past = history([added(&graph(), 0), done.clone()]);
+        let mut keeper = prepared(graph(), past).expect("nothing has changed");
+        keeper.started(0, 1, false, Duration::ZERO);
+        let asks = |keeper: &mut Keeper, version| match keeper.item(0, &"item".into(), version) {
+            Known::Done(output) => Err(output),
+            Known::New(nth) => Ok(nth),
+        };
+        assert_eq!(asks(&mut keeper, 7), Err(vec![1]));
+        assert_eq!(asks(&mut keeper, 7), Ok(1));
+        end(&mut keeper);
+        keeper.started(0, 2, false, Duration::ZERO);
+        assert_eq!(asks(&mut keeper, 7), Ok(0), "what the last attempt had done is done anew");
+    }
+}
+
+#[test]
+fn what_is_submitted_again_is_over_if_it_is_the_same_and_has_put_nothing_in() {
+    let new = |version| task("new").version(version).erase();
+    let as_it_was = version(new(1).extras.as_deref(), [].into_iter());
+    for (now, plan, is_known) in
+        [(1, None, true), (2, None, false), (1, Some(b"plan".to_vec()), false)]
+    {
+        let graph = graph([task("by")]);
+        let submitted = Record::TaskAdded {
+            task: 1,
+            id: "new".into(),
+            needs: Vec::new(),
+            version: as_it_was,
+            live: true,
+        };
+        let planned = plan.map(|plan| Record::Planned { by: Some(1), plan });
+        let records = [added(&graph, 0), submitted, ended(1, Kept::TimedOut, 5)];
+        let store = kept(records.into_iter().chain(planned));
+        let past = History::open(store.clone()).expect("a journal");
+        let mut keeper = prepared(graph, past).expect("nothing has changed");
+        let restored = keeper.submitted(1, Some(0), &new(now), [].into_iter()).expect("it is kept");
+        assert_eq!(restored.outcome.is_some(), is_known, "{now}");
+        keeper.flush().expect("memory holds");
+        // What the next process finds is what this one goes by.
+        let ledger = Ledger::of(scan(&store.bytes()).expect("a journal").records);
+        let entry = &ledger.tasks[1];
+        assert_eq!(entry.outcome.is_some(), is_known, "{now}");
+        assert_eq!((entry.plan.as_ref(), entry.by), (None, (!is_known).then_some(0)));
+        assert_eq!(entry.version, version(new(now).extras.as_deref(), [].into_iter()));
+    }
 }

@@ -20,7 +20,9 @@ fn graph() -> Graph {
     let grow = |plan: &[u8]| {
         let names = String::from_utf8(plan.to_vec()).map_err(|error| error.to_string())?;
         let (new, need) = names.split_once(' ').ok_or("no plan")?;
-        Ok(vec![Grown { task: task(new).needs([need]), before: vec!["after".into()] }])
+        let made = task(new).needs([need]);
+        let made = if new == "dear" { made.uses("disk", 3) } else { made };
+        Ok(vec![Grown { task: made, before: vec!["after".into()] }])
     };
     let mut graph = Graph::new();
     graph.add(task("by").grows(grow)).expect("it is new");
@@ -47,6 +49,12 @@ fn what_was_put_in_and_needs_a_task_that_is_gone_keeps_the_run_from_starting() {
     let texts: Vec<String> = missing.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), 1);
     assert!(texts[0].contains("`gone`") && texts[0].contains("`new`"), "{texts:?}");
+}
+
+#[test]
+fn what_was_put_in_and_wants_more_than_there_is_keeps_the_run_from_starting() {
+    let Err(StartError::TooMuch(why)) = grown("dear by") else { panic!("it is refused") };
+    assert_eq!((&*why.task, &*why.resource, why.wanted), ("dear", "disk", 3));
 }
 
 #[test]

@@ -133,7 +133,8 @@ fn what_is_to_run_again_begins_afresh_with_its_attempts_numbered_on() {
     assert_eq!((of.attempt, of.failed, of.lives, of.generation), (2, 0, 1, 1));
     let of = task([started(0, 1, 0), reset.clone(), started(0, 2, 1), started(0, 3, 2)]);
     assert_eq!((of.lives, of.generation), (2, 0), "it is paid for twice, and had not succeeded");
-    assert!(!task([started(0, 1, 0), reset]).is_running());
+    let of = task([started(0, 1, 0), item(0), reset]);
+    assert!(!of.is_running() && of.items.is_empty());
 }
 
 #[test]

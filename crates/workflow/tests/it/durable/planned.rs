@@ -164,6 +164,38 @@ async fn a_plan_is_in_the_journal_when_the_first_of_its_steps_starts() {
 }
 
 #[tokio::test]
+async fn a_plan_of_one_step_is_in_the_journal_when_that_starts() {
+    for level in LEVELS {
+        let store = MemoryStore::default();
+        let seen = store.clone();
+        let says = move |_: Step, _: StepInputs| {
+            let bytes = if level == Durability::PowerLoss { seen.synced() } else { seen.bytes() };
+            let ledger = Ledger::of(scan(&bytes).expect("a journal").records);
+            std::future::ready(Ok::<_, TaskError>(json!(ledger.plan.is_some())))
+        };
+        let planning = Planning::new(One, Workers::new().with("says", says), "says", 0);
+        let mut past = history(&store);
+        let outline = planning.outline_of(&mut past, "goal").await.expect("of this goal");
+        let graph = planning.graph("goal", &outline.plan).expect("nothing is wrong with it");
+        let finished = orchestrator().run(graph.journal(past, level)).await.expect("it runs");
+        assert_eq!(*finished.output::<Value>("a").expect("it ran"), json!(true), "{level:?}");
+    }
+}
+
+/// Plans one step.
+struct One;
+
+impl Planner for One {
+    async fn plan(&self, _: &str, _: &[String]) -> Result<Plan, NoPlan> {
+        Ok(plan([step("a", "says", "", &[])]))
+    }
+
+    async fn alternative(&self, _: &Failure, _: &[String]) -> Result<Plan, NoPlan> {
+        Err(NoPlan::because("one is enough"))
+    }
+}
+
+#[tokio::test]
 async fn a_planner_that_is_to_think_again_is_not_given_the_results_of_its_last_thought() {
     let (store, done) = (MemoryStore::default(), Log::default());
     let first = Moody { process: 1, ..Moody::default() };
