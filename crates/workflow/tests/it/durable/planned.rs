@@ -219,6 +219,43 @@ async fn a_planner_that_is_to_think_again_is_not_given_the_results_of_its_last_t
     assert_eq!(*done.lock(), [alternative, alternative, "plan of 1"]);
 }
 
+/// Plans a step that fails; in its place one that works in the first process and fails in the second, in whose place one that
+/// works.
+struct Worse {
+    process: u32,
+}
+
+impl Planner for Worse {
+    async fn plan(&self, _: &str, _: &[String]) -> Result<Plan, NoPlan> {
+        Ok(plan([step("x", "fails", "", &[])]))
+    }
+
+    async fn alternative(&self, failure: &Failure, _: &[String]) -> Result<Plan, NoPlan> {
+        let agent = if failure.depth == 0 && self.process == 2 { "fails" } else { "says" };
+        Ok(plan([step("a", agent, "", &[])]))
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_was_not_to_be_replaced_is_when_another_of_its_name_fails() {
+    let store = MemoryStore::default();
+    for process in 1..=2 {
+        let planning = Planning::new(Worse { process }, workers(&Log::default()), "says", 2);
+        let mut past = history(&store);
+        if process == 2 {
+            for id in ["x (repair)", "x"] {
+                past.again(id).expect("it is there");
+            }
+        }
+        let outline = planning.outline_of(&mut past, "goal").await.expect("of this goal");
+        let graph = planning.graph("goal", &outline.plan).expect("nothing is wrong with it");
+        let finished = orchestrator().run(graph.journal(past, LEVELS[0])).await.expect("it runs");
+        let result = finished.output::<Value>("x").expect("it was mended");
+        assert_eq!(*result, json!({ "a": {} }));
+        assert_eq!(finished.output::<Value>("x~a (try)").is_ok(), process == 1);
+    }
+}
+
 #[tokio::test]
 async fn an_alternative_stays_when_the_task_that_put_it_in_runs_again_in_the_live_run() {
     let store = MemoryStore::default();
