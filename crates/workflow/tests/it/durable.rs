@@ -3,6 +3,8 @@
 mod broken;
 mod changed;
 mod damaged;
+#[cfg(unix)]
+mod full;
 mod items;
 mod memory;
 mod once;
