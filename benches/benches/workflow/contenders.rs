@@ -41,9 +41,8 @@ pub(crate) fn graph(shape: &Shape, agents: &[Arc<str>]) -> Graph {
     for (at, needs) in shape.needs.iter().enumerate() {
         let inputs: Vec<Arc<str>> =
             needs.iter().map(|need| Arc::clone(&ids[*need as usize])).collect();
-        let names = inputs.clone();
-        let task = Task::new(Arc::clone(&ids[at]), move |cx: Context| {
-            let sum = names.iter().map(|name| cx.input::<u64>(name).map(|value| *value));
+        let task = Task::new(Arc::clone(&ids[at]), |cx: Context| {
+            let sum = cx.inputs::<u64>().map(|value| value.map(|value| *value));
             let sum = sum.sum::<Result<u64, _>>();
             std::future::ready(sum.map(|sum| (sum + 1) & 0xffff).map_err(TaskError::from))
         })

@@ -310,13 +310,50 @@ impl Context {
     /// # Errors
     /// When the task is not among the needs, did not succeed, or returned another type.
     pub fn input<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
-        let error = |why| InputError { task: id.to_owned(), why };
-        let output = self.0.input(id).ok_or_else(|| error(Missing::NotANeed))?;
-        let output = output.clone().ok_or_else(|| error(Missing::DidNotSucceed))?;
-        output
-            .downcast()
-            .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
+        let not_a_need = || InputError { task: id.to_owned(), why: Missing::NotANeed };
+        typed(id, self.0.input(id).ok_or_else(not_a_need)?)
     }
+
+    /// The outputs of all that this task comes after: of what it needs, then of what it wants, each in the order in which they
+    /// are named, and then of what was placed before it in the live run.
+    ///
+    /// # Errors
+    /// Each as of [`input`](Self::input).
+    ///
+    /// # Examples
+    /// ```
+    /// use tidegate_workflow::{Context, Graph, Orchestrator, Task, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut graph = Graph::new();
+    /// for page in 1..=3_u64 {
+    ///     let read = move |_| async move { Ok::<u64, TaskError>(100 * page) };
+    ///     graph.add(Task::new(format!("page {page}"), read))?;
+    /// }
+    /// let sum = async |cx: Context| {
+    ///     let words: Vec<_> = cx.inputs::<u64>().collect::<Result<_, _>>()?;
+    ///     Ok::<u64, TaskError>(words.iter().map(|words| **words).sum())
+    /// };
+    /// graph.add(Task::new("words", sum).needs((1..=3).map(|page| format!("page {page}"))))?;
+    /// let finished = Orchestrator::builder().build()?.run(graph).await?;
+    /// assert_eq!(*finished.output::<u64>("words")?, 600);
+    /// # Ok(()) }
+    /// ```
+    pub fn inputs<T: Send + Sync + 'static>(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Arc<T>, InputError>> {
+        self.0.inputs.iter().map(|(id, output)| typed(id, output))
+    }
+}
+
+/// An output as who reads it wants it.
+fn typed<T: Send + Sync + 'static>(
+    id: &str,
+    output: &Option<Output>,
+) -> Result<Arc<T>, InputError> {
+    let error = |why| InputError { task: id.to_owned(), why };
+    let output = output.clone().ok_or_else(|| error(Missing::DidNotSucceed))?;
+    output.downcast().map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
 }
 
 /// Percent-encoded, but for what RFC 3986 leaves as it is.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidegate_workflow::pools::{Kind, Priority};
 use tidegate_workflow::{
-    AddError, Context, EventKind, Graph, Next, Orchestrator, Outcome, Retry, StartError, Task,
-    TaskError,
+    AddError, Context, EventKind, Graph, InputError, Missing, Next, Orchestrator, Outcome, Retry,
+    StartError, Task, TaskError,
 };
 
 use crate::{echo, failing, until_stopped};
@@ -28,6 +28,38 @@ async fn tasks_come_in_any_order_and_read_what_they_need() {
     assert_eq!(*finished.output::<String>("join").expect("it succeeded"), "a b");
     let path: Vec<&str> = finished.report().critical_path.iter().map(|id| &**id).collect();
     assert_eq!(path, ["a", "b", "join"]);
+}
+
+#[tokio::test]
+async fn a_task_reads_all_its_inputs_in_the_order_in_which_it_names_them() {
+    let mut graph = Graph::new();
+    let work = async |cx: Context| {
+        let inputs = cx.inputs::<&str>();
+        assert_eq!(inputs.len(), 4);
+        let read = |input: Result<Arc<&str>, InputError>| match input {
+            Ok(value) => Ok((*value).to_owned()),
+            Err(InputError { task, why: Missing::DidNotSucceed }) => Ok(format!("no {task}")),
+            Err(error) => Err(error),
+        };
+        Ok::<_, TaskError>(inputs.map(read).collect::<Result<Vec<_>, _>>()?.join(" "))
+    };
+    graph.add(Task::new("join", work).wants(["x", "a"]).needs(["c", "b"])).expect("no cycle");
+    for id in ["a", "b", "c"] {
+        graph.add(echo(id)).expect("no cycle");
+    }
+    graph.add(failing("x")).expect("no cycle");
+    graph
+        .add(
+            Task::new("typed", async |cx: Context| {
+                let wrong = cx.inputs::<u32>().next().expect("it has one");
+                Ok::<_, TaskError>(wrong.expect_err("it is a text").to_string())
+            })
+            .needs(["a"]),
+        )
+        .expect("no cycle");
+    let finished = orchestrator(4).run(graph).await.expect("every need is there");
+    assert_eq!(*finished.output::<String>("join").expect("it succeeded"), "c b no x a");
+    assert_eq!(*finished.output::<String>("typed").expect("it succeeded"), "input `a` is no `u32`");
 }
 
 #[test]
@@ -245,7 +277,7 @@ async fn each_of_a_thousand_inputs_is_found_by_its_id_and_no_other() {
         let ids = ids.clone();
         async move {
             let missing = cx.input::<usize>("part 1000").expect_err("nobody needs it");
-            assert_eq!(missing.why, tidegate_workflow::Missing::NotANeed);
+            assert_eq!(missing.why, Missing::NotANeed);
             let mut sum = 0;
             for (at, id) in ids.iter().enumerate() {
                 assert_eq!(*cx.input::<usize>(id)?, at);
