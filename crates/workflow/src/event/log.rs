@@ -21,12 +21,17 @@ pub(crate) struct Log(Arc<Mutex<Kept>>);
 /// Up to so many events of several turns are one piece.
 const SMALL: usize = 64;
 
+/// The memory of so many small pieces is kept at most.
+const SPARE: usize = 8;
+
 #[derive(Debug)]
 struct Kept {
     /// In the order of their events.
     pieces: VecDeque<Piece>,
     end: u64,
     capacity: u64,
+    /// The memory of small pieces that were read, for those to come.
+    spare: Vec<VecDeque<Event>>,
     waiting: Vec<Waker>,
     is_over: bool,
 }
@@ -75,6 +80,7 @@ impl Log {
             pieces: VecDeque::new(),
             end: 0,
             capacity: u64::try_from(capacity).unwrap_or(u64::MAX),
+            spare: Vec::new(),
             waiting: Vec::new(),
             is_over: false,
         })))
@@ -119,18 +125,24 @@ impl Kept {
         self.end += events.len() as u64;
         match self.pieces.back_mut() {
             Some(Piece { events: Events::New(last), .. }) if last.len() + events.len() <= SMALL => {
-                // Once, and not each time that it is twice as long.
-                last.reserve_exact(SMALL - last.len());
                 last.append(events);
             }
             _ => {
-                // The next is probably as long.
-                let next = VecDeque::with_capacity(events.len());
-                let mut piece = std::mem::replace(events, next);
-                // None keeps room for many times its events.
-                if 2 * piece.len().max(SMALL) < piece.capacity() {
-                    piece.shrink_to_fit();
-                }
+                let piece = if events.len() < SMALL {
+                    let spare = self.spare.pop();
+                    let mut piece = spare.unwrap_or_else(|| VecDeque::with_capacity(SMALL));
+                    piece.append(events);
+                    piece
+                } else {
+                    // The next is probably as long.
+                    let next = VecDeque::with_capacity(events.len());
+                    let mut piece = std::mem::replace(events, next);
+                    // None keeps room for many times its events.
+                    if 2 * piece.len() < piece.capacity() {
+                        piece.shrink_to_fit();
+                    }
+                    piece
+                };
                 self.pieces.push_back(Piece { first, events: Events::New(piece) });
             }
         }
@@ -220,8 +232,14 @@ impl Reader {
             self.next += 1;
             return Poll::Ready(Some(Next::Event(event)));
         }
-        self.held = Held::Nothing;
+        let read = std::mem::replace(&mut self.held, Held::Nothing);
         let mut kept = self.kept.lock();
+        if let Held::Own(memory) = read
+            && memory.capacity() == SMALL
+            && kept.spare.len() < SPARE
+        {
+            kept.spare.push(memory);
+        }
         let lost = kept.oldest().saturating_sub(self.next);
         if lost > 0 {
             self.next += lost;

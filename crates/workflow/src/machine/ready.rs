@@ -74,8 +74,8 @@ impl Eq for Entry {}
 
 /// A priority queue that also knows who has waited the longest.
 ///
-/// A task that leaves is not searched for: its entries are passed over when they come up, and thrown out when they are
-/// more than the live ones. `is_ready` tells an entry from a stale one.
+/// A task that leaves is not searched for: its entries are passed over when they come up, and thrown out once more have left
+/// than are live. `is_ready` tells an entry from a stale one.
 ///
 /// Newcomers wait until somebody asks for the best. Many of them, as when a wide graph begins, are sorted then, and leave from
 /// the end of the list; a few go to the heap.
@@ -87,6 +87,8 @@ pub(super) struct Ready {
     heap: BinaryHeap<Entry>,
     by_age: VecDeque<(u64, TaskRef)>,
     live: usize,
+    /// How many have left since entries were last thrown out.
+    gone: usize,
 }
 
 impl Ready {
@@ -152,11 +154,6 @@ impl Ready {
         }
     }
 
-    /// How many entries there are in the order of keys.
-    fn entries(&self) -> usize {
-        self.fresh.len() + self.sorted.len() + self.heap.len()
-    }
-
     /// The task that has waited the longest, and since when in the order of arrivals.
     pub(super) fn oldest(
         &mut self,
@@ -174,29 +171,25 @@ impl Ready {
     /// One of the tasks is not ready any more: `is_ready` says so already.
     pub(super) fn left(&mut self, is_ready: impl Fn(TaskRef, u64) -> bool) {
         self.live -= 1;
-        let bound = 2 * self.live + STALE;
-        if bound < self.entries() {
-            let is_live = |entry: &Entry| is_ready(entry.task, entry.key.seq());
-            self.fresh.retain(is_live);
-            self.sorted.retain(is_live);
-            self.heap.retain(is_live);
+        self.gone += 1;
+        if self.live + STALE < self.gone {
+            self.gone = 0;
+            self.throw_out(is_ready);
         }
-        if bound < self.by_age.len() {
-            self.by_age.retain(|(seq, task)| is_ready(*task, *seq));
-        }
-        // After a peak the memory comes back, and not for every few tasks.
-        if 4 * bound < self.fresh.capacity() {
-            self.fresh.shrink_to(bound);
-        }
-        if 4 * bound < self.sorted.capacity() {
-            self.sorted.shrink_to(bound);
-        }
-        if 4 * bound < self.heap.capacity() {
-            self.heap.shrink_to(bound);
-        }
-        if 4 * bound < self.by_age.capacity() {
-            self.by_age.shrink_to(bound);
-        }
+    }
+
+    /// Keeps the live entries alone, in the memory that they take: after a peak it comes back.
+    fn throw_out(&mut self, is_ready: impl Fn(TaskRef, u64) -> bool) {
+        let is_live = |entry: &Entry| is_ready(entry.task, entry.key.seq());
+        self.fresh.retain(is_live);
+        self.sorted.retain(is_live);
+        self.heap.retain(is_live);
+        self.by_age.retain(|(seq, task)| is_ready(*task, *seq));
+        let room = self.live + STALE;
+        self.fresh.shrink_to(room);
+        self.sorted.shrink_to(room);
+        self.heap.shrink_to(room);
+        self.by_age.shrink_to(room);
     }
 }
 
@@ -209,6 +202,11 @@ mod tests {
         fn enter(&mut self, key: Key, task: TaskRef) {
             self.joins();
             self.push(key, task);
+        }
+
+        /// How many entries there are in the order of keys.
+        fn entries(&self) -> usize {
+            self.fresh.len() + self.sorted.len() + self.heap.len()
         }
 
         fn capacity(&self) -> usize {

@@ -98,6 +98,20 @@ fn what_nobody_can_ask_for_any_more_is_not_kept() {
 }
 
 #[test]
+fn the_memory_of_what_was_read_serves_what_comes_and_no_more_of_it_is_kept() {
+    let log = Log::new(4096);
+    let mut reader = log.subscribe();
+    tell(&log, 0..3);
+    assert_eq!(read(&mut reader), all(0..3));
+    assert_eq!(log.0.lock().spare.len(), 1);
+    tell(&log, 3..5);
+    assert_eq!(log.0.lock().spare.len(), 0);
+    (0..20).for_each(|at| tell(&log, 5 + 63 * at..5 + 63 * (at + 1)));
+    assert_eq!(read(&mut reader), all(3..5 + 63 * 20));
+    assert_eq!(log.0.lock().spare.len(), SPARE);
+}
+
+#[test]
 fn what_was_told_before_the_log_went_is_read() {
     let log = Log::new(100);
     let mut reader = log.subscribe();
