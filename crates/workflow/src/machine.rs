@@ -30,6 +30,7 @@ mod breaker;
 mod budget;
 mod by_id;
 mod ids;
+mod limits;
 mod needs;
 mod rate;
 mod ready;
@@ -37,6 +38,7 @@ mod rerun;
 mod run;
 mod runs;
 mod settle;
+mod start;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -52,19 +54,10 @@ use breaker::Health;
 pub(crate) use by_id::ById;
 pub(crate) use ids::{AgentId, ClassId, ResourceId, RunId, TaskRef, TenantId};
 pub(crate) use needs::{Need, On};
-use ready::Key;
 use run::State;
 pub(crate) use run::{NodeSpec, Past, Planned, Policy, Progress, Run};
 pub(crate) use runs::Runs;
 use timers::{Due, Timers};
-
-/// How much of a task's own length counts when ready tasks are put in order; of what comes after it all counts.
-///
-/// At 1 the order is by the way from the start of the task (highest level first), at 0 by the way from its end (latest
-/// finish first), which is the better rule where several limits hold (Kolisch, 1996), and leaves tasks without dependents in
-/// no order. Mean gaps to the optimum on the Standard Task Graph set, with exact and with noisy estimates, and on PSPLIB's
-/// j30 and j120: 0.67, 1.49, 5.4 and 10.7 % at 1, 0.69, 1.34, 4.5 and 10.1 % at 0.6, 1.7, 2.1, 4.6 and 10.7 % at 0.
-const OWN: f32 = 0.6;
 
 /// From how many tasks on that are ready at once it pays to make room for all of them first.
 const MANY: usize = 1024;
@@ -80,7 +73,7 @@ pub(crate) struct Facts {
     pub(crate) dependents: u32,
 }
 
-/// Puts a number on a ready task; a higher one starts first. Without it: by priority, then by the way to the end (see [`OWN`]),
+/// Puts a number on a ready task; a higher one starts first. Without it: by priority, then by the way to the end (see [`start`]),
 /// then by how many need it.
 pub(crate) type Score = Box<dyn FnMut(Facts) -> f32 + Send>;
 
@@ -125,128 +118,6 @@ impl Machine {
             over: Vec::new(),
             now_ready: Vec::new(),
         }
-    }
-
-    /// Scores tasks that become ready from now on.
-    pub(crate) fn set_score(&mut self, score: Score) {
-        self.score = Some(score);
-    }
-
-    /// Adds an agent that admits `limit` tasks at once.
-    pub(crate) fn add_agent(&mut self, limit: usize) -> AgentId {
-        self.admission.add_agent(limit)
-    }
-
-    /// Adds a resource of which so much can be taken.
-    pub(crate) fn add_resource(&mut self, capacity: u64) -> ResourceId {
-        self.admission.add_resource(capacity)
-    }
-
-    /// Adds a tenant with a share in proportion to its weight, which is positive.
-    pub(crate) fn add_tenant(&mut self, weight: f64) -> TenantId {
-        self.admission.add_tenant(weight)
-    }
-
-    /// Adds a class of tasks; the caller knows that there is none like it.
-    pub(crate) fn add_class(
-        &mut self,
-        tenant: TenantId,
-        agent: AgentId,
-        demands: Box<[Demand]>,
-    ) -> ClassId {
-        self.admission.add_class(tenant, agent, demands)
-    }
-
-    /// Gives a class's number free; no live task is of it.
-    pub(crate) fn forget_class(&mut self, class: ClassId) {
-        self.admission.forget_class(class);
-    }
-
-    /// Gives an agent's number free; no class is of it.
-    pub(crate) fn forget_agent(&mut self, agent: AgentId) {
-        self.admission.forget_agent(agent);
-    }
-
-    /// Gives a tenant's number free; no class is of it, and no live run.
-    pub(crate) fn forget_tenant(&mut self, tenant: TenantId) {
-        self.admission.forget_tenant(tenant);
-    }
-
-    /// The classes that live tasks are or may become of, each with its agent and tenant; some more than once.
-    pub(crate) fn classes_in_use(&self) -> impl Iterator<Item = (ClassId, AgentId, TenantId)> {
-        let classes = self.runs.iter().flat_map(|(_, run)| run.classes());
-        classes.map(|class| {
-            let (agent, tenant) = self.admission.owners(class);
-            (class, agent, tenant)
-        })
-    }
-
-    /// The task's class is chosen among these whenever it becomes ready. For one that is about to be added, the next number.
-    pub(crate) fn set_choices(&mut self, task: TaskRef, classes: Box<[ClassId]>) {
-        if let Some(run) = self.runs.get_mut(task.run) {
-            run.set_choices(task.node, classes);
-        }
-    }
-
-    /// The agent that was chosen last for a task that has a choice.
-    pub(crate) fn chosen(&self, task: TaskRef) -> Option<AgentId> {
-        let run = self.runs.get(task.run)?;
-        run.choices(task.node)?;
-        Some(self.admission.owners(run.nodes.get(task.node)?.class).0)
-    }
-
-    /// Whose constraints held something up since the last time.
-    pub(crate) fn take_hits(&mut self) -> std::vec::Drain<'_, (AgentId, Constraint)> {
-        self.admission.take_hits()
-    }
-
-    /// How many run, and how many are ready to.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        (self.admission.running(), self.admission.ready())
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.admission.limit()
-    }
-
-    /// How many of the agent run, and how many may.
-    pub(crate) fn use_of(&self, agent: AgentId) -> (usize, usize) {
-        self.admission.use_of(agent)
-    }
-
-    /// How many tasks of the agent are ready.
-    pub(crate) fn waiting_of(&self, agent: AgentId) -> usize {
-        self.admission.waiting_of(agent)
-    }
-
-    /// Changes the overall limit. Shrinking stops nothing; nobody is admitted until use is below the limit.
-    pub(crate) fn set_limit(&mut self, limit: usize) {
-        self.admission.set_limit(limit);
-    }
-
-    /// Changes the limit of one agent, in the same way.
-    pub(crate) fn set_agent_limit(&mut self, agent: AgentId, limit: usize) {
-        self.admission.set_agent_limit(agent, limit);
-    }
-
-    /// Changes how many attempts of the agent may start in a minute.
-    pub(crate) fn set_rate(&mut self, agent: AgentId, per_minute: Option<usize>) {
-        self.admission.set_rate(agent, per_minute);
-    }
-
-    /// Gives the agent a breaker, closed.
-    pub(crate) fn set_breaker(&mut self, agent: AgentId, breaker: Option<Breaker>) {
-        self.admission.set_breaker(agent, breaker);
-    }
-
-    /// Changes how much of a resource there is, in the way of the limits.
-    pub(crate) fn set_capacity(&mut self, resource: ResourceId, capacity: u64) {
-        self.admission.set_capacity(resource, capacity);
-    }
-
-    /// Changes a tenant's share.
-    pub(crate) fn set_weight(&mut self, tenant: TenantId, weight: f64) {
-        self.admission.set_weight(tenant, weight);
     }
 
     /// Takes a run, under an id that was never used. The needs of its tasks close no cycle. Past `timeout` it is cancelled.
@@ -317,37 +188,6 @@ impl Machine {
     /// The tasks of a live run that need nobody and only wait for their slots.
     pub(crate) fn ready_roots(&self, run: RunId) -> impl Iterator<Item = u32> {
         self.runs.get(run).into_iter().flat_map(Run::ready_roots)
-    }
-
-    /// What is known of an agent's health from elsewhere: so many failures in a row, the last so long ago.
-    pub(crate) fn restore_breaker(
-        &mut self,
-        agent: AgentId,
-        failures: u32,
-        ago: Duration,
-        now: Duration,
-    ) {
-        self.admission.restore_breaker(agent, failures, ago, now);
-    }
-
-    /// An attempt that began elsewhere so long ago, which counts against the agent's rate.
-    pub(crate) fn restore_start(&mut self, agent: AgentId, ago: Duration, now: Duration) {
-        self.admission.restore_start(agent, ago, now);
-    }
-
-    /// Nothing of the agent starts before this time.
-    pub(crate) fn pause_agent(&mut self, agent: AgentId, until: Duration) {
-        self.admission.pause(agent, until);
-    }
-
-    /// Attempts of the agent start again.
-    pub(crate) fn resume_agent(&mut self, agent: AgentId) {
-        self.admission.resume(agent);
-    }
-
-    /// Whether something is known of the agent that will be forgotten by itself.
-    pub(crate) fn is_marked(&self, agent: AgentId) -> bool {
-        self.admission.is_marked(agent)
     }
 
     /// Whether the task still waits for others, so that one more can be placed before it.
@@ -460,41 +300,6 @@ impl Machine {
         self.close(run, out);
     }
 
-    /// Gives a task another priority. One that is ready is put in line anew.
-    pub(crate) fn set_priority(&mut self, task: TaskRef, priority: i32, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(task.run) else { return };
-        run.nodes[task.node].priority = priority;
-        self.requeue(task, out);
-    }
-
-    /// Puts a ready task in line anew, for whom it chooses now if it has a choice.
-    fn requeue(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        let Some(run) = self.runs.get_mut(task.run) else { return };
-        let node = &mut run.nodes[task.node];
-        let State::Ready { failed, .. } = node.state else { return };
-        let class = node.class;
-        node.state = State::Pending { missing: 0 };
-        self.admission.left(class, &self.runs);
-        self.queue(task, Some(failed));
-        if self.runs[task.run].nodes[task.node].class != class {
-            out.push(Action::Moved { task });
-        }
-    }
-
-    /// Tasks that chose an agent which wants nothing any more choose anew.
-    fn choose_anew(&mut self, out: &mut Vec<Action>) {
-        let Some(unwell) = self.admission.take_unwell() else { return };
-        let mut tasks: Vec<TaskRef> = Vec::new();
-        for (id, run) in self.runs.iter() {
-            let chose = run.ready_with_a_choice();
-            let is_of = |class| unwell.contains(&self.admission.owners(class).0);
-            let of = chose.filter(|(_, class)| is_of(*class));
-            tasks.extend(of.map(|(node, _)| TaskRef { run: id, node }));
-        }
-        tasks.sort_unstable();
-        tasks.into_iter().for_each(|task| self.requeue(task, out));
-    }
-
     /// How far a live run is.
     pub(crate) fn progress(&self, run: RunId) -> Option<Progress> {
         Some(self.runs.get(run)?.progress())
@@ -513,91 +318,8 @@ impl Machine {
         })
     }
 
-    /// Starts ready tasks while all that they take is free (invariant 2).
-    pub(crate) fn admit(&mut self, now: Duration, out: &mut Vec<Action>) {
-        self.admission.set_now(now);
-        self.choose_anew(out);
-        let mut woken = Vec::new();
-        loop {
-            let Self { admission, runs, .. } = self;
-            let next =
-                admission.next(runs, now, |agent, at| woken.push((at, Due::Agent { agent })));
-            woken.drain(..).for_each(|(at, due)| self.set_timer(at, due));
-            let Some(task) = next else { break };
-            self.start(task, now, out);
-        }
-    }
-
     fn state(&self, task: TaskRef) -> Option<State> {
         Some(self.runs.get(task.run)?.nodes.get(task.node)?.state)
-    }
-
-    fn make_ready(&mut self, task: TaskRef, out: &mut Vec<Action>) {
-        self.queue(task, None);
-        out.push(Action::Ready { task });
-    }
-
-    /// Puts a task in line. `failed` are its attempts so far, if its state does not say.
-    fn queue(&mut self, task: TaskRef, failed: Option<u32>) {
-        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
-        let failed = failed.unwrap_or_else(|| match run.nodes[task.node].state {
-            State::Backoff { failed, .. } => failed,
-            _ => run.failed_before(task.node),
-        });
-        let seq = self.next_ready;
-        self.next_ready += 1;
-        run.nodes[task.node].state = State::Ready { failed, seq };
-        if let Some(class) = run.choices(task.node).and_then(|of| self.admission.least_loaded(of)) {
-            run.nodes[task.node].class = class;
-        }
-        let node = &run.nodes[task.node];
-        let key = match &mut self.score {
-            None => {
-                let urgency = node.rank - (1.0 - OWN) * node.estimate;
-                let dependents = run.dependents(task.node).take(ready::MOST_DEPENDENTS).count();
-                Key::new(node.priority, urgency, dependents, seq)
-            }
-            Some(score) => {
-                let facts = Facts {
-                    priority: node.priority,
-                    rank: node.rank,
-                    estimate: node.estimate,
-                    complexity: node.complexity,
-                    dependents: u32::try_from(run.dependents(task.node).count())
-                        .unwrap_or(u32::MAX),
-                };
-                Key::new(0, score(facts), 0, seq)
-            }
-        };
-        self.admission.push(node.class, key, task);
-    }
-
-    fn start(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
-        let node = &run.nodes[task.node];
-        let State::Ready { failed, .. } = node.state else {
-            unreachable!("only ready tasks are queued")
-        };
-        let (class, estimate) = (node.class, node.estimate);
-        let cost = u64::from(node.cost);
-        let earlier = run.earlier(task.node);
-        if cost > 0 && failed == earlier {
-            let tenant = self.admission.owners(class).1;
-            if let Err(end) = self.pay(task, tenant, cost) {
-                self.finish(task, end, out);
-                self.admission.look_again(class);
-                return;
-            }
-        }
-        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
-        let attempt = failed + 1;
-        run.nodes[task.node].state = State::Running { attempt, stop: None, parked: false };
-        if let Some(timeout) = run.policy_of(task.node).timeout {
-            self.set_timeout(now, timeout, Due::Timeout { task, attempt });
-        }
-        self.admission.take((class, task, attempt), estimate, now);
-        self.admission.taken(class, &self.runs);
-        out.push(Action::Start { task, attempt });
     }
 
     fn stop(&mut self, task: TaskRef, why: Stop, out: &mut Vec<Action>) {
