@@ -21,7 +21,8 @@ mod shape;
 /// small headroom above, so that the backend never runs dry. It grows when it is used and, by a likelihood ratio, less
 /// waits than this capacity explains: the faster the longer that lasts.
 ///
-/// Where the backend reports the wait, that is all. From latency alone the wait must be told from the service time:
+/// Where the backend reports the wait, that is all, but that every fourth window is at the limit rounded up: a headroom that is not a whole
+/// one would never show whether there is room for more. From latency alone the wait must be told from the service time:
 ///
 /// - It is read off the *tenth percentile*: waiting in line adds the same to short and long work alike, so the shortest
 ///   tenth shows it several times more clearly than the mean does, whose own variance hides it. (The minimum would collapse
@@ -41,7 +42,8 @@ mod shape;
 ///   backend that slows down under load, cannot make the limit run away.
 /// - Cuts that do not shorten the wait were a mistake of the same kind, and are taken back.
 ///
-/// From latency alone it needs many probes, seconds rather than round trips, where fewer than ten or so are in flight; and it stays
+/// Where round trips are long, probes follow each other more closely, since a backend changes in its own time. Still, from latency alone the
+/// law needs many probes, seconds rather than round trips, where fewer than ten or so are in flight; and it stays
 /// below the best limit of a large backend that slows down evenly under load.
 ///
 /// What it owes to others: comparing latency with the one without waiting is TCP Vegas (Brakmo and Peterson, 1995) and, for
@@ -96,6 +98,8 @@ pub struct Knee {
     /// The mean latency of the last window.
     rtt: Duration,
     is_told: bool,
+    /// Counts the windows in which it was, in turns of [`ROUNDED_UP`].
+    told: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,6 +133,10 @@ const FEWEST: usize = 12;
 const COUNT: (f64, f64) = (24.0, 40.0);
 const COUNT_TOLD: f64 = 16.0;
 const HEADROOM_TOLD: Headroom = Headroom { share: 0.03, more: 0.5 };
+/// Where few are served, the headroom is not a whole one, and a limit rounded down never shows whether there is room for more: one window
+/// in so many, it is rounded up.
+const ROUNDED_UP: u32 = 4;
+
 impl Default for Knee {
     /// Between 1 and 10,000.
     fn default() -> Self {
@@ -155,6 +163,7 @@ impl Knee {
             reached: false,
             rtt: Duration::ZERO,
             is_told: false,
+            told: 0,
         }
     }
 
@@ -162,6 +171,10 @@ impl Knee {
     fn follow(&mut self, sample: &Sample, latency: &Latency, wait: Duration) {
         let waiting = wait.as_secs_f64() / latency.mean.as_secs_f64().max(1e-9);
         self.exact = self.aim(sample, waiting, HEADROOM_TOLD, true);
+        self.told = (self.told + 1) % ROUNDED_UP;
+        if self.told == 0 && self.is_used(sample) {
+            self.exact = self.exact.ceil();
+        }
     }
 
     fn aim(&mut self, sample: &Sample, waiting: f64, headroom: Headroom, may_grow: bool) -> f64 {

@@ -6,11 +6,13 @@ use super::estimate::Estimate;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Capacity {
     known: Option<Estimate>,
-    /// Variance of the waiting share from one window to the next, where nothing changes.
+    /// Variance of the waiting share from one window to the next.
     pub(super) jitter: f64,
+    /// The same between windows at about one limit: less than `jitter`, which growth and probes are part of.
+    calm: f64,
     windows: u32,
-    /// The waiting share of the last window.
-    before: f64,
+    /// The limit of the last window, and its waiting share.
+    before: (f64, f64),
     /// How often in a row the limit grew and nothing waited.
     flat: u32,
     /// Log-likelihood that the capacity is above the limit.
@@ -36,12 +38,22 @@ const GROWTH: [f64; 3] = [1.12, 1.12, 1.5];
 const ENOUGH: f64 = 3.0;
 /// Variance of the waiting share below which it is not believed to be.
 const LEAST_JITTER: f64 = 1e-4;
+/// Limits that differ by less than this, as a logarithm, are the same.
+const SAME: f64 = 0.1;
 /// Variance by which the capacity is expected to wander from window to window, relative.
 const DRIFT: f64 = 3e-4;
 
 impl Capacity {
     pub(super) const fn unknown() -> Self {
-        Self { known: None, jitter: 0.0, windows: 0, before: 0.0, flat: 0, evidence: 0.0 }
+        Self {
+            known: None,
+            jitter: 0.0,
+            calm: 0.0,
+            windows: 0,
+            before: (0.0, 0.0),
+            flat: 0,
+            evidence: 0.0,
+        }
     }
 
     pub(super) fn value(&self) -> Option<f64> {
@@ -67,7 +79,7 @@ impl Capacity {
     /// Where to go from `limit`, all of which was in flight while a share of `waiting` of the latency was waiting. It grows
     /// only if it `may`.
     pub(super) fn aim(&mut self, limit: f64, waiting: f64, headroom: Headroom, may: bool) -> f64 {
-        let noise = self.noise(waiting);
+        let noise = self.noise(limit, waiting);
         let in_flight = limit.floor().max(1.0);
         // Little's law: of what is in flight, the share that does not wait is served.
         let served = in_flight * (1.0 - waiting.min(1.0));
@@ -98,7 +110,7 @@ impl Capacity {
         waiting: f64,
         headroom: Headroom,
     ) -> f64 {
-        self.noise(waiting);
+        self.noise(limit, waiting);
         self.rest();
         let in_flight = (in_flight as f64).min(limit.floor()).max(1.0);
         let served = in_flight * (1.0 - waiting.min(1.0));
@@ -112,15 +124,30 @@ impl Capacity {
     }
 
     /// Learns from differences between neighbours, which a slow change hardly touches; a jump counts as little more than noise.
-    fn noise(&mut self, waiting: f64) -> f64 {
+    fn noise(&mut self, limit: f64, waiting: f64) -> f64 {
         if 0 < self.windows {
-            let seen = (waiting - self.before).powi(2) / 2.0;
-            let most = if self.jitter == 0.0 { 0.01 } else { 9.0 * self.jitter };
+            let (limit_before, waiting_before) = self.before;
+            let seen = (waiting - waiting_before).powi(2) / 2.0;
             let weight = (1.0 / f64::from(self.windows + 1)).max(0.05);
-            self.jitter += weight * (seen.min(most) - self.jitter);
+            if self.calm == 0.0 {
+                self.calm = self.jitter;
+            }
+            if (limit / limit_before).ln().abs() < SAME {
+                approach(&mut self.calm, seen, weight);
+            }
+            approach(&mut self.jitter, seen, weight);
         }
         self.windows = self.windows.saturating_add(1);
-        self.before = waiting;
-        self.jitter.max(LEAST_JITTER)
+        self.before = (limit, waiting);
+        self.calm.max(LEAST_JITTER)
     }
 }
+
+/// Moves a variance towards what was `seen`, or what little of it is believed.
+fn approach(variance: &mut f64, seen: f64, weight: f64) {
+    let most = if *variance == 0.0 { 0.01 } else { 9.0 * *variance };
+    *variance += weight * (seen.min(most) - *variance);
+}
+
+#[cfg(test)]
+mod tests;

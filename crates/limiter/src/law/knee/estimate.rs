@@ -41,3 +41,6 @@ impl Estimate {
         (self.variance + other.variance).sqrt()
     }
 }
+
+#[cfg(test)]
+mod tests;

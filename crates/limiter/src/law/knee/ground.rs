@@ -43,3 +43,6 @@ impl Ground {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,10 @@ const REACH: f64 = 1.25;
 /// The next probe comes after this many times as long as the last one takes; sooner while it is in doubt what kind of backend it is.
 const REST: f64 = 8.0;
 const REST_IN_DOUBT: f64 = 4.0;
+/// The rest need not be longer than this, unless that is less than so many times as long as a probe: a backend changes in its own time,
+/// not in round trips, so that where these are long it must be looked at more often.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+const LEAST_REST: f64 = 1.5;
 const HEADROOM: Headroom = Headroom { share: 0.03, more: 0.8 };
 /// When a backend counts as one that shares itself, and how sure of it to be at most: the opposite can still be learned.
 const SURE: f64 = 2.0;
@@ -25,6 +29,8 @@ const ELASTIC: f64 = 0.1;
 const LESS: f64 = 0.12;
 /// What is done per second varies at least so much, over the number that ended.
 const LEAST_NOISE: f64 = 0.2;
+/// Of the limit where growth began, so much must still be served for growth, and not the backend, to be at fault.
+const SHRUNK: f64 = 0.7;
 /// Half as many in flight have shortened the latency if it is less than this share of what it was: nearer to a half than to one.
 const SHORTER: f64 = 0.7;
 
@@ -84,7 +90,13 @@ impl Knee {
         if ground.pays(self.exact, rate, noise) || self.phase != Phase::Steady {
             return false;
         }
-        self.exact = ground.limit;
+        let back = ground.limit;
+        // If far fewer are served than where growth began, it is the backend that has shrunk.
+        let served = self.base.map(|base| self.exact * (1.0 - base.added(seen) / seen.mean()));
+        if served.is_some_and(|served| served < SHRUNK * back) {
+            return false;
+        }
+        self.exact = back;
         self.capacity.forget();
         true
     }
@@ -204,8 +216,9 @@ impl Knee {
             self.phase = Phase::Probing { back: limit };
         }
         let lasts = rtt + rtt.mul_f64((self.count() / self.exact).max(0.5));
-        let rest = if self.shared.abs() < SURE { REST_IN_DOUBT } else { REST };
-        self.probe_due = at + lasts.mul_f64(rest).max(Duration::from_millis(500));
+        let rest = lasts.mul_f64(if self.shared.abs() < SURE { REST_IN_DOUBT } else { REST });
+        let rest = rest.min(LONGEST_REST.max(lasts.mul_f64(LEAST_REST)));
+        self.probe_due = at + rest.max(Duration::from_millis(500));
     }
 }
 

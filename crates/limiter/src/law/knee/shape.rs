@@ -106,3 +106,6 @@ impl Lens {
         Shape { p10: Estimate::new(p10, p10_noise), spread: Estimate::new(mean - p10, noise) }
     }
 }
+
+#[cfg(test)]
+mod tests;
