@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 /// How long to look; about what a wake-up costs.
+#[cfg(not(loom))]
 pub(crate) const SEARCH: Duration = Duration::from_micros(20);
 
 /// A thread that comes back this late has met others that work.
