@@ -12,7 +12,7 @@ use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::thread;
-use tidegate_limiter::{AcquireError, AcquireOwned, Semaphore};
+use tidegate_limiter::{AcquireError, AcquireOwned, OwnedSemaphorePermit, Semaphore};
 
 /// All interleavings with at most `preemptions` switches away from a thread that could go on.
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
@@ -42,12 +42,27 @@ impl Drop for Curious {
     }
 }
 
-/// One who waits behind another, with a curious waker, and by what to tell whether that waker is still there.
-fn one_behind(semaphore: &Arc<Semaphore>) -> (AcquireOwned, Weak<Curious>) {
-    let waker = Arc::new(Curious(Arc::clone(semaphore)));
-    let mut behind = Arc::clone(semaphore).acquire_owned();
-    assert!(poll_with(&mut behind, &Waker::from(Arc::clone(&waker))).is_pending());
-    (behind, Arc::downgrade(&waker))
+/// A semaphore of one, held, with two who wait: the second with a curious waker, and by what to tell whether that is still there.
+struct Full {
+    semaphore: Arc<Semaphore>,
+    held: OwnedSemaphorePermit,
+    first: AcquireOwned,
+    second: AcquireOwned,
+    waker: Weak<Curious>,
+}
+
+impl Full {
+    fn new() -> Self {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
+        let mut first = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll(&mut first).is_pending());
+        let waker = Arc::new(Curious(Arc::clone(&semaphore)));
+        let mut second = Arc::clone(&semaphore).acquire_owned();
+        assert!(poll_with(&mut second, &Waker::from(Arc::clone(&waker))).is_pending());
+        let waker = Arc::downgrade(&waker);
+        Self { semaphore, held, first, second, waker }
+    }
 }
 
 /// Nothing in use, nobody waiting, and the semaphore still works.
@@ -322,11 +337,7 @@ fn whoever_waits_for_idleness_is_told_by_the_last_release() {
 #[test]
 fn a_permit_released_beside_one_who_leaves_goes_to_who_stays() {
     explore(3, || {
-        let semaphore = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
-        let mut first = Arc::clone(&semaphore).acquire_owned();
-        assert!(poll(&mut first).is_pending());
-        let (second, _) = one_behind(&semaphore);
+        let Full { semaphore, held, first, second, .. } = Full::new();
         let mut third = Arc::clone(&semaphore).acquire_owned();
         assert!(poll(&mut third).is_pending());
         let releases = thread::spawn(move || drop(held));
@@ -346,11 +357,7 @@ fn a_permit_released_beside_one_who_leaves_goes_to_who_stays() {
 #[test]
 fn a_queue_that_drains_beside_one_who_leaves_ends_empty() {
     explore(3, || {
-        let semaphore = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
-        let mut first = Arc::clone(&semaphore).acquire_owned();
-        assert!(poll(&mut first).is_pending());
-        let (second, waker) = one_behind(&semaphore);
+        let Full { semaphore, held, mut first, second, waker } = Full::new();
         let releases = thread::spawn(move || drop(held));
         let leaves = thread::spawn(move || drop(second));
         let idles = {
@@ -401,11 +408,7 @@ fn a_shrink_beside_one_who_leaves_refuses_it_or_lets_it_go() {
 #[test]
 fn a_close_beside_one_who_leaves_lets_go_of_every_waker() {
     explore(3, || {
-        let semaphore = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&semaphore).try_acquire_owned().expect("one is free");
-        let mut first = Arc::clone(&semaphore).acquire_owned();
-        assert!(poll(&mut first).is_pending());
-        let (second, waker) = one_behind(&semaphore);
+        let Full { semaphore, held, first, second, waker } = Full::new();
         let leaves = thread::spawn(move || drop(second));
         let closes = {
             let semaphore = Arc::clone(&semaphore);
