@@ -310,3 +310,48 @@ async fn what_succeeded_and_runs_again_does_so_under_another_key_and_its_output_
     keys.dedup();
     assert_eq!(keys.len(), 3, "{keys:?}");
 }
+
+/// A value whose destructor panics, if it is the first of its kind.
+struct First(bool);
+
+impl Drop for First {
+    fn drop(&mut self) {
+        assert!(!self.0, "in drop");
+    }
+}
+
+#[tokio::test]
+async fn what_a_task_returned_before_it_ran_again_may_panic_where_its_last_reader_lets_go_of_it() {
+    let (release, hold) = oneshot::channel::<()>();
+    let (count, hold) = (AtomicU32::new(0), once(hold));
+    let mut graph = Graph::new();
+    let make = move |_| {
+        let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        async move { Ok::<_, TaskError>(First(is_first)) }
+    };
+    graph.add(Task::new("make", make)).expect("no cycle");
+    let read = move |cx: Context| {
+        let hold = hold.lock().expect("nobody panics").take();
+        async move {
+            if let Some(hold) = hold {
+                let _ = hold.await;
+            }
+            Ok::<bool, TaskError>(cx.input::<First>("make")?.0)
+        }
+    };
+    graph.add(Task::new("read", read).needs(["make"])).expect("no cycle");
+    graph.add(echo("after").needs(["read"])).expect("no cycle");
+    let orchestrator = orchestrator();
+    let running = orchestrator.start(graph.keep_work()).expect("it starts");
+    over(&running, 1).await;
+    running.rerun("make", Reach::Task).await.expect("it is over");
+    over(&running, 1).await;
+    release.send(()).expect("it waits");
+    let finished = running.wait().await.expect("it goes on");
+    assert!(*finished.output::<bool>("read").expect("it succeeded"), "what it began with");
+    assert!(finished.is_success());
+    let again = Task::new("again", async |_| Ok::<(), TaskError>(()));
+    let mut graph = Graph::new();
+    graph.add(again).expect("no cycle");
+    assert!(orchestrator.run(graph).await.expect("the engine goes on").is_success());
+}
