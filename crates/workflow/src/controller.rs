@@ -41,8 +41,7 @@ pub(crate) async fn steer(
             Sample { at: clock.elapsed(), queue_depth, gpu_wait, error_rate, ..Sample::default() };
         // ORDERING: Relaxed; the engine alone writes it, and a stale value is corrected an interval later.
         let limit = shared.limit.load(Ordering::Relaxed);
-        let next = std::panic::catch_unwind(AssertUnwindSafe(|| law.next(limit, &sample)))
-            .unwrap_or(limit);
+        let next = chosen(&mut *law, limit, &sample);
         if next != limit && link.send(Command::SetLimit(next)).is_err() {
             return Ok(());
         }
@@ -66,8 +65,7 @@ pub(crate) async fn steer_agent(
         let Ok(observed) = answer.await else { return Ok(()) };
         let sample = observed.sample(link.now());
         let limit = observed.limit;
-        let next = std::panic::catch_unwind(AssertUnwindSafe(|| law.next(limit, &sample)))
-            .unwrap_or(limit);
+        let next = chosen(&mut *law, limit, &sample);
         if next != limit {
             let change = AgentChange::Concurrency(next);
             let _ = link.send(Command::ChangeAgent { agent: Arc::clone(&agent), change });
@@ -75,9 +73,20 @@ pub(crate) async fn steer_agent(
     }
 }
 
+/// What the law makes of it: at least 1, since nothing would be measured any more, and nothing of a limit of 0, which is a
+/// pause that somebody else ends.
+fn chosen(law: &mut dyn Law, limit: usize, sample: &Sample) -> usize {
+    if limit == 0 {
+        return 0;
+    }
+    let next = std::panic::catch_unwind(AssertUnwindSafe(|| law.next(limit, sample)));
+    next.map_or(limit, |next| next.max(1))
+}
+
 fn ticks(interval: Duration) -> Interval {
-    // A timer of no length would panic.
-    let interval = interval.max(Duration::from_millis(1));
+    // A timer of no length would panic, and so would one that ends after all time.
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+    let interval = interval.clamp(Duration::from_millis(1), LONGEST);
     let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks

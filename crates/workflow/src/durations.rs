@@ -84,7 +84,8 @@ impl Durations {
             learned.observe(took, last);
             return;
         }
-        if self.capacity <= self.kinds.len() {
+        // One that was read from a damaged file may be 0.
+        if self.capacity.max(1) <= self.kinds.len() {
             // Many at once: a kind that is new costs no look at all of them.
             let mut last: Vec<u64> = self.kinds.values().map(|learned| learned.last).collect();
             let (_, oldest, _) = last.select_nth_unstable((self.capacity / 4).saturating_sub(1));

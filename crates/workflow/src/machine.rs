@@ -255,10 +255,11 @@ impl Machine {
         let Some(run) = self.runs.get_mut(task.run) else { return false };
         let node = &mut run.nodes[task.node];
         let (class, estimate) = (node.class, node.estimate);
-        let State::Running { parked, .. } = &mut node.state else { return false };
+        let State::Running { parked, attempt, .. } = &mut node.state else { return false };
         if std::mem::replace(parked, true) {
             return false;
         }
+        self.admission.parked((class, task, *attempt));
         // What it has taken of time so far is charged at its end.
         self.admission.give_back(class, (estimate, Duration::ZERO));
         true

@@ -204,6 +204,9 @@ impl Admission {
         }
         if let Some(circuit) = &mut agent.circuit {
             circuit.started((task, attempt));
+            if circuit.is_ill(now) {
+                self.unwell.push(class.agent);
+            }
         }
         for demand in &class.demands {
             self.resources[demand.resource.at()].used += demand.amount;
@@ -234,12 +237,20 @@ impl Admission {
     ) {
         let agent = self.classes[class.at()].agent;
         let Some(circuit) = &mut self.agents[agent.at()].circuit else { return };
-        let was_closed = circuit.is_closed();
+        let was_ill = circuit.is_ill(now);
         circuit.ended((task, attempt), health, now);
-        if was_closed && !circuit.is_closed() {
+        if !was_ill && circuit.is_ill(now) {
             self.unwell.push(agent);
         }
         self.unblock_agent(agent);
+    }
+
+    /// The attempt goes on and waits for others: tells the breaker.
+    pub(super) fn parked(&mut self, (class, task, attempt): (ClassId, TaskRef, u32)) {
+        let agent = self.classes[class.at()].agent;
+        if let Some(circuit) = &mut self.agents[agent.at()].circuit {
+            circuit.parked((task, attempt));
+        }
     }
 
     /// The attempt gives back what it took, having run for `took`.

@@ -66,6 +66,15 @@ impl Circuit {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// Whether it keeps back what comes now.
+    pub(super) fn is_ill(&self, now: Duration) -> bool {
+        match self.state {
+            State::Closed { .. } | State::HalfOpen { probe: None } => false,
+            State::HalfOpen { probe: Some(_) } => true,
+            State::Open { until } => now < until,
+        }
+    }
+
     /// From when on an attempt may be tried; `None` for now. `Duration::MAX` while a probe is on its way: its end decides.
     pub(super) fn free_at(&mut self, now: Duration) -> Option<Duration> {
         match self.state {
@@ -82,6 +91,13 @@ impl Circuit {
     pub(super) fn started(&mut self, attempt: Of) {
         if let State::HalfOpen { probe } = &mut self.state {
             *probe = Some(attempt);
+        }
+    }
+
+    /// The attempt waits for others within its work, which must not wait for its end: the next that comes is the probe.
+    pub(super) fn parked(&mut self, attempt: Of) {
+        if self.state == (State::HalfOpen { probe: Some(attempt) }) {
+            self.state = State::HalfOpen { probe: None };
         }
     }
 

@@ -14,8 +14,8 @@ pub(crate) use plan::Planned;
 /// The end of a list of arrows.
 const NONE: u32 = u32::MAX;
 
-/// Missing needs of a task that is about to be skipped.
-const TO_BE_SKIPPED: u32 = u32::MAX;
+/// Missing needs of a task whose end is decided: nothing else makes it ready meanwhile.
+const DECIDED: u32 = u32::MAX;
 
 /// How attempts are bounded and repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -252,7 +252,7 @@ impl Run {
             let State::Pending { missing } = &mut follower.state else {
                 unreachable!("the caller checked that it is pending")
             };
-            *missing += 1;
+            *missing = missing.saturating_add(1);
             self.needs.add(*dependent, Need { task: at, on: On::Success });
             node.rank = node.rank.max(node.estimate + follower.rank);
         }
@@ -268,6 +268,9 @@ impl Run {
             _ if self.cancelled => Decided::Over(End::Cancelled),
             _ => self.decide(at),
         };
+        if let Decided::Over(_) = decided {
+            self.nodes[at].state = State::Pending { missing: DECIDED };
+        }
         (at, decided)
     }
 
@@ -287,7 +290,7 @@ impl Run {
             }
         }
         // What it is about to be skipped for must not be counted a second time.
-        let missing = if because.is_some() { TO_BE_SKIPPED } else { missing };
+        let missing = if because.is_some() { DECIDED } else { missing };
         self.nodes[node].state = State::Pending { missing };
         match because {
             Some(because) => Decided::Over(End::Skipped { because }),
@@ -413,12 +416,12 @@ impl Run {
     /// Counts an ended need of a waiting task: `None` if it waits on, else whether it may start.
     pub(super) fn need_ended(&mut self, dependent: u32, on: On, end: End) -> Option<bool> {
         let State::Pending { missing } = &mut self.nodes[dependent].state else { return None };
-        if *missing == TO_BE_SKIPPED {
+        if *missing == DECIDED {
             return None;
         }
         if !on.admits(end) {
             // A second need that ends badly must not skip it twice.
-            *missing = TO_BE_SKIPPED;
+            *missing = DECIDED;
             return Some(false);
         }
         *missing -= 1;

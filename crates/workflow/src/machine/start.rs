@@ -68,9 +68,10 @@ impl Machine {
     /// Starts ready tasks while all that they take is free (invariant 2).
     pub(crate) fn admit(&mut self, now: Duration, out: &mut Vec<Action>) {
         self.admission.set_now(now);
-        self.choose_anew(out);
         let mut woken = Vec::new();
         loop {
+            // An agent whose breaker lets one attempt through wants no other until that has ended.
+            self.choose_anew(out);
             let Self { admission, runs, .. } = self;
             let next =
                 admission.next(runs, now, |agent, at| woken.push((at, Due::Agent { agent })));

@@ -186,8 +186,10 @@ impl Builder {
     /// When the configuration makes no sense, or a metric of its names is in the registry.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, or in one without its clock (`enable_time`).
     pub fn build(self) -> Result<Orchestrator, BuildError> {
+        // Rather now than when the first timer is needed, somewhere within.
+        drop(tokio::time::sleep(Duration::ZERO));
         if let Some(config) = &self.adaptive {
             config.check().map_err(BuildError::Config)?;
         }

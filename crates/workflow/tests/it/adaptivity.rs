@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tidegate_workflow::telemetry::Registry;
 use tidegate_workflow::{
-    BuildError, Config, EventKind, Next, Orchestrator, Reading, RegistrySource,
+    Agent, BuildError, Config, EventKind, Law, Next, Orchestrator, Reading, RegistrySource, Sample,
 };
 
 fn config() -> Config {
@@ -115,4 +115,56 @@ async fn the_controller_follows_a_registry_by_metric_name() {
     assert_eq!(follow(20.0, 0.0, 0.0).await, (3, Some(3.0)));
     assert_eq!(follow(20.0, 0.0, 0.5).await, (1, Some(1.0)));
     assert_eq!(follow(30.0, 0.0, 0.0).await, (2, Some(2.0)));
+}
+
+/// A law that always says the same.
+#[derive(Debug)]
+struct Always(usize);
+
+impl Law for Always {
+    fn next(&mut self, _: usize, _: &Sample) -> usize {
+        self.0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_law_leaves_one_at_least_and_ends_no_pause() {
+    let second = Duration::from_secs(1);
+    let orchestrator = Orchestrator::builder()
+        .limit(3)
+        .law(Always(0), second, Reading::default)
+        .agent("model", Agent::new(2).adaptive(Always(0), second))
+        .agent("paused", Agent::new(2).adaptive(Always(5), second))
+        .build()
+        .expect("the settings are sound");
+    orchestrator.set_agent_limit("paused", 0);
+    let mut events = orchestrator.events();
+    tokio::time::sleep(5 * second).await;
+    let mut told = Vec::new();
+    while let Some(Next::Event(event)) = events.try_next() {
+        match event.kind {
+            EventKind::LimitChanged { to, .. } => told.push(("all".to_owned(), to)),
+            EventKind::AgentLimitChanged { agent, to, .. } => told.push((agent.to_string(), to)),
+            _ => {}
+        }
+    }
+    told.sort();
+    assert_eq!(told, [("all".to_owned(), 1), ("model".to_owned(), 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_law_that_is_never_asked_leaves_everything_as_it_is() {
+    let builder = Orchestrator::builder().limit(3);
+    let builder = builder.law(Always(5), Duration::MAX, Reading::default);
+    let orchestrator = builder.build().expect("the settings are sound");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(orchestrator.limit(), 3);
+    assert_eq!(orchestrator.drain(Duration::ZERO).await, 0, "its tasks are well");
+}
+
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn a_runtime_without_its_clock_is_refused_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _ = runtime.block_on(async { Orchestrator::builder().build() });
 }

@@ -320,3 +320,21 @@ async fn a_task_that_moves_to_another_agent_is_told_as_that_agents() {
         (Outcome::Succeeded, "b")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_of_an_agent_that_was_ill_may_wait_for_a_task_of_the_same_agent() {
+    let breaker = Breaker { failures: 1, cool_down: SECOND };
+    let model = Agent::new(4).breaker(breaker);
+    let builder = Orchestrator::builder().limit(4).agent("model", model);
+    let orchestrator = builder.build().expect("the settings are sound");
+    let mut graph = Graph::new();
+    graph.add(Task::new("fails", async |_| Err::<(), _>("no")).agent("model")).expect("no cycle");
+    let probe = Task::new("probe", async |cx: Context| {
+        let part = Task::new("part", async |_| Ok::<_, TaskError>(7_u32)).agent("model");
+        Ok::<u32, TaskError>(*cx.sub_task(part).await?)
+    });
+    graph.add(probe.agent("model").wants(["fails"])).expect("no cycle");
+    let run = orchestrator.run(graph);
+    let finished = tokio::time::timeout(60 * SECOND, run).await.expect("it ends");
+    assert_eq!(finished.expect("it runs").output("probe").ok().as_deref(), Some(&7_u32));
+}

@@ -62,7 +62,7 @@ impl Admission {
             let id = self.classes[class.at()].agent;
             let agent = &self.agents[id.at()];
             let ill = agent.limit == 0
-                || agent.circuit.as_ref().is_some_and(|circuit| !circuit.is_closed())
+                || agent.circuit.as_ref().is_some_and(|circuit| circuit.is_ill(self.now))
                 || self.now < agent.paused
                 || agent.rate.as_ref().is_some_and(|rate| rate.is_spent(self.now));
             let busy = (agent.running + self.waiting_of(id) + 1) as f64;

@@ -143,23 +143,57 @@ fn a_task_that_is_put_in_line_anew_may_choose_another_agent_and_says_so() {
 }
 
 #[test]
-fn the_end_of_a_parked_attempt_tells_of_its_agent_and_no_other_probe_starts_before() {
+fn the_end_of_a_parked_attempt_tells_of_its_agent() {
+    let mut bench = fragile(1);
+    bench.machine.park(task(0));
+    bench.fail(0);
+    bench.insert(spec(A, &[]), &[]);
+    assert!(matches!(bench.waiting(1), Waiting::Breaker { .. }));
+}
+
+#[test]
+fn what_a_parked_probe_waits_for_is_the_probe_in_its_place() {
     let mut bench = fragile(3);
     bench.fail(0);
     bench.machine.park(task(1));
     bench.at(2 * SECOND);
-    bench.out.clear();
     // Those that began before it opened do not decide.
     bench.ok(1);
     bench.fail(2);
     assert!(matches!(bench.waiting(0), Waiting::Running), "the probe");
     bench.insert(spec(A, &[]), &[]);
+    bench.insert(spec(A, &[]), &[]);
     assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX });
     bench.machine.park(task(0));
     bench.admit();
-    assert_eq!(bench.waiting(3), Waiting::Breaker { until: Duration::MAX }, "it still probes");
+    assert_eq!(bench.waiting(3), Waiting::Running, "it may be what the probe waits for");
+    assert_eq!(bench.waiting(4), Waiting::Breaker { until: Duration::MAX }, "one at a time");
     bench.ok(0);
-    assert_eq!(bench.waiting(3), Waiting::Running);
+    assert_eq!(bench.waiting(4), Waiting::Breaker { until: Duration::MAX }, "it no longer decides");
+    bench.ok(3);
+    assert_eq!(bench.waiting(4), Waiting::Running);
+}
+
+#[test]
+fn an_agent_whose_cool_down_is_over_is_chosen_for_one_attempt_and_then_by_what_comes_of_it() {
+    for is_well in [true, false] {
+        let mut bench = Bench::new(99, &[2, 2]);
+        bench.machine.set_breaker(AgentId(0), Some(Breaker { failures: 1, cool_down: SECOND }));
+        let ill = either(&mut bench, 0);
+        bench.end_of(ill, Attempt::Failed { retryable: false }, Duration::ZERO);
+        let while_ill = either(&mut bench, 1);
+        assert_eq!(bench.machine.chosen(while_ill), Some(AgentId(1)));
+        bench.at(SECOND);
+        let probe = either(&mut bench, 2);
+        assert_eq!(bench.machine.chosen(probe), Some(AgentId(0)), "it is asked again");
+        let beside = either(&mut bench, 3);
+        assert_eq!(bench.machine.chosen(beside), Some(AgentId(1)), "one is enough");
+        let verdict =
+            if is_well { Attempt::Succeeded } else { Attempt::Failed { retryable: false } };
+        bench.end_of(probe, verdict, Duration::ZERO);
+        let after = either(&mut bench, 4);
+        assert_eq!(bench.machine.chosen(after), Some(AgentId(u32::from(!is_well))));
+    }
 }
 
 #[test]

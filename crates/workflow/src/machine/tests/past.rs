@@ -122,3 +122,31 @@ fn tasks_that_are_over_elsewhere_are_all_placed_before_what_waits_for_them() {
     bench.admit();
     assert_eq!(bench.started(), [5], "the one that is left runs");
 }
+
+#[test]
+fn what_is_over_starts_nothing_of_those_that_came_with_it_and_are_over_too() {
+    let mut bench = submitted(false, vec![spec(A, &[])]);
+    bench.out.clear();
+    let succeeded = |needs: &[u32]| over(End::Succeeded, needs);
+    // As many are submitted at once: all of them are placed before anything follows.
+    let placed: Vec<Placed> = [succeeded(&[]), succeeded(&[1])]
+        .map(|spec| bench.machine.place(RUN, spec, &[]).expect("the run is live"))
+        .into();
+    placed.into_iter().for_each(|placed| bench.machine.settle_in(placed, &mut bench.out));
+    bench.admit();
+    let settled = |node| Action::Settled { task: task(node), end: End::Succeeded };
+    assert_eq!(bench.out, [settled(1), settled(2)]);
+}
+
+#[test]
+fn a_task_may_be_placed_before_one_whose_end_is_decided() {
+    let mut bench = submitted(false, vec![spec(A, &[])]);
+    let first = bench.machine.place(RUN, over(End::Declined, &[]), &[]).expect("the run is live");
+    let second = bench.machine.place(RUN, spec(A, &[]), &[1]).expect("the run is live");
+    bench.machine.settle_in(first, &mut bench.out);
+    bench.machine.settle_in(second, &mut bench.out);
+    bench.admit();
+    let settled = Action::Settled { task: task(1), end: End::Declined };
+    assert!(bench.out.contains(&settled), "{:?}", bench.out);
+    assert_eq!(bench.started(), [0, 2]);
+}

@@ -46,6 +46,31 @@ async fn submitted_tasks_are_kept_and_not_run_again_when_they_are_submitted_agai
 }
 
 #[tokio::test]
+async fn tasks_that_are_submitted_again_at_once_are_not_run_again_for_one_of_them_that_is_over() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let tasks = |hangs: bool| {
+            let children = effects.clone();
+            let parent = Task::durable("parent", move |cx: Context| {
+                let both = [children.task("x"), children.task("y").needs(["x"])];
+                async move {
+                    cx.run().submit_all(both, &["end"]).await.map_err(TaskError::fatal)?;
+                    if hangs {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, TaskError>(())
+                }
+            });
+            [parent, effects.task("end").needs(["parent"])]
+        };
+        dies(graph(tasks(true)), &store, level, &["x", "y"]).await;
+        assert_eq!(effects.take(), ["r/x/1", "r/y/1"]);
+        assert!(run(graph(tasks(false)), &store, level).await.is_success());
+        assert_eq!(effects.take(), ["r/end/1"], "{level:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_runs() {
     for level in LEVELS {
         let (store, effects) = (MemoryStore::default(), Effects::default());
