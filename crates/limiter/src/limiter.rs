@@ -300,3 +300,6 @@ impl fmt::Debug for Limiter {
         f.debug_struct("Limiter").field("semaphore", &self.semaphore).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,6 +1,7 @@
 use super::estimate::Estimate;
 use super::*;
 
+mod cuts;
 mod growth;
 mod probes;
 mod shared;

@@ -50,3 +50,38 @@ fn what_no_queue_would_show_says_nothing_about_a_shared_backend() {
     law.compare(0.15);
     assert!(before < law.shared, "a third above, and it waits half as much as in a queue");
 }
+
+#[test]
+fn a_shared_backend_is_steered_only_while_its_limit_is_used_and_no_queue_is_seen() {
+    let mut unused = Knee { shared: 6.0, max: 100, ..settled(20, 20) };
+    unused.next(40, &window(100, 20, 20, 20));
+    assert!((unused.exact - 40.0).abs() < 1.0 && unused.exact as usize == 40, "{}", unused.exact);
+    let before = unused.exact;
+    unused.next(40, &window(100, 20, 20, 20));
+    assert_eq!(unused.exact, before);
+    let mut queue = Knee { shared: 6.0, max: 100, ..settled(2, 20) };
+    // 40·(1 − 10/30) = 27 are served.
+    queue.next(40, &window(100, 40, 12, 30));
+    assert!(queue.exact < 32.0, "{}", queue.exact);
+}
+
+#[test]
+fn a_shared_backend_is_not_probed_above_its_limit() {
+    let probed = |shared| {
+        let mut law = Knee { shared, probe_due: ms(0), max: 100, ..settled(2, 20) };
+        law.next(40, &window(100, 40, 2, 20));
+        law.reached
+    };
+    assert!(probed(0.0) && !probed(6.0));
+}
+
+#[test]
+fn above_the_limit_a_queue_that_hides_the_spread_is_compared_with_a_shared_backend() {
+    let compared = |reached| {
+        let mut law = Knee { max: 100, exact: 60.0, reached, ..settled(2, 20) };
+        let before = law.shared;
+        law.next(60, &window(100, 60, 200, 218));
+        law.shared != before
+    };
+    assert!(compared(true) && !compared(false));
+}
