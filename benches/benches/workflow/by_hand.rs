@@ -52,7 +52,7 @@ pub(crate) async fn by_hand_run(shape: Shape) -> Duration {
             while let Some((id, step)) = reader.recv().await {
                 match step {
                     Step::Ready | Step::Started { attempt: 1 } => {}
-                    Step::Started { attempt } => eprintln!("{id} is tried again: {attempt}"),
+                    Step::Started { attempt } => panic!("{id} is tried again: {attempt}"),
                     Step::Ended { is_well } => well += usize::from(is_well),
                 }
             }

@@ -48,9 +48,8 @@ pub(crate) async fn ours(orchestrator: &Orchestrator, stencil: Stencil) -> Durat
     let mut graph = Graph::new();
     for (at, id) in ids.iter().enumerate() {
         let inputs: Vec<Arc<str>> = ids[stencil.needs(at)].to_vec();
-        let names = inputs.clone();
         let work = move |cx: Context| {
-            let seed = names.iter().map(|name| cx.input::<u64>(name).map(|value| *value));
+            let seed = cx.inputs::<u64>().map(|value| value.map(|value| *value));
             let seed = seed.sum::<Result<u64, _>>();
             async move { Ok::<u64, TaskError>(turn(stencil.turns, seed?) & 0xffff) }
         };
