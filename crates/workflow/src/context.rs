@@ -12,7 +12,7 @@ use tidegate_pools::Offload;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use crate::engine::drop_contained;
+use crate::engine::drop_each;
 use crate::executor::Executor;
 use crate::run::Run;
 use crate::task::{DEFAULT_AGENT, Output};
@@ -124,6 +124,13 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// Of what has been taken back meanwhile, or of a run that is over, these may be the last.
+    fn drop(&mut self) {
+        drop_each(self.inputs.drain(..));
+    }
+}
+
 /// What a context is made of, besides the run.
 pub(crate) struct Attempt<'a> {
     pub(crate) id: &'a Arc<str>,
@@ -187,7 +194,7 @@ impl Context {
             shared.agent = (***agent != *DEFAULT_AGENT).then(|| Arc::clone(agent));
         }
         // Of what has been taken back meanwhile this may be the last.
-        drop_contained(shared.inputs.drain(..));
+        drop_each(shared.inputs.drain(..));
         shared.inputs.extend(inputs);
         shared.order = OnceLock::new();
         shared.run.by = Some(*node);

@@ -2,13 +2,14 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::task::Output;
+use crate::task::{Output, panicked};
 
 /// Marks graphs and tasks whose outputs stay in memory: they may be of any type.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Keeps<T> for Durab
 #[derive(Clone, Copy)]
 pub struct Codec {
     pub(crate) encode: fn(&(dyn Any + Send + Sync)) -> Result<Vec<u8>, postcard::Error>,
-    pub(crate) decode: fn(&[u8]) -> Result<Output, postcard::Error>,
+    pub(crate) decode: fn(&[u8]) -> Result<Output, String>,
 }
 
 impl fmt::Debug for Codec {
@@ -74,10 +75,13 @@ fn encode<T: Serialize + DeserializeOwned + 'static>(
     Ok(bytes)
 }
 
-fn decode<T: DeserializeOwned + Send + Sync + 'static>(
-    bytes: &[u8],
-) -> Result<Output, postcard::Error> {
-    Ok(Arc::new(from_bytes::<T>(bytes)?))
+/// The user's `Deserialize` may panic, wherever this is called.
+fn decode<T: DeserializeOwned + Send + Sync + 'static>(bytes: &[u8]) -> Result<Output, String> {
+    match catch_unwind(|| from_bytes::<T>(bytes)) {
+        Ok(Ok(output)) => Ok(Arc::new(output)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => Err(format!("reading it {}", panicked(panic).message())),
+    }
 }
 
 /// A value in postcard; JSON, which postcard could not read back, as its text.

@@ -23,6 +23,7 @@ mod told;
 mod within;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use crate::durations::Durations;
-use crate::event::{EventKind, Log};
+use crate::event::{EventKind, Log, Outcome};
 use crate::machine::{Action, Attempt, Machine, Need, Placed, RunId, Runs, Stop, TaskRef};
 use crate::metrics::Metrics;
 use crate::run::{Status, SubmitError, Waiting};
@@ -164,6 +165,23 @@ impl Engine {
         std::mem::take(&mut self.waste)
     }
 
+    /// What is left of it is dropped, whatever state it is in.
+    pub(crate) fn discard(mut self) {
+        self.take_waste().into_iter().for_each(Waste::discard);
+        drop_each(self.jobs.drain(..));
+        drop_contained(self);
+    }
+
+    /// A turn of it has panicked: nothing goes on, and whoever waits is to hear of it.
+    pub(crate) fn broke(&self, error: String) {
+        let failure =
+            FirstFailure { task: Arc::from("engine"), outcome: Outcome::Failed { error } };
+        *self.shared.failure.lock() = Some(failure);
+        // ORDERING: SeqCst, as everywhere; see `Orchestrator::shutdown`.
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.live.send_replace(0);
+    }
+
     /// When the next turn is needed even if nothing comes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
         let due = self.machine.next_due();
@@ -185,7 +203,7 @@ impl Engine {
                 drop(reply.send(self.recall(run, &task, &items)));
             }
             Command::StartWithin { parent, graph, item, name, reply } => {
-                let started = self.start_within(parent, *graph, item, name, now, actions);
+                let started = self.start_within(parent, graph, item, name, now, actions);
                 // Whoever asked may have gone: what is dropped then is cancelled.
                 let _ = reply.send(started);
             }
@@ -277,6 +295,7 @@ impl Engine {
         }
     }
 
+    /// A task that is refused is dropped after the turn.
     fn submit(
         &mut self,
         run: RunId,
@@ -285,6 +304,43 @@ impl Engine {
         before: &[Arc<str>],
         now: Duration,
     ) -> Result<Placed, SubmitError> {
+        let (followers, needs, restored) = match self.find_place(run, by, &task, before) {
+            Ok(found) => found,
+            Err(error) => {
+                self.waste.push(Waste::Task(Box::new(task)));
+                return Err(error);
+            }
+        };
+        let live = self.runs.get(run).ok_or(SubmitError::Over)?;
+        let (tenant, node) = (live.tenant, live.next_place());
+        self.forget_unused();
+        let agent = self.agents.id_of(task.agent.as_ref(), &mut self.machine);
+        let extras = task.extras.as_deref();
+        let choices = self.agents.choices(extras, tenant, &mut self.machine);
+        if !choices.is_empty() {
+            self.machine.set_choices(TaskRef { run, node }, choices);
+        }
+        let past = restored.as_ref().and_then(|restored| restored.past);
+        let spec = self.spec(&task, needs, (agent, tenant), past);
+        let id = Arc::clone(&task.id);
+        let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
+        live.add(task, agent);
+        if let Some(restored) = restored {
+            live.attempted(node, restored);
+        }
+        self.open += 1;
+        self.told.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
+        self.machine.place(run, spec, &followers).ok_or(SubmitError::Over)
+    }
+
+    /// Whom the task comes before and after, and what the run's journal knows of it, if it may come into the run.
+    fn find_place(
+        &mut self,
+        run: RunId,
+        by: Option<u32>,
+        task: &Task,
+        before: &[Arc<str>],
+    ) -> Result<(Vec<u32>, Box<[Need]>, Option<Restored>), SubmitError> {
         let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
@@ -311,27 +367,8 @@ impl Engine {
                 });
             }
         }
-        let tenant = live.tenant;
-        let restored = live.submitted(by, &task, &needs)?;
-        let node = live.next_place();
-        self.forget_unused();
-        let agent = self.agents.id_of(task.agent.as_ref(), &mut self.machine);
-        let extras = task.extras.as_deref();
-        let choices = self.agents.choices(extras, tenant, &mut self.machine);
-        if !choices.is_empty() {
-            self.machine.set_choices(TaskRef { run, node }, choices);
-        }
-        let past = restored.as_ref().and_then(|restored| restored.past);
-        let spec = self.spec(&task, needs, (agent, tenant), past);
-        let id = Arc::clone(&task.id);
-        let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
-        live.add(task, agent);
-        if let Some(restored) = restored {
-            live.attempted(node, restored);
-        }
-        self.open += 1;
-        self.told.tell(now, || EventKind::TaskAdded { run: run.0, task: id });
-        self.machine.place(run, spec, &followers).ok_or(SubmitError::Over)
+        let restored = live.submitted(by, task, &needs)?;
+        Ok((followers, needs, restored))
     }
 
     /// Adds all of the tasks before anything follows from one of them, up to the first that cannot be added.
@@ -344,7 +381,8 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
         let (mut placed, mut taken) = (Vec::new(), Ok(()));
-        for Grown { task, before } in tasks {
+        let mut tasks = tasks.into_iter();
+        for Grown { task, before } in tasks.by_ref() {
             match self.submit(run, by, task, &before, now) {
                 Ok(task) => placed.push(task),
                 Err(error) => {
@@ -353,8 +391,14 @@ impl Engine {
                 }
             }
         }
+        self.refuse(tasks);
         placed.into_iter().for_each(|task| self.machine.settle_in(task, actions));
         taken
+    }
+
+    /// Tasks that are not taken.
+    fn refuse(&mut self, tasks: impl IntoIterator<Item = Grown>) {
+        self.waste.extend(tasks.into_iter().map(|grown| Waste::Task(Box::new(grown.task))));
     }
 
     /// Tells whoever has asked for something, as soon as it will not be lost.
@@ -380,9 +424,12 @@ impl Engine {
 
     fn ended(&mut self, mut ended: Ended, now: Duration, actions: &mut Vec<Action>) {
         let task = ended.task();
-        let Some(live) = self.runs.get_mut(task.run) else { return };
+        let Some(live) = self.runs.get_mut(task.run) else {
+            return self.waste.push(Waste::Attempt(ended));
+        };
         let mut result = ended.take_result();
         if live.is_broken() {
+            self.waste.extend(result.ok().flatten().map(Waste::Output));
             result = Err(Failure::of(TaskError::fatal("its end could not be kept")));
         }
         let took = live.own_time(task.node, ended.took(), now);
@@ -391,7 +438,8 @@ impl Engine {
         let agent = entry.agent;
         let verdict = match result {
             Ok(output) => {
-                entry.output = output;
+                let before = std::mem::replace(&mut entry.output, output);
+                self.waste.extend(before.map(Waste::Output));
                 if let Some(kind) = entry.kind() {
                     self.durations.observe(kind, took);
                 }
@@ -411,7 +459,7 @@ impl Engine {
             }
         };
         self.agents.set_waits(agent, ended.waits);
-        live.attempt_ended(ended, took, now);
+        live.attempt_ended(ended, took, now, &mut self.waste);
         self.agents.touch(agent);
         let is_good = verdict == Attempt::Succeeded;
         let stopping = if is_good { None } else { self.machine.stopping(task) };
@@ -478,7 +526,19 @@ impl Engine {
     }
 }
 
-/// Drops values of the user, whose destructors may panic, without taking the engine down.
+/// Drops a value of the user, whose destructor may panic, without taking the engine down.
 pub(crate) fn drop_contained<T>(value: T) {
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) else { return };
+    // What it has panicked with is the user's as well.
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(worse);
+    }
+}
+
+/// The same with several, one after the other: a second panic while the first unwinds would abort the process.
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
+    let mut values = values.into_iter();
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| values.by_ref().for_each(drop))) {
+        drop_contained(panic);
+    }
 }

@@ -336,7 +336,7 @@ impl Orchestrator {
                 .send(Command::Start { run: id, graph: Box::new(graph), keeper, done })
                 .is_err()
         {
-            self.shared.live.send_modify(|live| *live -= 1);
+            self.shared.live.send_modify(|live| *live = live.saturating_sub(1));
             return Err(StartError::Closed);
         }
         let link = Arc::clone(&self.link);

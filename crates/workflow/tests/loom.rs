@@ -8,7 +8,7 @@ mod combine;
 #[path = "../src/sync.rs"]
 mod sync;
 
-use combine::{After, Closed, Combine};
+use combine::{After, Combine};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -30,6 +30,7 @@ fn send(sums: &Sums, message: u32) -> (bool, Option<Vec<u32>>) {
             After::Nothing => return (true, None),
             After::More => {}
             After::Closed(state) => return (true, Some(*state)),
+            After::Broken(_) => unreachable!("the work does not panic"),
         }
     }
 }
@@ -89,7 +90,7 @@ fn closing_in_the_midst_of_a_turn_gives_the_state_to_its_holder() {
             assert!(sums.close().1.is_none(), "it is in use");
         });
         assert!(matches!(after, After::Closed(seen) if *seen == [1]));
-        assert_eq!(sums.put([2]), Err(Closed));
+        assert_eq!(sums.put([2]), Err([2]));
     });
 }
 

@@ -122,6 +122,16 @@ impl Attempt {
     }
 }
 
+impl Drop for Attempt {
+    /// What is left in it is the user's, and each piece may panic.
+    fn drop(&mut self) {
+        super::drop_each(self.work.take());
+        super::drop_each(self.body.take());
+        super::drop_each(self.extras.take());
+        super::drop_each(self.take_result());
+    }
+}
+
 /// Why an attempt has no output.
 pub(crate) enum Failure {
     /// The error has been read and dropped where its panics are contained.
@@ -189,7 +199,8 @@ impl Trying {
             match catch_unwind(AssertUnwindSafe(|| drop(work))) {
                 Ok(()) => result,
                 Err(panic) => {
-                    super::drop_contained((panic, result));
+                    super::drop_contained(panic);
+                    super::drop_contained(result);
                     Err(Failure::of(TaskError::fatal("the task's destructor panicked")))
                 }
             }
@@ -269,22 +280,18 @@ fn encoded(
     let codec = extras.and_then(|extras| extras.codec).filter(|_| context.0.run.of.name.is_some());
     let (Ok(Some(output)), Some(codec)) = (&result, codec) else { return (result, Vec::new()) };
     // The user's `Serialize` may panic.
-    match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
-        Ok(Ok(bytes)) if bytes.len() <= MAX_OUTPUT => (result, bytes),
-        Ok(Ok(bytes)) => {
-            let len = bytes.len();
-            let error = format!("its output cannot be kept: {len} bytes, at most {MAX_OUTPUT}");
-            (Err(Failure::of(TaskError::fatal(error))), Vec::new())
+    let error = match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
+        Ok(Ok(bytes)) if bytes.len() <= MAX_OUTPUT => return (result, bytes),
+        Ok(Ok(bytes)) => format!("{} bytes, at most {MAX_OUTPUT}", bytes.len()),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => {
+            super::drop_contained(panic);
+            "encoding it panicked".to_owned()
         }
-        Ok(Err(error)) => {
-            let error = TaskError::fatal(format!("its output cannot be kept: {error}"));
-            (Err(Failure::of(error)), Vec::new())
-        }
-        Err(_) => {
-            let error = TaskError::fatal("its output cannot be kept: encoding it panicked");
-            (Err(Failure::of(error)), Vec::new())
-        }
-    }
+    };
+    super::drop_contained(result);
+    let error = TaskError::fatal(format!("its output cannot be kept: {error}"));
+    (Err(Failure::of(error)), Vec::new())
 }
 
 impl Trying {

@@ -8,6 +8,10 @@
 //!    of the two, one sees the other.
 //! 2. A state that is closed is taken out once: by who closes it, or by its holder after the turn. Closing it in the midst of
 //!    a turn, even from inside that turn, blocks nobody.
+//! 3. A turn that panics closes it, and whoever took that turn gets all that is left: no message lies about for ever.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::sync::Mutex;
 
@@ -39,18 +43,24 @@ impl<S, M> Default for Combine<S, M> {
     }
 }
 
-/// Nothing is taken any more.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Closed;
-
 /// What is to be done after a turn.
 #[must_use]
-pub(crate) enum After<S> {
+pub(crate) enum After<S, M> {
     Nothing,
     /// More has come. Another turn is due, unless somebody else takes it.
     More,
     /// It was closed meanwhile; this is for the caller to drop. Boxed, so that the other answers are small.
     Closed(Box<S>),
+    /// The work has panicked.
+    Broken(Box<Broken<S, M>>),
+}
+
+/// What is left when the work has panicked: nobody knows in what state that is, so nothing is taken any more.
+pub(crate) struct Broken<S, M> {
+    pub(crate) state: S,
+    /// What was not worked through.
+    pub(crate) messages: Vec<M>,
+    pub(crate) panic: Box<dyn Any + Send>,
 }
 
 impl<S, M> Combine<S, M> {
@@ -59,33 +69,34 @@ impl<S, M> Combine<S, M> {
     }
 
     /// Puts messages in, for the next turn, unless this is closed.
-    pub(crate) fn put(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Closed> {
+    /// Otherwise they come back.
+    pub(crate) fn put<I: IntoIterator<Item = M>>(&self, messages: I) -> Result<(), I> {
         let mut inbox = self.inbox.lock();
         if inbox.is_closed {
-            return Err(Closed);
+            return Err(messages);
         }
         inbox.messages.extend(messages);
         Ok(())
     }
 
     /// Works through what has come, unless somebody else does so. `work` empties the list.
-    pub(crate) fn try_turn(&self, work: impl FnOnce(&mut S, &mut Vec<M>)) -> After<S> {
+    pub(crate) fn try_turn(&self, work: impl FnOnce(&mut S, &mut Vec<M>)) -> After<S, M> {
         match self.state.try_lock() {
             Some(mut state) => {
-                self.work(&mut state, work);
+                let worked = self.work(&mut state, work);
                 drop(state);
-                self.after()
+                worked.map_or_else(After::Broken, |()| self.after())
             }
             None => After::Nothing,
         }
     }
 
     /// Works through what has come, after whoever is at it. Not to be called from inside a turn.
-    pub(crate) fn turn(&self, work: impl FnOnce(&mut S, &mut Vec<M>)) -> After<S> {
+    pub(crate) fn turn(&self, work: impl FnOnce(&mut S, &mut Vec<M>)) -> After<S, M> {
         let mut state = self.state.lock();
-        self.work(&mut state, work);
+        let worked = self.work(&mut state, work);
         drop(state);
-        self.after()
+        worked.map_or_else(After::Broken, |()| self.after())
     }
 
     /// Takes nothing more. Gives out what has come and was not worked through, and the state unless somebody has it.
@@ -97,15 +108,24 @@ impl<S, M> Combine<S, M> {
         (messages, self.take())
     }
 
-    fn work(&self, state: &mut Option<Held<S, M>>, work: impl FnOnce(&mut S, &mut Vec<M>)) {
-        if let Some(held) = state {
-            std::mem::swap(&mut self.inbox.lock().messages, &mut held.batch);
-            work(&mut held.state, &mut held.batch);
-            held.batch.shrink_to(MANY);
-        }
+    fn work(
+        &self,
+        state: &mut Option<Held<S, M>>,
+        work: impl FnOnce(&mut S, &mut Vec<M>),
+    ) -> Result<(), Box<Broken<S, M>>> {
+        let Some(held) = state else { return Ok(()) };
+        std::mem::swap(&mut self.inbox.lock().messages, &mut held.batch);
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut held.state, &mut held.batch)));
+        held.batch.shrink_to(MANY);
+        let Err(panic) = worked else { return Ok(()) };
+        let Some(Held { state, batch: mut messages }) = state.take() else { return Ok(()) };
+        let mut inbox = self.inbox.lock();
+        inbox.is_closed = true;
+        messages.append(&mut inbox.messages);
+        Err(Box::new(Broken { state, messages, panic }))
     }
 
-    fn after(&self) -> After<S> {
+    fn after(&self) -> After<S, M> {
         let inbox = self.inbox.lock();
         let (is_closed, is_empty) = (inbox.is_closed, inbox.messages.is_empty());
         drop(inbox);

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::agents::{AgentChange, Observed};
 use super::attempt::Ended;
-use super::drop_contained;
 use super::keeper::{Keeper, Known};
+use super::{drop_contained, drop_each};
 use crate::durations::Durations;
 use crate::event::Outcome;
 use crate::graph::Graph;
@@ -17,7 +17,7 @@ use crate::planner::Splice;
 use crate::rerun::{Reach, RerunError};
 use crate::run::{Finished, Status, Stopped, SubmitError, Waiting};
 use crate::sub::{ItemDone, Within};
-use crate::task::{Body, Extras, Grown, Output};
+use crate::task::{Body, Extras, Grown, Output, Task};
 
 /// What the engine is told.
 pub(crate) enum Command {
@@ -139,11 +139,32 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Nobody is there to obey it.
+    pub(super) fn discard(self) {
+        match self {
+            Self::Start { graph, done, .. } => {
+                Waste::Graph(graph).discard();
+                drop(done);
+            }
+            Self::StartWithin { graph, .. } => Waste::Graph(graph).discard(),
+            Self::Submit { tasks: grown, .. } | Self::Splice { grown, .. } => {
+                grown.into_iter().for_each(|grown| Waste::Task(Box::new(grown.task)).discard());
+            }
+            command => drop_contained(command),
+        }
+    }
+}
+
 /// What is the user's and of no use any more. Its destructors run when the engine has been let go of.
 pub(crate) enum Waste {
     Body(Body),
     Extras(Arc<Extras>),
     Output(Output),
+    Attempt(Ended),
+    /// Refused.
+    Task(Box<Task>),
+    Graph(Box<Graph>),
     Finished(Box<Finished>),
 }
 
@@ -153,6 +174,16 @@ impl Waste {
             Self::Body(body) => drop_contained(body),
             Self::Extras(extras) => drop_contained(extras),
             Self::Output(output) => drop_contained(output),
+            Self::Attempt(attempt) => drop_contained(attempt),
+            Self::Task(task) => {
+                let Task { body, extras, .. } = *task;
+                drop_contained(body);
+                drop_contained(extras);
+            }
+            Self::Graph(mut graph) => {
+                drop_each(graph.parts.past.drain(..));
+                drop_contained(graph);
+            }
             Self::Finished(finished) => drop_contained(finished),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Waste;
+use super::{Waste, drop_contained};
 use crate::context::Context;
 use crate::event::Outcome;
 use crate::machine::AgentId;
@@ -190,5 +190,20 @@ impl Entry {
     /// How long its attempts ran, all together.
     pub(crate) fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy)
+    }
+}
+
+impl Drop for Entry {
+    /// One after the other: a second panic while the first unwinds would abort the process.
+    fn drop(&mut self) {
+        if let Some(output) = self.output.take() {
+            drop_contained(output);
+        }
+        if let Some(body) = self.body.take() {
+            drop_contained(body);
+        }
+        if let Some(extras) = self.extras.take() {
+            drop_contained(extras);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempt::{Ended, Failure, Job};
 use super::keeper::{Held, LATEST};
 use super::writer::{Beside, Commit};
-use super::{Command, Engine};
+use super::{Command, Engine, Waste};
 use crate::journal::{self, CommitError};
 use crate::machine::{Action, Attempt, End, RunId, TaskRef, Verdict};
 use crate::task::TaskError;
@@ -121,7 +121,8 @@ impl Engine {
         let output = std::mem::take(&mut ended.encoded);
         if let Err(large) = keeper.settled(task.node, attempt, outcome, output, took, now) {
             let error = TaskError::fatal(format!("its end cannot be kept: {large}"));
-            ended.result = Err(Failure::of(error));
+            let output = std::mem::replace(&mut ended.result, Err(Failure::of(error)));
+            self.waste.extend(output.ok().flatten().map(Waste::Output));
             let outcome = journal::Outcome::Failed(large.to_string());
             let _ = keeper.settled(task.node, attempt, outcome, Vec::new(), took, now);
         }

@@ -202,10 +202,8 @@ impl Keeper {
                 let agent = graph.parts.agents.name_of(node);
                 agents.insert(task, agent.map_or_else(|| DEFAULT_AGENT.into(), Arc::clone));
             }
-            let restored = restore(entry, extras).map_err(|error| StartError::Output {
-                task: of.id.to_string(),
-                error: error.to_string(),
-            })?;
+            let restored = restore(entry, extras)
+                .map_err(|error| StartError::Output { task: of.id.to_string(), error })?;
             self.restored.push((node, restored));
         }
         graph.parts.budget = graph.parts.budget.map(|budget| budget.saturating_sub(spent));
@@ -260,9 +258,17 @@ impl Keeper {
                 if !is_known {
                     entry.reset();
                 }
-                restore(entry, extras).map_err(|error| fails(error.to_string()))?
+                restore(entry, extras)
             }
-            None => Restored::default(),
+            None => Ok(Restored::default()),
+        };
+        let restored = match restored {
+            Ok(restored) => restored,
+            Err(error) => {
+                let put_back = entry.map(|entry| (Arc::clone(&task.id), (number, entry)));
+                self.known.extend(put_back);
+                return Err(fails(error));
+            }
         };
         if !is_known {
             let needs = needs.map(|(node, ..)| self.numbers[node as usize]).collect();
@@ -423,7 +429,7 @@ impl Items {
 }
 
 /// What another process has left of this task.
-fn restore(entry: &Entry, extras: Option<&Extras>) -> Result<Restored, postcard::Error> {
+fn restore(entry: &Entry, extras: Option<&Extras>) -> Result<Restored, String> {
     let mut restored =
         Restored { attempts: entry.attempt, took: entry.took, ..Restored::default() };
     let over = match &entry.outcome {

@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::combine::{After, Combine};
+use super::combine::{After, Broken, Combine};
 use super::runners::share;
 use super::{Command, Engine, Waste};
 use crate::executor::Executor;
 use crate::offload::Pools;
 use crate::run::TooMuch;
-use crate::task::{DEFAULT_AGENT, Extras};
+use crate::task::{DEFAULT_AGENT, Extras, panicked};
 
 /// How many turns whoever tells something takes at most before it leaves the rest to the engine's own task.
 const TURNS: usize = 8;
@@ -78,7 +78,11 @@ impl Link {
     /// Takes nothing more, and drops the engine with everything that it holds; if it is in use, its user does so after the
     /// turn.
     pub(crate) fn close(&self) {
-        super::drop_contained(self.engine.close());
+        let (commands, driven) = self.engine.close();
+        if let Some(driven) = driven {
+            driven.engine.discard();
+        }
+        commands.into_iter().for_each(Command::discard);
     }
 
     /// Tells the engine something. What follows from it has happened when this returns, or happens at once elsewhere.
@@ -92,7 +96,7 @@ impl Link {
         commands: impl IntoIterator<Item = Command>,
         now: Duration,
     ) -> Result<(), Gone> {
-        self.engine.put(commands).map_err(|_| Gone)?;
+        self.engine.put(commands).map_err(refused)?;
         for _ in 0..TURNS {
             let (mut waste, mut has_spawned) = (Vec::new(), false);
             let after = self.engine.try_turn(|driven, commands| {
@@ -106,7 +110,7 @@ impl Link {
                 share();
             }
             waste.into_iter().for_each(Waste::discard);
-            if !is_more(after) {
+            if !is_more(after)? {
                 return Ok(());
             }
         }
@@ -116,7 +120,7 @@ impl Link {
 
     /// Tells the engine something that its own task will see to, with whatever else has come by then.
     pub(crate) fn leave(&self, command: Command) -> Result<(), Gone> {
-        self.engine.put([command]).map_err(|_| Gone)?;
+        self.engine.put([command]).map_err(refused)?;
         self.wake.notify_one();
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Link {
             waste = driven.engine.take_waste();
         });
         waste.into_iter().for_each(Waste::discard);
-        if is_more(after) {
+        if let Ok(true) = is_more(after) {
             self.wake.notify_one();
         }
         rings
@@ -207,14 +211,27 @@ impl Link {
     }
 }
 
-/// Whether there is more to do after a turn. An engine that was closed meanwhile is dropped.
-fn is_more(after: After<Driven>) -> bool {
+/// Drops what nobody takes any more.
+fn refused(commands: impl IntoIterator<Item = Command>) -> Gone {
+    commands.into_iter().for_each(Command::discard);
+    Gone
+}
+
+/// Whether there is more to do after a turn. An engine that was closed meanwhile is dropped, and so is one whose turn has
+/// panicked: whoever waits for something of it hears that there is no answer.
+fn is_more(after: After<Driven, Command>) -> Result<bool, Gone> {
     match after {
-        After::Nothing => false,
-        After::More => true,
+        After::Nothing => Ok(false),
+        After::More => Ok(true),
         After::Closed(driven) => {
-            super::drop_contained(driven);
-            false
+            driven.engine.discard();
+            Ok(false)
+        }
+        After::Broken(broken) => {
+            let Broken { state, messages, panic } = *broken;
+            state.engine.broke(panicked(panic).message());
+            state.engine.discard();
+            Err(refused(messages))
         }
     }
 }

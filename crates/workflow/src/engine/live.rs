@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::keeper::{Keeper, Restored};
 use super::spans::Spans;
 use super::told::Told;
-use super::{Done, Waste, drop_contained};
+use super::{Done, Waste};
 use crate::chunks::Chunks;
 use crate::context::{self, Context};
 use crate::durations::{Durations, Estimate};
@@ -271,7 +271,13 @@ impl Live {
     }
 
     /// An attempt has ended, having run for so long itself.
-    pub(super) fn attempt_ended(&mut self, mut ended: Tried, took: Duration, now: Duration) {
+    pub(super) fn attempt_ended(
+        &mut self,
+        mut ended: Tried,
+        took: Duration,
+        now: Duration,
+        waste: &mut Vec<Waste>,
+    ) {
         let node = ended.task().node;
         if self.parked.is_empty() || self.parked.remove(&node).is_none() {
             self.runs_no_more(now);
@@ -283,7 +289,7 @@ impl Live {
         if self.spare.len() < SPARE && ended.context().is_small() {
             self.spare.push(ended);
         } else {
-            drop_contained(ended);
+            waste.push(Waste::Attempt(ended));
         }
     }
 
@@ -406,7 +412,7 @@ impl Live {
                 entry.let_go(waste);
             }
         }
-        drop_contained(std::mem::take(&mut self.spare));
+        waste.extend(self.spare.drain(..).map(Waste::Attempt));
         let Self { places, tasks, plans, began, peak, parallel, unsuccessful, .. } = self;
         let ended = Ended { tasks, graph, agents: names, began, now, peak, parallel, unsuccessful };
         (Finished::new(places, ended, plans), self.done)

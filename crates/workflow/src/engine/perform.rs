@@ -140,7 +140,7 @@ impl Engine {
         }
         // Before anybody learns that the run is over, so that the figures agree with it.
         self.publish_load();
-        self.shared.live.send_modify(|live| *live -= 1);
+        self.shared.live.send_modify(|live| *live = live.saturating_sub(1));
     }
 
     /// Tells the owner of a run with a journal when all of that is kept and the journal is free for others.
@@ -163,7 +163,7 @@ impl Engine {
                     Done::Owner(owner) => owner.send(result).err(),
                     Done::Service => Some(result),
                 };
-                shared.live.send_modify(|live| *live -= 1);
+                shared.live.send_modify(|live| *live = live.saturating_sub(1));
                 refused.and_then(Result::ok).map(|it| Waste::Finished(Box::new(it)))
             }),
         );

@@ -23,6 +23,14 @@ impl Engine {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Result<(), SubmitError> {
+        if let Err(error) = self.keep_plan(run, by, plan) {
+            self.refuse(grown);
+            return Err(error);
+        }
+        self.submit_all(run, None, grown, now, actions)
+    }
+
+    fn keep_plan(&mut self, run: RunId, by: u32, plan: Vec<u8>) -> Result<(), SubmitError> {
         let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         let id = Arc::clone(&live.tasks[by].id);
         if let Some(keeper) = &mut live.keeper {
@@ -31,7 +39,7 @@ impl Engine {
                 .map_err(|why| SubmitError::Journal { id: id.to_string(), why: why.to_string() })?;
         }
         live.plans.push((id, plan));
-        self.submit_all(run, None, grown, now, actions)
+        Ok(())
     }
 }
 

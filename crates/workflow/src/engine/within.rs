@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::keeper::Known;
-use super::{Done, Engine};
+use super::{Done, Engine, Waste};
 use crate::event::EventKind;
 use crate::graph::Graph;
 use crate::machine::{Action, RunId, TaskRef};
@@ -37,36 +37,18 @@ impl Engine {
     pub(super) fn start_within(
         &mut self,
         parent: Option<(RunId, Arc<str>)>,
-        graph: Graph,
+        graph: Box<Graph>,
         item: Option<(Arc<str>, u64, String)>,
         mut name: Option<Arc<str>>,
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Option<Within> {
-        // ORDERING: SeqCst with the store in `Orchestrator::shutdown`: what starts after that is refused, and what started
-        //   before is there when the engine is told to cancel everything.
-        if self.shared.closed.load(Ordering::SeqCst) {
-            return None;
-        }
-        let mut nth = 0;
-        let within = match parent {
-            Some((run, id)) => {
-                let task = self.find(run, &id)?;
-                if self.machine.is_stopping_or_over(task) {
-                    return None;
-                }
-                if let (Some((item, version, key)), Some(keeper)) = (item, self.keeper(run)) {
-                    match keeper.item(task.node, &item, version) {
-                        Known::Done(kept) => return Some(Within::Kept(kept)),
-                        Known::New(of) => nth = of,
-                    }
-                    // No key has a `#` in it.
-                    name = Some(if nth == 0 { key } else { format!("{key}#{nth}") }.into());
-                }
-                self.park_task(task, now);
-                Some((run, id))
+        let (within, nth) = match self.let_within(parent, item, &mut name, now) {
+            Ok(let_in) => let_in,
+            Err(answer) => {
+                self.waste.push(Waste::Graph(graph));
+                return answer;
             }
-            None => None,
         };
         let (owner, done) = oneshot::channel();
         let id = self.shared.new_id();
@@ -80,10 +62,42 @@ impl Engine {
         }
         let within = within.map(|(run, _)| run);
         let trace_parent = graph.parts.trace_parent.clone();
-        self.start(id, graph, None, (Done::Owner(owner), within, name.clone()), now, actions);
+        self.start(id, *graph, None, (Done::Owner(owner), within, name.clone()), now, actions);
         let link = Arc::clone(&self.link);
         let run = Run::new(Address { id, link, name, trace_parent });
         Some(Within::Running(Running { run, done }, nth))
+    }
+
+    /// Within which task a run is to start, and the how-manieth of its id it is; or else what is to be answered. The task
+    /// gives its slot back.
+    fn let_within(
+        &mut self,
+        parent: Option<(RunId, Arc<str>)>,
+        item: Option<(Arc<str>, u64, String)>,
+        name: &mut Option<Arc<str>>,
+        now: Duration,
+    ) -> Result<(Option<(RunId, Arc<str>)>, u32), Option<Within>> {
+        // ORDERING: SeqCst with the store in `Orchestrator::shutdown`: what starts after that is refused, and what started
+        //   before is there when the engine is told to cancel everything.
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(None);
+        }
+        let Some((run, id)) = parent else { return Ok((None, 0)) };
+        let task = self.find(run, &id).ok_or(None)?;
+        if self.machine.is_stopping_or_over(task) {
+            return Err(None);
+        }
+        let mut nth = 0;
+        if let (Some((item, version, key)), Some(keeper)) = (item, self.keeper(run)) {
+            match keeper.item(task.node, &item, version) {
+                Known::Done(kept) => return Err(Some(Within::Kept(kept))),
+                Known::New(of) => nth = of,
+            }
+            // No key has a `#` in it.
+            *name = Some(if nth == 0 { key } else { format!("{key}#{nth}") }.into());
+        }
+        self.park_task(task, now);
+        Ok((Some((run, id)), nth))
     }
 
     /// What is known of tasks within the work of another, in the order in which its attempt asks.

@@ -2,12 +2,18 @@
 
 use std::fmt;
 use std::panic::panic_any;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidegate_workflow::executor::{Call, Executing, Executor, Named, Payload};
 use tidegate_workflow::{
-    Agent, Builder, Context, Graph, Law, Orchestrator, Outcome, Report, Sample, Task, TaskError,
+    Agent, Builder, Context, Graph, Law, Orchestrator, Outcome, Report, Running, Sample, Stopped,
+    SubmitError, Task, TaskError, Waiting,
 };
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::{echo, until_stopped};
 
@@ -17,9 +23,7 @@ struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            panic!("in drop");
-        }
+        panic!("in drop");
     }
 }
 
@@ -123,8 +127,8 @@ async fn what_closures_have_captured_may_panic_when_it_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_law_that_panics_leaves_the_limit_as_it_is() {
     #[derive(Debug)]
-    struct Rash;
-    impl Law for Rash {
+    struct Clueless;
+    impl Law for Clueless {
         fn next(&mut self, _: usize, _: &Sample) -> usize {
             panic!("no idea")
         }
@@ -132,8 +136,8 @@ async fn a_law_that_panics_leaves_the_limit_as_it_is() {
     let second = Duration::from_secs(1);
     let builder = Orchestrator::builder()
         .limit(3)
-        .law(Rash, second, tidegate_workflow::Reading::default)
-        .agent("model", Agent::new(2).adaptive(Rash, second));
+        .law(Clueless, second, tidegate_workflow::Reading::default)
+        .agent("model", Agent::new(2).adaptive(Clueless, second));
     let work = async |_| {
         tokio::time::sleep(Duration::from_secs(10)).await;
         Ok::<(), TaskError>(())
@@ -168,14 +172,111 @@ async fn an_executor_that_panics_fails_its_task_alone() {
     assert_eq!(outcomes, expected.map(failed));
 }
 
-#[tokio::test]
-async fn outputs_that_nobody_takes_may_panic_when_an_orchestrator_is_dropped() {
-    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+/// A run of three tasks: two have returned what panics, and the third waits for its end.
+async fn with_bombs(orchestrator: &Orchestrator) -> Running {
     let mut graph = Graph::new();
-    graph.add(Task::new("bomb", async |_| Ok::<_, TaskError>(Bomb))).expect("no cycle");
-    graph.add(until_stopped("hold").needs(["bomb"])).expect("no cycle");
+    for id in ["a", "b"] {
+        graph.add(Task::new(id, async |_| Ok::<_, TaskError>(Bomb))).expect("no cycle");
+    }
+    graph.add(until_stopped("hold").needs(["a", "b"])).expect("no cycle");
     let running = orchestrator.start(graph).expect("every need is there");
-    while running.why("hold").await != Some(tidegate_workflow::Waiting::Running) {}
+    while running.why("hold").await != Some(Waiting::Running) {}
+    running
+}
+
+#[tokio::test]
+async fn outputs_that_nobody_takes_may_all_panic_when_an_orchestrator_is_dropped() {
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let running = with_bombs(&orchestrator).await;
     drop(orchestrator);
     assert!(running.wait().await.is_err());
+}
+
+#[tokio::test]
+async fn outputs_that_nobody_takes_may_all_panic_when_their_owner_goes() {
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    drop(with_bombs(&orchestrator).await);
+    orchestrator.wait().await.expect("the run is over");
+    let running = with_bombs(&orchestrator).await;
+    running.cancel();
+    drop(running.wait().await.expect("it is over"));
+}
+
+/// When it is dropped, changes the limit and looks whether that has happened at once; then it panics.
+struct Meddler(Arc<Orchestrator>, Arc<Mutex<Vec<bool>>>);
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        let limit = self.0.limit() + 1;
+        self.0.set_limit(limit);
+        self.1.lock().push(self.0.limit() == limit);
+        panic!("in drop");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_dropped_when_the_engine_is_free_and_may_panic() {
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let (orchestrator, seen) = (Arc::new(orchestrator), Arc::default());
+    let task = |id: &str| {
+        let meddler = Meddler(Arc::clone(&orchestrator), Arc::clone(&seen));
+        Task::new(id, move |_| {
+            let _captured = &meddler;
+            async { Ok::<(), TaskError>(()) }
+        })
+    };
+    let running = {
+        let mut graph = Graph::new();
+        graph.add(until_stopped("hold")).expect("no cycle");
+        orchestrator.start(graph).expect("every need is there")
+    };
+    while running.why("hold").await != Some(Waiting::Running) {}
+    let duplicate = running.submit_all([task("hold"), task("rest")], &[]).await;
+    assert_eq!(duplicate, Err(SubmitError::Duplicate { id: "hold".into() }));
+    let late = running.submit(task("late"), &["hold"]).await;
+    assert_eq!(late, Err(SubmitError::Late { id: "hold".into() }));
+    let too_much = running.submit(task("much").uses("gold", 1), &[]).await;
+    assert!(matches!(too_much, Err(SubmitError::TooMuch(_))));
+    let run = (*running).clone();
+    running.cancel();
+    assert_eq!(running.wait().await.expect("it ends").report().counts()["cancelled"], 1);
+    assert!(run.submit(task("after"), &[]).await.is_err());
+    assert_eq!(*seen.lock(), [true; 5]);
+    orchestrator.shutdown().await;
+    assert!(run.submit(task("at last"), &[]).await.is_err());
+}
+
+/// Panics when somebody wakes it.
+struct Rash;
+
+impl Wake for Rash {
+    fn wake(self: Arc<Self>) {
+        panic!("in wake");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_breaks_says_so_to_whoever_waits() {
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let other = with_bombs(&orchestrator).await;
+    let open = Arc::new(Notify::new());
+    let gate = Arc::clone(&open);
+    let mut graph = Graph::new();
+    let task = Task::new("ends", move |_| {
+        let gate = Arc::clone(&gate);
+        async move { Ok::<(), TaskError>(gate.notified().await) }
+    });
+    graph.add(task).expect("no cycle");
+    let running = orchestrator.start(graph).expect("every need is there");
+    let mut waits = Box::pin(running.wait());
+    let rash = Waker::from(Arc::new(Rash));
+    assert!(waits.as_mut().poll(&mut std::task::Context::from_waker(&rash)).is_pending());
+    open.notify_one();
+    let second = Duration::from_secs(9);
+    let lost = timeout(second, other.wait()).await.expect("it hears that there is no answer");
+    assert_eq!(lost.err(), Some(Stopped::Dropped));
+    let broke = timeout(second, orchestrator.wait()).await.expect("nothing is live");
+    assert_eq!(broke.expect_err("it broke").to_string(), "task `engine` failed: panicked: in wake");
+    assert!(orchestrator.go("more", async |_| Ok::<(), TaskError>(())).is_err());
+    timeout(second, orchestrator.shutdown()).await.expect("nothing is live");
 }

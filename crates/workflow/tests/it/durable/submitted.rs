@@ -165,3 +165,44 @@ async fn a_submitted_task_of_another_version_is_another_task() {
     // What had succeeded under the old key succeeds under another.
     assert_eq!(effects.take(), ["r/end/1", "r/x/1/2"]);
 }
+
+/// Panics when it is read while the test says so.
+#[derive(serde::Serialize)]
+struct Moody;
+
+static IS_MOODY: AtomicBool = AtomicBool::new(false);
+
+impl<'de> serde::Deserialize<'de> for Moody {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        assert!(!IS_MOODY.load(Ordering::Relaxed), "not today");
+        <()>::deserialize(from).map(|()| Self)
+    }
+}
+
+#[tokio::test]
+async fn a_kept_output_whose_reading_panics_is_the_submitters_error_alone() {
+    let (store, effects) = (MemoryStore::default(), Effects::default());
+    let told = Arc::new(parking_lot::Mutex::new(None));
+    let tasks = |hangs: bool| {
+        let told = Arc::clone(&told);
+        let parent = Task::durable("parent", move |cx: Context| {
+            let told = Arc::clone(&told);
+            async move {
+                let child = Task::durable("child", async |_| Ok::<_, TaskError>(Moody));
+                *told.lock() = cx.run().submit(child, &["end"]).await.err();
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, TaskError>(())
+            }
+        });
+        [parent, effects.task("end").needs(["parent"])]
+    };
+    dies(graph(tasks(true)), &store, Durability::ProcessCrash, &["child"]).await;
+    assert_eq!(told.lock().take(), None);
+    IS_MOODY.store(true, Ordering::Relaxed);
+    let finished = run(graph(tasks(false)), &store, Durability::ProcessCrash).await;
+    let why = "reading it panicked: not today".to_owned();
+    assert_eq!(*told.lock(), Some(SubmitError::Journal { id: "child".into(), why }));
+    assert!(finished.is_success());
+}
