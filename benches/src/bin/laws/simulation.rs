@@ -5,11 +5,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use tidegate_limiter::{Ended, Meter, Outcome, Sample};
+use tidegate_limiter::{Ended, Outcome};
 
 use crate::chance::Chance;
-use crate::contender::{Contender, Steering};
+use crate::contender::Contender;
 use crate::scenario::{Backend, Scenario, Service};
+use limiter::Limiter;
+
+mod limiter;
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -52,16 +55,6 @@ impl PartialOrd for Time {
     }
 }
 
-struct Limiter {
-    steering: Steering,
-    meter: Meter,
-    limit: usize,
-    in_flight: usize,
-    refused: usize,
-    /// Clients that wait to be admitted.
-    waiting: usize,
-}
-
 struct Simulation<'s> {
     scenario: &'s Scenario,
     chance: Chance,
@@ -83,15 +76,11 @@ const TICK: f64 = 0.05;
 
 impl<'s> Simulation<'s> {
     fn new(scenario: &'s Scenario, contender: &Contender, start: u64) -> Self {
-        let share = scenario.start.div_ceil(scenario.limiters);
         let clients = scenario.clients.unwrap_or(0);
         let limiters = (0..scenario.limiters).map(|at| {
-            let steering = contender.steering(scenario);
-            let limit = steering.first_limit().unwrap_or(share);
-            let meter = Meter::new(Duration::ZERO, steering.window());
             let waiting =
                 clients / scenario.limiters + usize::from(at < clients % scenario.limiters);
-            Limiter { steering, meter, limit, in_flight: 0, refused: 0, waiting }
+            Limiter::new(scenario, contender, waiting)
         });
         Self {
             scenario,
@@ -286,29 +275,13 @@ impl<'s> Simulation<'s> {
         outcome: Outcome,
         wait: Option<f64>,
     ) {
-        let limiter = &mut self.limiters[at];
-        let wait = wait.filter(|_| limiter.steering.is_told_the_wait());
-        let sample = limiter.meter.ended(&Ended {
+        let changed = self.limiters[at].ended(&Ended {
             at: Duration::from_secs_f64(self.now),
             latency: Duration::from_secs_f64(latency),
             in_flight,
             outcome,
             backend_wait: wait.map(Duration::from_secs_f64),
         });
-        if let Some(sample) = sample {
-            self.decide(at, sample);
-        }
-    }
-
-    fn decide(&mut self, at: usize, mut sample: Sample) {
-        let limiter = &mut self.limiters[at];
-        sample.queue_depth = Some((limiter.refused + limiter.waiting) as f64);
-        sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
-        limiter.refused = 0;
-        let next = limiter.steering.next(limiter.limit, &sample);
-        let changed = next != limiter.limit;
-        limiter.limit = next;
-        limiter.meter.restart(sample.at, limiter.steering.window(), changed);
         if changed {
             self.note_limit();
         }
@@ -316,7 +289,7 @@ impl<'s> Simulation<'s> {
 
     fn oracle(&mut self) {
         let share = self.scenario.now(self.now).servers / self.limiters.len() as f64;
-        for limiter in self.limiters.iter_mut().filter(|limiter| limiter.steering.is_oracle()) {
+        for limiter in self.limiters.iter_mut().filter(|limiter| limiter.is_oracle()) {
             limiter.limit = share.round() as usize;
         }
         self.note_limit();
