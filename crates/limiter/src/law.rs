@@ -123,7 +123,7 @@ pub struct Sample {
     pub throughput: Option<f64>,
     /// The latencies of the work items that ended in the interval; `None` if none did.
     pub latency: Option<Latency>,
-    /// The mean time a work item waited inside the backend before it was served, where the backend tells.
+    /// The mean time a work item waited inside the backend before it was served, of those for which the backend told it.
     pub backend_wait: Option<Duration>,
 }
 

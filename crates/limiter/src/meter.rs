@@ -41,7 +41,9 @@ pub struct Meter {
     min: Duration,
     max_in_flight: usize,
     overloads: usize,
-    wait: Option<Duration>,
+    /// What the backend told, and how often.
+    wait: Duration,
+    waits: u32,
     /// The latest latencies, at most [`KEPT`], for the quantiles.
     kept: Vec<Duration>,
 }
@@ -87,7 +89,8 @@ impl Meter {
             min: Duration::MAX,
             max_in_flight: 0,
             overloads: 0,
-            wait: None,
+            wait: Duration::ZERO,
+            waits: 0,
             kept: Vec::new(),
         }
     }
@@ -144,7 +147,8 @@ impl Meter {
         self.squares += seconds * seconds;
         self.min = self.min.min(item.latency);
         if let Some(wait) = item.backend_wait {
-            *self.wait.get_or_insert_default() += wait;
+            self.wait = self.wait.saturating_add(wait);
+            self.waits = self.waits.saturating_add(1);
         }
         match self.kept.get_mut(self.count % KEPT) {
             Some(oldest) => *oldest = item.latency,
@@ -163,7 +167,7 @@ impl Meter {
             max_in_flight: self.max_in_flight,
             overloads: self.overloads,
             latency: (0 < self.count).then(|| self.latency()),
-            backend_wait: self.wait.map(|sum| sum / u32::try_from(self.count).unwrap_or(u32::MAX)),
+            backend_wait: self.wait.checked_div(self.waits),
             ..Sample::default()
         }
     }
@@ -175,12 +179,17 @@ impl Meter {
         Latency {
             count: self.count,
             min: self.min,
-            mean: Duration::from_secs_f64(mean),
-            deviation: Duration::from_secs_f64(variance.sqrt()),
+            mean: seconds(mean),
+            deviation: seconds(variance.sqrt()),
             p10: quantile(&mut self.kept, 0.1),
             p50: quantile(&mut self.kept, 0.5),
         }
     }
+}
+
+/// The longest there is, if it is longer.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// The one that a share of `share` lies below.

@@ -63,6 +63,13 @@ fn vegas_holds_when_less_than_half_is_used_and_falls_when_refused() {
     assert_eq!(vegas().next(100, &seen(50, 20)), 112);
     assert_eq!(vegas().next(100, &Sample { overloads: 1, ..seen(49, 20) }), 98);
     assert_eq!(vegas().next(1, &Sample { overloads: 1, ..seen(1, 20) }), 1);
+    let refused = Sample { overloads: 1, ..Sample::default() };
+    assert_eq!(vegas().next(100, &refused), 98, "without a latency");
+    assert_eq!(
+        Vegas::default().next(100, &Sample { overloads: 1, ..seen(100, 20) }),
+        98,
+        "at once"
+    );
     assert_eq!(vegas().next(995, &seen(995, 20)), 1000);
     assert_eq!(vegas().next(100, &Sample::default()), 100);
 }

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Law, Sample};
+use super::{Law, Sample, Window};
+use crate::Semaphore;
 
 /// What [`Threshold`] goes by. Every value may be set; [`Threshold::new`] checks them together.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub struct ThresholdConfig {
     pub gpu_wait_high: f64,
     /// An error rate above this is a reason to step down; 0 turns the reason off.
     pub error_rate_high: f64,
-    /// How often the caller takes a sample and asks the law. The law itself reads no clock.
+    /// How often the law is asked: by a timer of yours, since it reads no clock itself, or by a [`Limiter`](crate::Limiter).
     pub adaptation_interval: Duration,
 }
 
@@ -50,11 +51,15 @@ impl ThresholdConfig {
     /// Whether the values make sense together.
     ///
     /// # Errors
-    /// When min ≤ base ≤ max does not hold, when a threshold is negative or not a number, or when the interval is zero.
+    /// When min ≤ base ≤ max does not hold, when max is above [`Semaphore::MAX_PERMITS`], when a threshold is negative or not a
+    /// number, or when the interval is zero.
     pub fn check(&self) -> Result<(), ThresholdConfigError> {
         let Self { base_limit: base, min_limit: min, max_limit: max, .. } = *self;
         if !(min <= base && base <= max) {
             return Err(ThresholdConfigError::Limits { min, base, max });
+        }
+        if Semaphore::MAX_PERMITS < max {
+            return Err(ThresholdConfigError::TooMany { max });
         }
         let thresholds = [
             ("queue_high_watermark", self.queue_high_watermark),
@@ -84,6 +89,11 @@ pub enum ThresholdConfigError {
         /// `max_limit`.
         max: usize,
     },
+    /// No semaphore has so many permits.
+    TooMany {
+        /// `max_limit`.
+        max: usize,
+    },
     /// A threshold is negative or not a number.
     Threshold {
         /// Which one.
@@ -102,6 +112,9 @@ impl fmt::Display for ThresholdConfigError {
                 f,
                 "limits must satisfy min ≤ base ≤ max, but min_limit is {min}, base_limit {base}, max_limit {max}"
             ),
+            Self::TooMany { max } => {
+                write!(f, "max_limit must be {} or less, but is {max}", Semaphore::MAX_PERMITS)
+            }
             Self::Threshold { name, value } => {
                 write!(f, "{name} must be 0 (off) or more, but is {value}")
             }
@@ -117,6 +130,9 @@ impl Error for ThresholdConfigError {}
 /// The result is within `[min_limit, max_limit]`. A sample that lacks a reading whose threshold is on, or has one that is
 /// not a number, changes nothing: a rule that steps up because it could not read the errors would be worse than none.
 /// Where there is no GPU to watch, say so by `gpu_wait_high: 0.0`.
+///
+/// In a [`Limiter`](crate::Limiter) the GPU wait is the seconds that
+/// [`success_after_wait`](crate::Ticket::success_after_wait) tells, and the error rate the share of overloads.
 ///
 /// # Examples
 ///
@@ -175,6 +191,10 @@ impl Law for Threshold {
     fn next(&mut self, limit: usize, sample: &Sample) -> usize {
         let (min, max) = (self.config.min_limit, self.config.max_limit);
         self.step(limit, sample).map_or(limit, |stepped| stepped.clamp(min, max))
+    }
+
+    fn window(&self) -> Window {
+        Window::every(self.config.adaptation_interval, 1)
     }
 }
 

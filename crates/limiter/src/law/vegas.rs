@@ -62,6 +62,12 @@ impl Vegas {
 
 impl Law for Vegas {
     fn next(&mut self, limit: usize, sample: &Sample) -> usize {
+        let size = limit as f64;
+        let log = (size.log10() as usize).max(1);
+        if 0 < sample.overloads {
+            // Before its latency, which nothing has that was only refused.
+            return limit.saturating_sub(log).min(self.max).max(1);
+        }
         let Some(latency) = sample.latency else { return limit };
         let rtt = latency.mean.as_secs_f64().max(1e-9);
         self.samples += 1;
@@ -76,13 +82,9 @@ impl Law for Vegas {
                 return limit;
             }
         };
-        let size = limit as f64;
         let queue = (size * (1.0 - noload / rtt)).ceil() as usize;
-        let log = (size.log10() as usize).max(1);
         let (alpha, beta) = (3 * log, 6 * log);
-        let proposed = if 0 < sample.overloads {
-            limit.saturating_sub(log)
-        } else if sample.max_in_flight.saturating_mul(2) < limit {
+        let proposed = if sample.max_in_flight.saturating_mul(2) < limit {
             limit
         } else if queue <= log {
             limit + beta

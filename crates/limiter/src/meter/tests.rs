@@ -100,6 +100,25 @@ fn the_backend_wait_is_a_mean_and_absent_if_nobody_tells() {
 }
 
 #[test]
+fn the_backend_wait_is_the_mean_of_those_that_were_told_one() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 4));
+    let told = |at| Ended { backend_wait: Some(ms(10)), ..item(at, 20) };
+    let items = [told(1), item(2, 20), item(3, 20), told(4)];
+    let sample = items.iter().filter_map(|item| meter.ended(item)).last();
+    assert_eq!(sample.and_then(|sample| sample.backend_wait), Some(ms(10)));
+}
+
+#[test]
+fn times_without_bound_are_long_and_nothing_worse() {
+    let mut meter = Meter::new(ms(0), Window::every(Duration::ZERO, 2));
+    let endless = Ended { latency: Duration::MAX, backend_wait: Some(Duration::MAX), ..item(1, 1) };
+    assert_eq!(meter.ended(&endless), None);
+    let sample = meter.ended(&endless).expect("it is full");
+    assert_eq!(sample.backend_wait, Some(Duration::MAX / 2), "their sum is what can be counted");
+    assert_eq!(sample.latency.map(|latency| latency.mean), Some(Duration::MAX));
+}
+
+#[test]
 fn time_that_goes_back_neither_panics_nor_ends_a_window() {
     let window = Window { at_most: ms(50), ..Window::every(ms(10), 2) };
     let mut meter = Meter::new(ms(100), window);

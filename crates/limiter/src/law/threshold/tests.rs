@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Ended, Meter, Outcome};
 
 fn calm() -> Sample {
     Sample {
@@ -68,6 +69,22 @@ fn a_reading_that_is_missing_or_not_a_number_changes_nothing_unless_its_threshol
 }
 
 #[test]
+fn a_limiter_asks_it_once_an_interval() {
+    let config = ThresholdConfig {
+        adaptation_interval: Duration::from_secs(7),
+        ..ThresholdConfig::default()
+    };
+    let law = Threshold::new(config).unwrap();
+    let mut meter = Meter::new(Duration::ZERO, law.window());
+    let mut asked_at = |millis| {
+        let at = Duration::from_millis(millis);
+        let (latency, outcome) = (Duration::ZERO, Outcome::Success);
+        meter.ended(&Ended { at, latency, in_flight: 1, outcome, backend_wait: None }).is_some()
+    };
+    assert_eq!([1, 6999, 7000].map(&mut asked_at), [false, false, true]);
+}
+
+#[test]
 fn a_config_that_makes_no_sense_is_refused_with_its_values() {
     let refused = |change: fn(&mut ThresholdConfig)| {
         let mut config = ThresholdConfig::default();
@@ -77,6 +94,10 @@ fn a_config_that_makes_no_sense_is_refused_with_its_values() {
     assert_eq!(
         refused(|config| config.base_limit = 6),
         "limits must satisfy min ≤ base ≤ max, but min_limit is 1, base_limit 6, max_limit 5"
+    );
+    assert_eq!(
+        refused(|config| config.max_limit = Semaphore::MAX_PERMITS + 1),
+        "max_limit must be 1073741823 or less, but is 1073741824"
     );
     assert!(refused(|config| config.min_limit = 3).contains("min_limit is 3"));
     assert!(refused(|config| config.gpu_wait_high = -1.0).starts_with("gpu_wait_high must be 0"));
