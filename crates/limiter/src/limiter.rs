@@ -1,6 +1,5 @@
 //! A semaphore that a law resizes.
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,10 @@ use crate::semaphore::{
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
+mod pace;
 mod ticket;
+
+use pace::{Pace, chance};
 
 pub use ticket::{OwnedTicket, Ticket};
 
@@ -20,13 +22,13 @@ pub use ticket::{OwnedTicket, Ticket};
 ///
 /// [`acquire`](Self::acquire) waits its turn, first come, first served, and gives a ticket. The ticket ends as
 /// [`success`](Ticket::success), as [`overload`](Ticket::overload), or as [`ignore`](Ticket::ignore), which is also what
-/// dropping it means; its latency and how many were in flight go to the [`Law`], which sets the limit. No law of
-/// this crate raises the limit while the load does not use it.
+/// dropping it means; its latency and how many were in flight go to the [`Law`], which sets the limit. Of the
+/// laws of this crate only [`EnvoyGradient`](crate::EnvoyGradient) raises a limit that the load does not use.
 ///
 /// Everything happens in the calls of those who use it: there is no task, thread or timer behind it. A law that says 0 is taken
 /// to mean 1: nothing would ever end again, and the law not be asked. A law that panics does so in the call that ends a
-/// ticket; the permit is back by then, and the limit stays. Where more
-/// than some 50,000 work items end per second, a random share of them is measured.
+/// ticket; the permit is back by then, and the limit stays. Where more than some 50,000 work items end per second, a random
+/// share of them is measured: one in 64 at least.
 ///
 /// # Examples
 ///
@@ -59,13 +61,8 @@ pub struct Limiter {
 struct Control {
     law: Box<dyn Law>,
     meter: Meter,
-    /// When the window opened, to learn how many end per second.
-    opened: Duration,
-    ended: u64,
+    pace: Pace,
 }
-
-/// More measured work items per second than this tell a law nothing new.
-const ENOUGH_PER_SECOND: f64 = 50_000.0;
 
 impl Limiter {
     /// A limiter that begins with `limit` and lets `law` go on from there.
@@ -90,11 +87,9 @@ impl Limiter {
     /// # Ok::<(), TryAcquireError>(())
     /// ```
     pub fn over(semaphore: Semaphore, law: impl Law + 'static) -> Self {
-        let meter = Meter::new(Duration::ZERO, law.window());
-        let control = Control { law: Box::new(law), meter, opened: Duration::ZERO, ended: 0 };
         Self {
             semaphore: Arc::new(semaphore),
-            control: Mutex::new(control),
+            control: Mutex::new(Control::new(Box::new(law))),
             mask: AtomicU64::new(0),
             started: Instant::now(),
         }
@@ -199,8 +194,8 @@ impl Limiter {
         self.semaphore.in_use()
     }
 
-    /// What the law resizes: to close it, to see who waits, to set the limit by hand (the law goes on from there), to ask for
-    /// a permit in a way of its own (see [`ticket`](Self::ticket)).
+    /// What the law resizes: to close it, to see who waits, to set the limit by hand (the law goes on from there; but 0 is a
+    /// pause, which lasts until you end it), to ask for a permit in a way of its own (see [`ticket`](Self::ticket)).
     pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore
     }
@@ -210,8 +205,11 @@ impl Limiter {
     fn begin(&self) -> Option<Began> {
         // ORDERING: Relaxed; a number that stands for itself. Measuring one more or less does no harm.
         let mask = self.mask.load(Ordering::Relaxed);
-        (mask == 0 || chance() & mask == 0)
-            .then(|| Began { at: Instant::now(), in_flight: self.semaphore.in_use() })
+        (mask == 0 || chance() & mask == 0).then(|| Began {
+            at: Instant::now(),
+            in_flight: self.semaphore.in_use() as u32,
+            stride: mask as u32 + 1,
+        })
     }
 
     /// Measures one that was begun with [`begin`](Self::begin) and is over; the permit was given back.
@@ -220,12 +218,17 @@ impl Limiter {
         let item = Ended {
             at: now.saturating_duration_since(self.started),
             latency: now.saturating_duration_since(began.at),
-            in_flight: began.in_flight,
+            in_flight: began.in_flight as usize,
             outcome,
             backend_wait,
         };
         let mut control = self.control.lock();
-        if let Some(sample) = control.take(&item) {
+        let (sample, stride) = control.take(&item, began.stride);
+        if let Some(stride) = stride {
+            // ORDERING: Relaxed, as in `begin`.
+            self.mask.store(u64::from(stride) - 1, Ordering::Relaxed);
+        }
+        if let Some(sample) = sample {
             self.decide(control, sample);
         }
     }
@@ -233,66 +236,64 @@ impl Limiter {
     #[cold]
     fn decide(&self, mut control: MutexGuard<'_, Control>, mut sample: Sample) {
         let View { limit, has_waiters, .. } = self.semaphore.view();
+        if limit == 0 {
+            // Somebody made a pause, which is not the law's to end.
+            control.restart(sample.at, true);
+            return;
+        }
         // Counting takes the semaphore's lock, which laws that decide on each work item would feel.
         let waiting = if has_waiters { self.semaphore.waiting() } else { 0 };
         sample.queue_depth = Some(waiting as f64);
         sample.gpu_wait = sample.backend_wait.map(|wait| wait.as_secs_f64());
-        // ORDERING: Relaxed, as in `begin`.
-        let mask = self.mask.load(Ordering::Relaxed);
-        sample.throughput = sample.throughput.map(|measured| measured * (mask + 1) as f64);
         let next = control.law.next(limit, &sample).clamp(1, Semaphore::MAX_PERMITS);
-        let mask = control.restart(sample.at, next != limit, mask);
-        // ORDERING: Relaxed, as in `begin`.
-        self.mask.store(mask, Ordering::Relaxed);
+        control.restart(sample.at, next != limit);
         drop(control);
-        // After the lock, since it wakes those whom it admits. Should two decisions cross here, the older limit stays until the
-        // next window, where the law finds it and goes on from there.
+        // After the lock, since it wakes those whom it admits. Should somebody have set the limit meanwhile, that stays, and the
+        // law goes on from there.
         if next != limit {
-            self.semaphore.resize(next);
+            self.semaphore.resize_from(limit, next);
         }
     }
 }
 
 impl Control {
-    fn take(&mut self, item: &Ended) -> Option<Sample> {
-        self.ended += 1;
-        self.meter.ended(item)
+    fn new(law: Box<dyn Law>) -> Self {
+        let meter = Meter::new(Duration::ZERO, law.window());
+        Self { law, meter, pace: Pace::default() }
     }
 
-    /// Opens the next window; the mask for it, by how many ended per second in this one.
-    fn restart(&mut self, at: Duration, limit_changed: bool, mask: u64) -> u64 {
-        let window = self.law.window();
-        self.meter.restart(at, window, limit_changed);
-        let passed = at.saturating_sub(self.opened);
-        if passed < Duration::from_millis(1) || window.count <= 1 {
-            return mask;
+    /// Takes in one that stands for `stride`; a sample if that filled the window, and one in how many to measure from now on if
+    /// that is to change.
+    fn take(&mut self, item: &Ended, stride: u32) -> (Option<Sample>, Option<u32>) {
+        self.pace.ended(stride);
+        let mut sample = self.meter.ended(item);
+        if let Some(sample) = &mut sample {
+            let ended_for_each = self.pace.close_window();
+            sample.throughput = sample.throughput.map(|measured| measured * ended_for_each);
         }
-        let per_second = (self.ended * (mask + 1)) as f64 / passed.as_secs_f64();
-        (self.opened, self.ended) = (at, 0);
-        let stride = (per_second / ENOUGH_PER_SECOND).clamp(1.0, 65_536.0) as u64;
-        stride.next_power_of_two() - 1
+        let stride = self.pace.stride(item.at, sample.is_some());
+        (sample, stride.map(|stride| if self.needs_each() { 1 } else { stride }))
+    }
+
+    /// Whether a sample is one work item for this law.
+    fn needs_each(&self) -> bool {
+        let window = self.law.window();
+        window.count <= 1 && window.at_least.is_zero()
+    }
+
+    /// Opens the next window.
+    fn restart(&mut self, at: Duration, limit_changed: bool) {
+        self.meter.restart(at, self.law.window(), limit_changed);
     }
 }
 
-/// When a work item that is measured began.
+/// When a work item that is measured began. Every ticket carries it.
 #[derive(Debug, Clone, Copy)]
 struct Began {
     at: Instant,
-    in_flight: usize,
-}
-
-/// A number whose low bits nobody can predict well enough to fall in step with them (xorshift64, per thread).
-#[inline]
-fn chance() -> u64 {
-    thread_local!(static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) });
-    STATE.with(|state| {
-        let mut x = state.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        state.set(x);
-        x
-    })
+    in_flight: u32,
+    /// One in so many was measured then.
+    stride: u32,
 }
 
 impl fmt::Debug for Limiter {
@@ -301,5 +302,5 @@ impl fmt::Debug for Limiter {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

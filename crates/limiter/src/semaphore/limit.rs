@@ -16,6 +16,12 @@ impl Semaphore {
         self.change_limit(|word| word.with_limit(limit));
     }
 
+    /// As [`resize`](Self::resize), if the limit is still what it was.
+    pub(crate) fn resize_from(&self, from: usize, to: usize) {
+        let (from, to) = (checked(from), checked(to));
+        self.change_limit(|word| if word.limit() == from { word.with_limit(to) } else { word });
+    }
+
     /// Raises the limit by `n` and admits waiters in order.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -207,6 +207,40 @@ fn a_limit_set_by_hand_is_where_the_law_goes_on() {
     limiter.semaphore().resize(9);
     limiter.try_acquire().expect("it is free").success();
     assert_eq!((law.asked()[0].0, limiter.limit()), (9, 9));
+}
+
+#[test]
+fn a_limit_of_zero_is_a_pause_that_no_law_ends() {
+    let law = Script::of(Window::EACH, &[6]);
+    let limiter = Limiter::new(4, law.clone());
+    let [first, second] = [(); 2].map(|()| limiter.try_acquire().expect("four are free"));
+    limiter.semaphore().resize(0);
+    first.success();
+    second.overload();
+    assert_eq!((limiter.limit(), law.asked().len()), (0, 0));
+    limiter.semaphore().resize(4);
+    limiter.try_acquire().expect("it is free").success();
+    assert_eq!(limiter.limit(), 6);
+}
+
+/// While it decides, someone pauses what it steers.
+#[derive(Debug, Default, Clone)]
+struct Overtaken(Arc<OnceLock<Weak<Semaphore>>>);
+
+impl Law for Overtaken {
+    fn next(&mut self, limit: usize, _: &Sample) -> usize {
+        self.0.get().and_then(Weak::upgrade).expect("it is steered").resize(0);
+        limit + 1
+    }
+}
+
+#[test]
+fn a_limit_set_by_hand_while_the_law_decides_stays() {
+    let law = Overtaken::default();
+    let limiter = Limiter::new(4, law.clone());
+    law.0.set(Arc::downgrade(limiter.semaphore())).expect("it is empty");
+    limiter.try_acquire().expect("it is free").success();
+    assert_eq!(limiter.limit(), 0);
 }
 
 /// Panics when asked for the first time.
