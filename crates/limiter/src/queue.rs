@@ -77,7 +77,7 @@ pub(crate) struct Queue {
     head: Option<Place>,
     /// Granted, less those that were collected from here.
     granted: u64,
-    /// No waiting request is heavier than this.
+    /// No waiting request that may be refused is heavier than this.
     heaviest: u32,
     /// Whether times are wanted, which shows with the first request.
     keeps_times: bool,
@@ -134,7 +134,7 @@ impl Queue {
         if self.head.is_none() {
             self.head = Some(place);
         }
-        if self.heaviest < weight {
+        if self.heaviest < weight && oversize == Oversize::Refuse {
             self.heaviest = weight;
         }
         place
@@ -188,11 +188,13 @@ impl Queue {
         let (mut at, mut heaviest) = (self.head, 0);
         while let Some(place) = at {
             let slot = self.blocks.get_mut(place);
-            if limit < slot.weight && slot.oversize == Oversize::Refuse {
-                slot.weight = limit;
-                wake(self.decline(place, State::Refused));
-            } else {
-                heaviest = heaviest.max(slot.weight);
+            match slot.oversize {
+                Oversize::Refuse if limit < slot.weight => {
+                    slot.weight = limit;
+                    wake(self.decline(place, State::Refused));
+                }
+                Oversize::Refuse => heaviest = heaviest.max(slot.weight),
+                Oversize::Wait => {}
             }
             at = self.blocks.first_waiting_after(place);
         }

@@ -60,6 +60,18 @@ fn only_the_heavier_ones_that_did_not_choose_to_wait_are_refused() {
     assert!(matches!(poll(patient), Polled::Waiting));
 }
 
+#[test]
+fn one_that_waits_for_growth_makes_no_shrink_look_at_all_who_wait() {
+    let mut queue = Queue::new();
+    push(&mut queue, 2);
+    queue.push(9, Oversize::Wait, Waker::noop().clone(), None);
+    assert_eq!(queue.heaviest, 2);
+    push(&mut queue, 7);
+    let mut refused = 0;
+    queue.refuse_heavier(4, |_| refused += 1);
+    assert_eq!((refused, queue.heaviest), (1, 2));
+}
+
 /// How many clones of a waker are alive.
 #[derive(Debug, Default)]
 struct Counted;
