@@ -10,7 +10,8 @@ use super::{AcquireError, Semaphore};
 /// A request that stops waiting when another future completes; await it. Made by [`Acquire::until`](crate::Acquire::until),
 /// [`before`](crate::Acquire::before) and their owned forms.
 ///
-/// Several may be combined; if more than one has completed, the one that was named last is told.
+/// Several may be combined; if more than one has completed, the one that was named last is told at the first poll, the one
+/// that was named first later.
 ///
 /// Where a future is asked for by name rather than awaited (`tokio::spawn`, say), `into_future()` makes it one.
 ///

@@ -308,7 +308,8 @@ fn a_permit_granted_by_the_time_of_the_cancel_is_kept() {
 }
 
 #[test]
-fn of_two_ways_to_stop_the_one_that_happens_is_told_and_the_last_named_if_both_do() {
+fn of_two_ways_to_stop_the_one_that_happens_is_told_and_if_both_do_the_last_named_at_first_and_the_first_later()
+ {
     use std::future::{pending, ready};
 
     let semaphore = Semaphore::new(0);
@@ -323,6 +324,10 @@ fn of_two_ways_to_stop_the_one_that_happens_is_told_and_the_last_named_if_both_d
     assert_eq!(semaphore.waiting(), 1);
     drop(none);
     assert_eq!(semaphore.waiting(), 0);
+    let happens = || tokio::task::yield_now(); // at the second poll
+    let mut later = Box::pin(semaphore.acquire().until(happens()).before(happens()).into_future());
+    assert!(poll(&mut later).is_pending());
+    assert_eq!(refused(&mut later), AcquireError::Cancelled);
 }
 
 #[test]
