@@ -137,7 +137,7 @@ async fn a_law_moves_the_limit_of_an_agent_by_what_is_measured() {
     assert_eq!(limits, [2, 3]);
     let first = samples.recv().await.expect("it was asked");
     assert_eq!((first.max_in_flight, first.overloads, first.error_rate), (4, 2, Some(2.0 / 6.0)));
-    assert_eq!(first.latency.map(|latency| latency.count), Some(6));
+    assert_eq!(first.latency.map(|latency| latency.count), Some(4), "of those that succeeded");
     assert_eq!(samples.recv().await.expect("it was asked").latency, None);
 }
 
@@ -337,4 +337,41 @@ async fn the_probe_of_an_agent_that_was_ill_may_wait_for_a_task_of_the_same_agen
     let run = orchestrator.run(graph);
     let finished = tokio::time::timeout(60 * SECOND, run).await.expect("it ends");
     assert_eq!(finished.expect("it runs").output("probe").ok().as_deref(), Some(&7_u32));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_law_learns_how_long_successes_take_and_of_those_a_tenth() {
+    #[derive(Debug)]
+    struct Looks(Arc<parking_lot::Mutex<Vec<Sample>>>);
+    impl Law for Looks {
+        fn next(&mut self, limit: usize, sample: &Sample) -> usize {
+            self.0.lock().push(*sample);
+            limit
+        }
+    }
+    let seen = Arc::default();
+    let law = Looks(Arc::clone(&seen));
+    let orchestrator = with(Agent::new(99).adaptive(law, 100 * SECOND));
+    // One takes one second, the others ten to fifty; some fail at once.
+    let tasks = (0..50_u32).map(|at| {
+        let took = if at == 0 { SECOND } else { (10 + at % 5 * 10) * SECOND };
+        Task::new(format!("{at}"), move |_| async move {
+            if at % 5 == 4 {
+                return Err(TaskError::fatal("refused"));
+            }
+            tokio::time::sleep(took).await;
+            Ok(())
+        })
+        .agent("model")
+    });
+    let hold = Task::new("hold", async |_| {
+        tokio::time::sleep(150 * SECOND).await;
+        Ok::<(), TaskError>(())
+    });
+    orchestrator.run(graph(tasks.chain([hold]))).await.expect("it starts");
+    let sample = seen.lock()[0];
+    let latency = sample.latency.expect("some have succeeded");
+    assert_eq!((latency.count, latency.min), (40, SECOND));
+    assert_eq!((latency.p10, latency.p50), (10 * SECOND, 20 * SECOND));
+    assert_eq!(sample.error_rate, Some(0.2));
 }
