@@ -112,6 +112,7 @@ impl<I: Send + 'static, O: Send + Sync + 'static> Batch<I, O> {
     /// Dropping the future takes the item out of its batch, unless the batch has left.
     pub async fn call(&self, context: &Context, item: I) -> Result<O, TaskError> {
         context.park();
+        let _waits = context.0.wait();
         tokio::select! {
             biased;
             () = context.token().cancelled() => Err(SubError::Stopped.into()),

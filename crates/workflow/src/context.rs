@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     waker: AtomicWaker,
     /// When it last told of progress, in nanoseconds of the engine's clock.
     progress: AtomicU64,
+    /// For how many runs within its work it waits.
+    waits: AtomicUsize,
     /// Whether it was stopped for want of progress.
     idle: AtomicBool,
     /// Where OpenTelemetry has put the attempt, if it is there.
@@ -112,6 +114,19 @@ impl Shared {
         self.progress.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// While this is held the attempt waits for others, and is not idle; its end is a sign of life.
+    pub(crate) fn wait(&self) -> Waits<'_> {
+        // ORDERING: Relaxed; the attempt begins its waiting, and is idle by its own clock alone.
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        Waits(self)
+    }
+
+    /// Whether it waits for runs within its work.
+    pub(crate) fn is_waiting(&self) -> bool {
+        // ORDERING: Acquire with the release in the drop of `Waits`: who sees the end of the waiting sees its sign of life.
+        self.waits.load(Ordering::Acquire) > 0
+    }
+
     pub(crate) fn stop_as_idle(&self) {
         // ORDERING: Relaxed; written and read by the attempt alone.
         self.idle.store(true, Ordering::Relaxed);
@@ -128,6 +143,17 @@ impl Drop for Shared {
     /// Of what has been taken back meanwhile, or of a run that is over, these may be the last.
     fn drop(&mut self) {
         drop_each(self.inputs.drain(..));
+    }
+}
+
+/// See [`Shared::wait`].
+pub(crate) struct Waits<'a>(&'a Shared);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.made_progress(self.0.run.of.link.now());
+        // ORDERING: Release with the load in `is_waiting`.
+        self.0.waits.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -171,6 +197,7 @@ impl Context {
             is_stopped: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             progress: AtomicU64::new(0),
+            waits: AtomicUsize::new(0),
             idle: AtomicBool::new(false),
             #[cfg(feature = "otel")]
             trace_parent: TraceParent::of(span).map(Box::new),
@@ -202,6 +229,7 @@ impl Context {
         *shared.is_stopped.get_mut() = false;
         shared.waker = AtomicWaker::new();
         *shared.progress.get_mut() = 0;
+        *shared.waits.get_mut() = 0;
         *shared.idle.get_mut() = false;
         #[cfg(feature = "otel")]
         {
@@ -377,7 +405,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Why an input cannot be read.
+/// Why an input, or what a run's task returned, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {
     /// The task whose output was asked for.
@@ -398,6 +426,11 @@ pub enum Missing {
         /// The type that was asked for.
         wanted: &'static str,
     },
+    /// The run that is over had no such task.
+    NoTask {
+        /// A task that may have been meant.
+        nearest: Option<String>,
+    },
 }
 
 impl fmt::Display for InputError {
@@ -405,8 +438,12 @@ impl fmt::Display for InputError {
         let Self { task, why } = self;
         match why {
             Missing::NotANeed => write!(f, "no input `{task}`: add it with `needs` or `wants`"),
-            Missing::DidNotSucceed => write!(f, "no input `{task}`: it did not succeed"),
-            Missing::OtherType { wanted } => write!(f, "input `{task}` is no `{wanted}`"),
+            Missing::DidNotSucceed => write!(f, "no output of `{task}`: it did not succeed"),
+            Missing::OtherType { wanted } => write!(f, "the output of `{task}` is no `{wanted}`"),
+            Missing::NoTask { nearest } => {
+                write!(f, "no task `{task}` was in the run")?;
+                nearest.iter().try_for_each(|nearest| write!(f, "; did you mean `{nearest}`?"))
+            }
         }
     }
 }

@@ -34,13 +34,13 @@ use crate::durations::Durations;
 use crate::event::{EventKind, Log, Outcome};
 use crate::machine::{Action, Attempt, Machine, Need, Placed, RunId, Runs, Stop, TaskRef};
 use crate::metrics::Metrics;
-use crate::run::{Status, SubmitError, Waiting};
+use crate::run::{Status, Stopped, SubmitError, Waiting};
 use crate::source::Troubles;
 use crate::task::{Grown, Task, TaskError};
 use agents::Agents;
 pub(crate) use agents::{AgentChange, Settings};
 use attempt::{Ended, Failure, Job};
-pub(crate) use command::{Command, Done, FirstFailure, Waste};
+pub(crate) use command::{Asker, Command, Done, FirstFailure, Waste};
 pub(crate) use entry::Entry;
 use keep::Kept;
 use keeper::Held;
@@ -91,6 +91,16 @@ pub(crate) struct Engine {
     actions: Vec<Action>,
     waste: Vec<Waste>,
     kept: Kept,
+}
+
+/// The place of a task that comes into a live run.
+struct Found {
+    /// Whom it comes before.
+    followers: Vec<u32>,
+    /// Whom it comes after.
+    needs: Box<[Need]>,
+    /// What the run's journal knows of it.
+    restored: Option<Restored>,
 }
 
 impl Shared {
@@ -194,13 +204,13 @@ impl Engine {
             Command::Start { run, graph, keeper, done } => {
                 self.start(run, *graph, keeper, (done, None, None), now, actions);
             }
-            Command::Park { run, task } => self.park(run, &task, now),
-            Command::KeepItem { run, task, item, reply } => {
-                let kept = self.keep_item(run, &task, item, now);
-                self.reply(run, kept, reply, now, actions);
+            Command::Park(by) => self.park(&by, now),
+            Command::KeepItem { by, item, reply } => {
+                let kept = self.keep_item(&by, item, now);
+                self.reply(by.run, kept, reply, now, actions);
             }
-            Command::Recall { run, task, items, reply } => {
-                drop(reply.send(self.recall(run, &task, &items)));
+            Command::Recall { by, items, reply } => {
+                drop(reply.send(self.recall(&by, &items)));
             }
             Command::StartWithin { parent, graph, item, name, reply } => {
                 let started = self.start_within(parent, graph, item, name, now, actions);
@@ -304,7 +314,7 @@ impl Engine {
         before: &[Arc<str>],
         now: Duration,
     ) -> Result<Placed, SubmitError> {
-        let (followers, needs, restored) = match self.find_place(run, by, &task, before) {
+        let Found { followers, needs, restored } = match self.find_place(run, by, &task, before) {
             Ok(found) => found,
             Err(error) => {
                 self.waste.push(Waste::Task(Box::new(task)));
@@ -333,14 +343,14 @@ impl Engine {
         self.machine.place(run, spec, &followers).ok_or(SubmitError::Over)
     }
 
-    /// Whom the task comes before and after, and what the run's journal knows of it, if it may come into the run.
+    /// Where the task stands, if it may come into the run.
     fn find_place(
         &mut self,
         run: RunId,
         by: Option<u32>,
         task: &Task,
         before: &[Arc<str>],
-    ) -> Result<(Vec<u32>, Box<[Need]>, Option<Restored>), SubmitError> {
+    ) -> Result<Found, SubmitError> {
         let live = self.runs.get_mut(run).ok_or(SubmitError::Over)?;
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
@@ -351,7 +361,7 @@ impl Engine {
             live.place_of(id).ok_or_else(|| SubmitError::Unknown { id: id.to_string() })
         };
         let followers = before.iter().map(place).collect::<Result<Vec<u32>, _>>()?;
-        let need = |(id, on)| Ok(Need { task: place(id)?, on });
+        let need = |(id, on)| Ok::<_, SubmitError>(Need { task: place(id)?, on });
         let needs = task.arrows().map(need).collect::<Result<Box<[Need]>, _>>()?;
         for (follower, id) in followers.iter().zip(before) {
             if !self.machine.is_pending(TaskRef { run, node: *follower }) {
@@ -368,7 +378,7 @@ impl Engine {
             }
         }
         let restored = live.submitted(by, task, &needs)?;
-        Ok((followers, needs, restored))
+        Ok(Found { followers, needs, restored })
     }
 
     /// Adds all of the tasks before anything follows from one of them, up to the first that cannot be added.
@@ -402,7 +412,7 @@ impl Engine {
     }
 
     /// Tells whoever has asked for something, as soon as it will not be lost.
-    fn reply<T: Send + 'static, E: Send + 'static>(
+    fn reply<T: Send + 'static, E: From<Stopped> + Send + 'static>(
         &mut self,
         run: RunId,
         taken: Result<T, E>,
@@ -411,12 +421,24 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         let keeper = if taken.is_ok() { self.keeper(run) } else { None };
-        let committed = keeper.map(|keeper| (keeper.commit(0, writer::Beside::Others), keeper));
+        let committed = keeper.map(|keeper| match keeper.broken.clone() {
+            Some(error) => (Err(error), keeper),
+            None => (keeper.commit(0, writer::Beside::Others), keeper),
+        });
         match committed {
             Some((Ok(writer::Commit::UnderWay(commit)), keeper)) => {
-                keeper.hold(commit, Held::Reply(Box::new(move || drop(reply.send(taken)))));
+                keeper.hold(
+                    commit,
+                    Held::Reply(Box::new(move |broken| {
+                        let failed = broken.map(|error| Err(Stopped::Journal(error).into()));
+                        drop(reply.send(failed.unwrap_or(taken)));
+                    })),
+                );
             }
-            Some((Err(error), _)) => self.committed(run, 0, Err(error), now, actions),
+            Some((Err(error), _)) => {
+                drop(reply.send(Err(Stopped::Journal(error.clone()).into())));
+                self.committed(run, 0, Err(error), now, actions);
+            }
             // Whoever asked may have gone; it is done all the same.
             Some((Ok(writer::Commit::Done), _)) | None => drop(reply.send(taken)),
         }

@@ -9,7 +9,7 @@ use crate::engine::{Command, Restored, connect, grow_again};
 use crate::event::Outcome;
 use crate::graph::Graph;
 use crate::machine::{End, Past};
-use crate::run::{Finished, Run};
+use crate::run::{Finished, Run, Stopped};
 
 /// How far it reaches that a task runs again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,8 +178,11 @@ impl Run {
     pub async fn rerun(&self, id: &str, reach: Reach) -> Result<Vec<Arc<str>>, RerunError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Rerun { run: self.of.id, task: Arc::from(id), reach, reply };
-        self.of.link.send(command).map_err(|_| RerunError::Over)?;
-        answer.await.unwrap_or(Err(RerunError::Over))
+        let gone = || Err(Stopped::Dropped.into());
+        if self.of.link.send(command).is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
     }
 }
 
@@ -188,6 +191,8 @@ impl Run {
 pub enum RerunError {
     /// The run is over or cancelled.
     Over,
+    /// The run was stopped meanwhile.
+    Stopped(Stopped),
     /// The run does not keep the work of tasks that are over.
     NotKept,
     /// There is no such task.
@@ -208,6 +213,7 @@ impl fmt::Display for RerunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Over => f.write_str("the run is over"),
+            Self::Stopped(why) => why.fmt(f),
             Self::NotKept => f.write_str(
                 "the run drops the work of tasks that are over: start it with `Graph::keep_work`",
             ),
@@ -220,3 +226,9 @@ impl fmt::Display for RerunError {
 }
 
 impl std::error::Error for RerunError {}
+
+impl From<Stopped> for RerunError {
+    fn from(why: Stopped) -> Self {
+        Self::Stopped(why)
+    }
+}

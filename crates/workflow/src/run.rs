@@ -165,8 +165,11 @@ impl Run {
         let grown = |task: Task<K>| Grown { task: task.erase(), before: before.clone() };
         let tasks = tasks.into_iter().map(grown).collect();
         let command = Command::Submit { run: self.of.id, by: self.by, tasks, reply };
-        self.of.link.send(command).map_err(|_| SubmitError::Over)?;
-        answer.await.unwrap_or(Err(SubmitError::Over))
+        let gone = || Err(Stopped::Dropped.into());
+        if self.of.link.send(command).is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
     }
 
     /// Puts the tasks of a plan into the run, one after the other; the plan goes into the journal before them, so that another
@@ -175,8 +178,11 @@ impl Run {
         let Some(by) = self.by else { return Err(SubmitError::Over) };
         let (reply, answer) = oneshot::channel();
         let command = Command::Splice { run: self.of.id, by, plan, grown, reply };
-        self.of.link.send(command).map_err(|_| SubmitError::Over)?;
-        answer.await.unwrap_or(Err(SubmitError::Over))
+        let gone = || Err(Stopped::Dropped.into());
+        if self.of.link.send(command).is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
     }
 
     /// Lets everybody know of an alternative whose tasks are all in the run.
@@ -334,6 +340,8 @@ pub enum SubmitError {
     },
     /// The task asks for more than there can be.
     TooMuch(TooMuch),
+    /// The run was stopped meanwhile: with a store that has failed, the task may be in the run's journal or not.
+    Stopped(Stopped),
     /// The task would need itself.
     Cycle {
         /// A need of the task that needs one of its followers.
@@ -355,6 +363,7 @@ impl fmt::Display for SubmitError {
             ),
             Self::Journal { id, why } => write!(f, "task `{id}`: {why}"),
             Self::TooMuch(why) => why.fmt(f),
+            Self::Stopped(why) => why.fmt(f),
             Self::Cycle { need, follower } => {
                 write!(
                     f,
@@ -366,6 +375,12 @@ impl fmt::Display for SubmitError {
 }
 
 impl std::error::Error for SubmitError {}
+
+impl From<Stopped> for SubmitError {
+    fn from(why: Stopped) -> Self {
+        Self::Stopped(why)
+    }
+}
 
 /// A task asks for more of a resource than there is, even when nothing else runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

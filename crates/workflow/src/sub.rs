@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::durable::Codec;
-use crate::engine::{Command, Known, Restored, version_at};
+use crate::engine::{Asker, Command, Known, Restored, drop_contained, version_at};
 use crate::event::Outcome;
 use crate::graph::Graph;
 use crate::machine::{End, Past};
 use crate::orchestrator::{StartError, check};
-use crate::run::{Finished, Running};
+use crate::run::{Finished, Running, SubmitError};
 use crate::task::{Extras, Output, Task, TaskError};
 
 impl Context {
@@ -87,8 +87,7 @@ impl Context {
         let items = kept.iter().map(|(_, item)| (Arc::clone(&item.id), item.version));
         let items = [of_graph].into_iter().chain(items).collect();
         let (reply, answer) = oneshot::channel();
-        let command =
-            Command::Recall { run: self.run().of.id, task: self.shared_id(), items, reply };
+        let command = Command::Recall { by: self.asker(), items, reply };
         self.run().of.link.send(command).map_err(|_| SubError::Stopped)?;
         let mut known = answer.await.map_err(|_| SubError::Stopped)?.into_iter();
         let Some(Known::New(graphs)) = known.next() else { return Ok(None) };
@@ -118,7 +117,12 @@ impl Context {
             async move {
                 let output = attempt.await?;
                 let kept = outer.keep_item(&item, nth, output).await;
-                kept.map_err(|_| TaskError::fatal("its end could not be kept"))
+                kept.map_err(|error| match error {
+                    SubError::Failed { outcome: Outcome::Failed { error }, .. } => {
+                        TaskError::fatal(error)
+                    }
+                    error => TaskError::fatal(error),
+                })
             }
         });
     }
@@ -259,12 +263,21 @@ impl Context {
 
     /// Returns once the item's output is as safe as the run's journal is to be.
     async fn keep_item(&self, item: &Item, nth: u32, output: Output) -> Result<Output, SubError> {
-        let encoded = catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output)));
-        let encoded = encoded.ok().and_then(Result::ok).ok_or(SubError::Stopped)?;
+        let failed = |error: String| SubError::Failed {
+            task: Arc::clone(&item.id),
+            outcome: Outcome::Failed { error },
+        };
+        let cannot = |why: String| failed(format!("its output cannot be kept: {why}"));
+        let encoded = match catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output))) {
+            Ok(encoded) => encoded.map_err(|why| cannot(why.to_string()))?,
+            Err(panic) => {
+                drop_contained(panic);
+                return Err(cannot("encoding it panicked".to_owned()));
+            }
+        };
         let (reply, answer) = oneshot::channel();
         let command = Command::KeepItem {
-            run: self.run().of.id,
-            task: self.shared_id(),
+            by: self.asker(),
             item: ItemDone {
                 id: Arc::clone(&item.id),
                 nth,
@@ -277,6 +290,9 @@ impl Context {
         self.run().of.link.send(command).map_err(|_| SubError::Stopped)?;
         match answer.await {
             Ok(Ok(())) => Ok(output),
+            Ok(Err(SubmitError::Journal { why, .. })) => Err(cannot(why)),
+            Ok(Err(SubmitError::Stopped(why))) => Err(failed(why.to_string())),
+            // The attempt that has asked for it is not there any more.
             Ok(Err(_)) | Err(_) => Err(SubError::Stopped),
         }
     }
@@ -293,7 +309,7 @@ impl Context {
         graph.parts.trace_parent.get_or_insert_with(|| Arc::new(self.trace_parent()));
         graph.parts.span = tracing::info_span!("run", tasks = graph.len());
         let (reply, answer) = oneshot::channel();
-        let parent = Some((self.run().of.id, self.shared_id()));
+        let parent = Some(self.asker());
         let item = item.map(|item| (Arc::clone(&item.id), item.version, self.idempotency_key()));
         let command = Command::StartWithin { parent, graph: Box::new(graph), item, name, reply };
         link.send(command).map_err(|_| SubError::Stopped)?;
@@ -305,6 +321,7 @@ impl Context {
         mut running: Running,
         stop: &CancellationToken,
     ) -> Result<Finished, SubError> {
+        let _waits = self.0.wait();
         tokio::select! {
             biased;
             finished = &mut running.done => return finished.ok().and_then(Result::ok).ok_or(SubError::Stopped),
@@ -317,8 +334,13 @@ impl Context {
 
     /// Gives back the slot of this attempt and all else that it holds.
     pub(crate) fn park(&self) {
-        let command = Command::Park { run: self.run().of.id, task: self.shared_id() };
-        let _ = self.run().of.link.send(command);
+        let _ = self.run().of.link.send(Command::Park(self.asker()));
+    }
+
+    /// In whose name it asks the engine for something.
+    fn asker(&self) -> Asker {
+        let (run, task) = (self.run().of.id, self.shared_id());
+        Asker { run, task, attempt: self.attempt() }
     }
 }
 

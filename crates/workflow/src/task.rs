@@ -499,7 +499,8 @@ impl<K> Task<K> {
         self
     }
 
-    /// The longest that an attempt may go without a call of [`Context::progress`]. Then it ends as with a time-out.
+    /// The longest that an attempt may go without a call of [`Context::progress`]. Then it ends as with a time-out. While it
+    /// waits for tasks [within](Context::sub_graph) its work it is not idle, and their end is a sign of life.
     pub fn idle_timeout(mut self, duration: Duration) -> Self {
         self.extras().idle_timeout = Some(duration);
         self

@@ -342,6 +342,9 @@ fn patience(job: &Attempt) -> impl Future<Output = ()> + Send + 'static {
 async fn stopped_or_idle(shared: &Shared, idle: Duration) {
     let link = &shared.run.of.link;
     loop {
+        if shared.is_waiting() {
+            shared.made_progress(link.now());
+        }
         let due = shared.last_progress().saturating_add(idle);
         if due <= link.now() {
             return shared.stop_as_idle();

@@ -47,13 +47,10 @@ pub(crate) enum Command {
         splice: Arc<Splice>,
     },
     /// A running task waits for others, and gives its slot back.
-    Park {
-        run: RunId,
-        task: Arc<str>,
-    },
+    Park(Asker),
     /// The same, and what it waits for; without a parent a run like any other.
     StartWithin {
-        parent: Option<(RunId, Arc<str>)>,
+        parent: Option<Asker>,
         graph: Box<Graph>,
         /// If it is a task whose output is to be kept: its id, its version, and the key of the task that asks.
         item: Option<(Arc<str>, u64, String)>,
@@ -63,15 +60,13 @@ pub(crate) enum Command {
     },
     /// What is known of such tasks, by their ids and versions; nothing if the run has no journal.
     Recall {
-        run: RunId,
-        task: Arc<str>,
+        by: Asker,
         items: Vec<(Arc<str>, u64)>,
         reply: oneshot::Sender<Vec<Known>>,
     },
     /// Such a task is done.
     KeepItem {
-        run: RunId,
-        task: Arc<str>,
+        by: Asker,
         item: ItemDone,
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
@@ -137,6 +132,14 @@ pub(crate) enum Command {
         commit: u64,
         result: Result<(), CommitError>,
     },
+}
+
+/// The attempt that asks for something.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) run: RunId,
+    pub(crate) task: Arc<str>,
+    pub(crate) attempt: u32,
 }
 
 impl Command {

@@ -142,7 +142,7 @@ impl Engine {
             self.broken(run, error, now, actions);
         }
         while let Some(held) = self.keeper(run).and_then(|keeper| keeper.released(commit)) {
-            let works = self.keeper(run).is_some_and(|keeper| keeper.broken.is_none());
+            let broken = self.keeper(run).and_then(|keeper| keeper.broken.clone());
             match held {
                 Held::Ended(ended) => {
                     self.ended(ended, now, actions);
@@ -150,9 +150,7 @@ impl Engine {
                 }
                 // Of a run whose store has failed it is stopped already, and begins nothing.
                 Held::Job(job) => self.jobs.push(job),
-                Held::Reply(reply) if works => reply(),
-                // Whoever has asked hears that there is no answer.
-                Held::Reply(_) => {}
+                Held::Reply(reply) => reply(broken),
             }
         }
     }

@@ -78,7 +78,8 @@ const PAID_IN: &str = "paid in";
 pub(super) enum Held {
     Ended(Ended),
     Job(Job),
-    Reply(Box<dyn FnOnce() + Send>),
+    /// Told of the store's failure, if it has failed.
+    Reply(Box<dyn FnOnce(Option<CommitError>) + Send>),
 }
 
 /// What another process has left of a task.
@@ -406,8 +407,8 @@ impl Keeper {
         let Self { mut writer, held, broken, .. } = self;
         let _ = writer.append(&record);
         for (_, held) in held {
-            if let (Held::Reply(reply), None) = (held, &broken) {
-                reply();
+            if let Held::Reply(reply) = held {
+                reply(broken.clone());
             }
         }
         writer.close(then)

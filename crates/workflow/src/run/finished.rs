@@ -48,10 +48,16 @@ impl Finished {
     /// What a task returned.
     ///
     /// # Errors
-    /// When it did not succeed, or returned another type.
+    /// When there is no such task, it did not succeed, or returned another type.
     pub fn output<T: Send + Sync + 'static>(&self, id: &str) -> Result<Arc<T>, InputError> {
         let error = |why| InputError { task: id.to_owned(), why };
-        let output = self.value(id).ok_or_else(|| error(Missing::DidNotSucceed))?;
+        let place = self.places.get(id, |at| &self.ended.tasks[at].id);
+        let place = place.ok_or_else(|| {
+            let mut ids = self.ended.tasks.iter().map(|task| &*task.id);
+            let nearest = ids.find(|known| is_slip(id, known)).map(str::to_owned);
+            error(Missing::NoTask { nearest })
+        })?;
+        let output = self.output_at(place).ok_or_else(|| error(Missing::DidNotSucceed))?;
         output
             .downcast()
             .map_err(|_| error(Missing::OtherType { wanted: std::any::type_name::<T>() }))
@@ -71,6 +77,18 @@ impl Finished {
     /// The first task that did not succeed, and how it ended.
     pub(crate) fn first_failure(&self) -> Option<(Arc<str>, Outcome)> {
         self.ended.first_failure()
+    }
+}
+
+/// Whether these differ by a letter, or by two that stand the other way round.
+fn is_slip(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let same = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[same..], &other[same..]);
+    let same = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&one[..one.len() - same], &other[..other.len() - same]) {
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        (one, other) => one.len().max(other.len()) <= 1,
     }
 }
 

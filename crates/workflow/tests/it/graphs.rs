@@ -59,7 +59,10 @@ async fn a_task_reads_all_its_inputs_in_the_order_in_which_it_names_them() {
         .expect("no cycle");
     let finished = orchestrator(4).run(graph).await.expect("every need is there");
     assert_eq!(*finished.output::<String>("join").expect("it succeeded"), "c b no x a");
-    assert_eq!(*finished.output::<String>("typed").expect("it succeeded"), "input `a` is no `u32`");
+    assert_eq!(
+        *finished.output::<String>("typed").expect("it succeeded"),
+        "the output of `a` is no `u32`"
+    );
 }
 
 #[test]
@@ -323,4 +326,20 @@ async fn a_context_that_is_kept_stays_what_it_was() {
         let input = at.checked_sub(1).map(|at| cx.input::<u32>(&at.to_string()).map(|it| *it));
         assert_eq!(input, at.checked_sub(1).map(Ok));
     }
+}
+
+#[tokio::test]
+async fn an_output_of_nobody_says_who_may_have_been_meant() {
+    let mut graph = Graph::new();
+    for id in ["count", "words"] {
+        graph.add(echo(id)).expect("no cycle");
+    }
+    graph.add(failing("fails")).expect("no cycle");
+    let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+    let finished = orchestrator.run(graph).await.expect("it starts");
+    let why = |id: &str| finished.output::<String>(id).expect_err("none").to_string();
+    assert_eq!(why("cuont"), "no task `cuont` was in the run; did you mean `count`?");
+    assert_eq!(why("other things"), "no task `other things` was in the run");
+    assert_eq!(why("fails"), "no output of `fails`: it did not succeed");
+    assert_eq!(why("words"), "the output of `words` is no `alloc::string::String`");
 }

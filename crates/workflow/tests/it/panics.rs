@@ -264,7 +264,10 @@ async fn an_engine_that_breaks_says_so_to_whoever_waits() {
     let mut graph = Graph::new();
     let task = Task::new("ends", move |_| {
         let gate = Arc::clone(&gate);
-        async move { Ok::<(), TaskError>(gate.notified().await) }
+        async move {
+            gate.notified().await;
+            Ok::<(), TaskError>(())
+        }
     });
     graph.add(task).expect("no cycle");
     let running = orchestrator.start(graph).expect("every need is there");

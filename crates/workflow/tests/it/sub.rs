@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidegate_workflow::pools::Batcher;
 use tidegate_workflow::{
     Batch, Context, EventKind, Finished, Flow, Graph, Next, Orchestrator, Outcome, Retry, SubError,
@@ -551,4 +552,58 @@ async fn a_flow_returns_when_all_that_ran_in_it_has_ended() {
         finished.output::<()>("all").expect("the flow has failed, and this has not");
         assert!(ended.load(Ordering::Relaxed) > 0, "{bad}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_attempt_has_left_behind_asks_for_nothing_in_the_name_of_the_next() {
+    let second = Duration::from_secs(1);
+    let (orchestrator, told) = (limited(1), Arc::new(Mutex::new(None)));
+    let tells = Arc::clone(&told);
+    let tries = Task::new("tries", move |cx: Context| {
+        let tells = Arc::clone(&tells);
+        async move {
+            if cx.attempt() == 1 {
+                tokio::spawn(async move {
+                    tokio::time::sleep(second).await;
+                    *tells.lock() = Some(cx.sub_task::<&str>(echo("late")).await);
+                });
+                return Err(TaskError::from("once more"));
+            }
+            tokio::time::sleep(9 * second).await;
+            Ok(())
+        }
+    });
+    let mut graph = Graph::new();
+    graph
+        .add(tries.retry(Retry { first_delay: Duration::ZERO, ..Retry::attempts(2) }))
+        .expect("new");
+    graph.add(echo("beside").priority(-1)).expect("new");
+    let finished = orchestrator.run(graph).await.expect("it starts");
+    assert!(finished.is_success());
+    assert_eq!(finished.report().peak, 1, "there is one slot");
+    assert_eq!(told.lock().take(), Some(Err(SubError::Stopped)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_tasks_within_is_not_idle() {
+    let second = Duration::from_secs(1);
+    let waits = async |cx: Context, idles: bool| {
+        let slow = Task::new("slow", async |_| {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Ok::<(), TaskError>(())
+        });
+        cx.sub_task::<()>(slow).await?;
+        if idles {
+            std::future::pending::<()>().await;
+        }
+        Ok::<(), TaskError>(())
+    };
+    let mut graph = Graph::new();
+    for (id, idles) in [("waits", false), ("idles", true)] {
+        let task = Task::new(id, move |cx| waits(cx, idles)).grace(Duration::ZERO);
+        graph.add(task.idle_timeout(9 * second).retry(Retry::NEVER)).expect("new");
+    }
+    let report = limited(9).run(graph).await.expect("it starts").into_report();
+    assert_eq!(report.tasks[0].outcome, Outcome::Succeeded);
+    assert_eq!((&report.tasks[1].outcome, report.makespan), (&Outcome::TimedOut, 69 * second));
 }

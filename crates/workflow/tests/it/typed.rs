@@ -104,7 +104,7 @@ async fn a_handle_that_names_another_type_fails_the_task_that_reads_it_and_says_
     let reader = graph.task("reader").after(&wrong).run(async |number| Ok(*number));
     reader.expect("the id is new");
     let report = orchestrator(1).run(graph).await.expect("every need is there").into_report();
-    let failed = Outcome::Failed { error: "input `text` is no `u64`".to_owned() };
+    let failed = Outcome::Failed { error: "the output of `text` is no `u64`".to_owned() };
     assert_eq!(*outcome(&report, "reader"), failed);
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tidegate_workflow::journal::{
     Durability, Fault, History, Ledger, MemoryStore, Outcome as Kept, Store, scan,
 };
-use tidegate_workflow::{EventKind, Next, StartError, Task, TaskError};
+use tidegate_workflow::{Context, EventKind, Next, StartError, Task, TaskError};
 
 use super::{Effects, LEVELS, graph, history, ledger, orchestrator, run};
 
@@ -217,4 +217,25 @@ async fn a_store_that_panics_stops_its_run_with_an_error() {
     let graph = graph([Effects::default().task("task")]).journal(history, Durability::PowerLoss);
     let stopped = orchestrator().run(graph).await.expect_err("its journal failed");
     assert!(stopped.to_string().contains("the store panicked"), "{stopped}");
+}
+
+#[tokio::test]
+async fn whoever_submits_hears_that_the_store_has_failed() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        let told = Arc::new(Mutex::new(None));
+        let (breaks, tells, child) = (store.clone(), Arc::clone(&told), effects.clone());
+        let parent = Task::durable("parent", move |cx: Context| {
+            let (breaks, tells, child) = (breaks.clone(), Arc::clone(&tells), child.task("child"));
+            async move {
+                breaks.fail_next(Fault::Append);
+                *tells.lock() = cx.run().submit(child, &[]).await.err();
+                Ok::<_, TaskError>(())
+            }
+        });
+        let graph = graph([parent]).journal(history(&store), level);
+        orchestrator().run(graph).await.expect_err("its store has failed");
+        let told = told.lock().take().expect("it was not taken").to_string();
+        assert!(told.starts_with("the journal's store failed"), "{level:?}: {told}");
+    }
 }

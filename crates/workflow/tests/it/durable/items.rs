@@ -292,3 +292,47 @@ async fn a_graph_within_a_task_that_can_never_run_says_why_in_a_run_with_a_journ
     let why = finished.output::<String>("all").expect("it says why");
     assert!(why.contains("nobody"), "{why}");
 }
+
+/// Says of itself what cannot be written.
+struct Unwritable;
+
+impl serde::Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("no words")
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Unwritable {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_kept_says_why() {
+    let store = MemoryStore::default();
+    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let (tells, breaks) = (Arc::clone(&told), store.clone());
+    let all = Task::durable("all", move |cx: Context| {
+        let (tells, breaks) = (Arc::clone(&tells), breaks.clone());
+        async move {
+            let mute = Task::durable("mute", async |_| Ok::<_, TaskError>(Unwritable));
+            let first = cx.sub_task::<Unwritable>(mute).await.err();
+            let huge = Task::durable("huge", async |_| Ok::<_, TaskError>("x".repeat(65 << 20)));
+            let second = cx.sub_task::<String>(huge).await.err();
+            breaks.fail_next(Fault::Append);
+            let plain = Task::durable("plain", async |_| Ok::<_, TaskError>(()));
+            let third = cx.sub_task::<()>(plain).await.err();
+            let texts = [first, second, third].map(|error| error.map(|error| error.to_string()));
+            tells.lock().extend(texts.into_iter().flatten());
+            Ok::<_, TaskError>(())
+        }
+    });
+    let graph = graph([all]).journal(history(&store), Durability::ProcessCrash);
+    orchestrator().run(graph).await.expect_err("its store has failed");
+    let told = told.lock();
+    let [mute, huge, plain] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(mute, "task `mute` failed: its output cannot be kept: encoding it panicked");
+    assert!(huge.starts_with("task `huge` failed: its output cannot be kept: "), "{huge}");
+    assert!(plain.starts_with("task `plain` failed: the journal's store failed"), "{plain}");
+}
