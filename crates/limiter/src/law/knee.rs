@@ -214,7 +214,7 @@ impl Law for Knee {
             self.is_told = sample.backend_wait.is_some();
             match sample.backend_wait {
                 Some(wait) => self.follow(sample, &latency, wait),
-                None if is_first => return limit, // of what began with the law, only the short has ended
+                None if is_first => {} // of what began with the law, only the short has ended
                 None => self.infer(sample, &latency),
             }
         }

@@ -249,3 +249,9 @@ fn a_service_that_was_slower_is_believed_and_the_cuts_forgotten() {
     assert_eq!(law.capacity.value(), None);
     assert_eq!((law.base, law.now), (Some(slower), Some(slower)));
 }
+
+#[test]
+fn its_bounds_hold_from_the_first_window_on() {
+    assert_eq!(Knee::new(1, 10).next(50, &window(0, 50, 20, 20)), 10);
+    assert_eq!(Knee::new(7, 10).next(2, &window(0, 2, 20, 20)), 7);
+}
