@@ -106,3 +106,30 @@ fn who_waits_for_its_turn_and_who_does_not_leave_nothing_between_them() {
         assert_eq!(sums.close().1, Some(vec![1]));
     });
 }
+
+/// Fails when a turn that panics does not close the inbox, or leaves what it had not worked through where it was.
+#[test]
+fn a_turn_that_panics_hands_back_the_state_and_every_message_and_no_more_are_taken() {
+    loom::model(|| {
+        let sums = with_state();
+        let other = Arc::clone(&sums);
+        let sender = thread::spawn(move || {
+            if other.put([1]).is_err() {
+                return None;
+            }
+            let rash = |_: &mut Vec<u32>, _: &mut Vec<u32>| std::panic::resume_unwind(Box::new(()));
+            match other.try_turn(rash) {
+                After::Broken(broken) => {
+                    assert!(broken.state.is_empty() && broken.panic.is::<()>());
+                    Some(broken.messages)
+                }
+                _ => None,
+            }
+        });
+        let taken = sums.put([2]).is_ok();
+        let left = sender.join().expect("its panic was contained").expect("nobody else has it");
+        assert_eq!(left.len() + usize::from(!taken), 2, "handed back or refused: {left:?}");
+        assert_eq!(sums.put([3]), Err([3]));
+        assert!(sums.close().1.is_none());
+    });
+}
