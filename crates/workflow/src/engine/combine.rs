@@ -68,8 +68,7 @@ impl<S, M> Combine<S, M> {
         *self.state.lock() = Some(Held { state, batch: Vec::new() });
     }
 
-    /// Puts messages in, for the next turn, unless this is closed.
-    /// Otherwise they come back.
+    /// Puts messages in, for the next turn. If this is closed, they come back.
     pub(crate) fn put<I: IntoIterator<Item = M>>(&self, messages: I) -> Result<(), I> {
         let mut inbox = self.inbox.lock();
         if inbox.is_closed {

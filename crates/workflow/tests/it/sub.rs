@@ -1,16 +1,17 @@
-//! Tasks within tasks: sub-graphs, maps, flows, batches, and what all of it costs.
+//! Tasks within tasks: sub-graphs, maps, and what all of it costs.
+
+mod batches;
+mod flows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_workflow::pools::Batcher;
 use tidegate_workflow::{
-    Batch, Context, EventKind, Finished, Flow, Graph, Next, Orchestrator, Outcome, Retry, SubError,
-    Task, TaskError,
+    Context, EventKind, Finished, Graph, Next, Orchestrator, Outcome, Retry, SubError, Task,
+    TaskError,
 };
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::{echo, failing, until_stopped};
@@ -290,186 +291,6 @@ async fn a_tenants_budget_holds_over_all_its_runs_and_can_be_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_stage_holds_up_its_source_and_every_item_passes_once_in_order() {
-    let produced = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&produced);
-    let finished = alone(&limited(9), move |cx: Context| {
-        let count = Arc::clone(&count);
-        async move {
-            let sent = Arc::clone(&count);
-            let source = async move |sink: tidegate_workflow::Sink<usize>| {
-                for item in 0..51 {
-                    sink.send(item).await?;
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            };
-            let crowd = Crowd::default();
-            let slow = crowd.clone();
-            let flow = Flow::source(3, source)
-                .stage("slow", 2, 4, move |item| slow.task(item))
-                .stage("fast", 1, 1, |item: Arc<usize>| {
-                    Task::new("fast", move |_| std::future::ready(Ok::<_, TaskError>(*item)))
-                });
-            let watch = flow.watch();
-            let mut ahead = 0;
-            let mut passed = Vec::new();
-            flow.run(&cx, |item: Arc<usize>| {
-                ahead = ahead.max(count.load(Ordering::Relaxed) - passed.len());
-                assert!(watch.in_flight() <= 3 + 2 + 4 + 1 + 1);
-                assert!(watch.stages()[0].waiting <= 3 && watch.stages()[0].working <= 2);
-                passed.push(*item);
-                Ok(())
-            })
-            .await?;
-            assert_eq!((watch.in_flight(), watch.stages()[0].done), (0, 51));
-            Ok((crowd.most(), ahead, passed))
-        }
-    })
-    .await;
-    let all = finished.output::<(usize, usize, Vec<usize>)>("all").expect("it ran");
-    assert_eq!(all.0, 2);
-    assert!(all.1 <= 12, "the source was {} ahead", all.1);
-    // The last one is alone in its stage when the source has ended.
-    assert!(all.2.iter().copied().eq(0..51));
-    assert_eq!(produced.load(Ordering::Relaxed), 51);
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_fails_in_a_flow_ends_all_of_it() {
-    for (bad, text) in [
-        ("source", "no more"),
-        ("stage", "task `bad` failed: out of order"),
-        ("consumer", "no room"),
-    ] {
-        let finished = alone(&limited(9), move |cx: Context| async move {
-            let source = async move |sink: tidegate_workflow::Sink<usize>| {
-                for item in 0..5 {
-                    sink.send(item).await?;
-                }
-                match bad {
-                    "source" => Err("no more".into()),
-                    // It would go on for ever.
-                    _ => std::future::pending().await,
-                }
-            };
-            let flow = Flow::source(1, source)
-                .stage::<usize, _>("first", 2, 1, |item| {
-                    Task::new("first", move |_| std::future::ready(Ok::<_, TaskError>(item)))
-                })
-                .stage::<usize, _>("second", 2, 1, move |item| match (bad, *item) {
-                    ("stage", 3) => failing("bad"),
-                    ("consumer", _) | (_, 0..3) => {
-                        Task::new("second", move |_| std::future::ready(Ok::<_, TaskError>(*item)))
-                    }
-                    _ => until_stopped("long"),
-                });
-            let consume = |item: Arc<usize>| match (bad, *item) {
-                ("consumer", 2) => Err(TaskError::from("no room")),
-                _ => Ok(()),
-            };
-            flow.run(&cx, consume).await
-        })
-        .await;
-        let error = text.to_owned();
-        assert_eq!(finished.report().tasks[0].outcome, Outcome::Failed { error }, "{bad}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flow_ends_with_its_task() {
-    let orchestrator = limited(9);
-    let begun = Arc::new(Notify::new());
-    let told = Arc::clone(&begun);
-    let mut graph = Graph::new();
-    let endless = move |cx: Context| {
-        let told = Arc::clone(&told);
-        async move {
-            let source = async |sink: tidegate_workflow::Sink<usize>| loop {
-                sink.send(1).await?;
-            };
-            let flow = Flow::source(1, source).stage::<(), _>("stuck", 1, 1, move |_| {
-                told.notify_one();
-                until_stopped("stuck")
-            });
-            flow.run(&cx, |_| Ok(())).await
-        }
-    };
-    graph.add(Task::new("all", endless)).expect("no cycle");
-    let running = orchestrator.start(graph).expect("it starts");
-    begun.notified().await;
-    running.cancel();
-    let report = running.wait().await.expect("the orchestrator lives").into_report();
-    assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
-    orchestrator.wait().await.expect("nothing is live");
-}
-
-#[tokio::test(start_paused = true)]
-async fn items_for_one_agent_are_done_together_under_its_limits() {
-    let orchestrator = Orchestrator::builder().limit(1).agent("model", 1).build();
-    let orchestrator = orchestrator.expect("the settings are sound");
-    let settings = Batcher::builder().max_items(4).max_delay(Duration::from_secs(1));
-    let batch: Arc<Batch<usize, usize>> =
-        Arc::new(orchestrator.batch(settings, |items: Vec<usize>| {
-            let doubled: Vec<usize> = items.iter().map(|item| 2 * item).collect();
-            let work = move |_| {
-                let doubled = doubled.clone();
-                async move { if doubled.contains(&14) { Err("seven") } else { Ok(doubled) } }
-            };
-            Task::new("batch", work).agent("model")
-        }));
-    let mut graph = Graph::new();
-    for item in 0..10_usize {
-        let batch = Arc::clone(&batch);
-        let work = move |cx: Context| {
-            let batch = Arc::clone(&batch);
-            async move { batch.call(&cx, item).await }
-        };
-        graph.add(Task::new(format!("item {item}"), work)).expect("ids differ");
-    }
-    let finished = orchestrator.run(graph).await.expect("it starts");
-    let output = |item: usize| finished.output::<usize>(&format!("item {item}")).ok().map(|it| *it);
-    let expected = (0..10).map(|item| (!(4..8).contains(&item)).then_some(2 * item));
-    assert!((0..10).map(output).eq(expected), "the second batch of four fails as one");
-    let error = "task `batch` failed: seven".to_owned();
-    assert_eq!(finished.report().tasks[4].outcome, Outcome::Failed { error });
-    assert_eq!(batch.batches(), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_cancelled_leaves_the_batch_at_once_and_the_others_are_done() {
-    let orchestrator = limited(1);
-    let settings = Batcher::builder().max_items(9).max_delay(Duration::from_secs(60));
-    let batch: Arc<Batch<(), usize>> = Arc::new(orchestrator.batch(settings, |items: Vec<()>| {
-        let all = vec![items.len(); items.len()];
-        Task::new("batch", move |_| std::future::ready(Ok::<_, TaskError>(all.clone())))
-    }));
-    let mut graph = Graph::new();
-    for item in ["stays", "goes"] {
-        let batch = Arc::clone(&batch);
-        let work = move |cx: Context| {
-            let batch = Arc::clone(&batch);
-            async move { batch.call(&cx, ()).await }
-        };
-        graph.add(Task::new(item, work)).expect("ids differ");
-    }
-    let running = orchestrator.start(graph).expect("it starts");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    running.cancel_task("goes");
-    let status = loop {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let status = running.status().await.expect("it is live");
-        if status.over == 1 {
-            break status;
-        }
-        assert!(status.elapsed < Duration::from_secs(2), "it still waits for its batch");
-    };
-    assert_eq!(status.running, [Arc::from("stays")]);
-    let finished = running.wait().await.expect("the engine is there");
-    assert_eq!(*finished.output::<usize>("stays").expect("it was done"), 1, "alone");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_a_task_has_waited_for_its_sub_graph_is_not_its_own_time() {
     let orchestrator = limited(1);
     let work = async |cx: Context| {
@@ -490,68 +311,6 @@ async fn what_a_task_has_waited_for_its_sub_graph_is_not_its_own_time() {
     assert_eq!((seconds(report.tasks[0].busy), seconds(report.makespan)), (2, 62));
     let learned = orchestrator.durations().await.estimate("outer").expect("it has run");
     assert_eq!(seconds(learned.mean), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_whose_task_can_never_run_says_why_to_each_of_its_items() {
-    let orchestrator = limited(1);
-    let batch: Arc<Batch<(), ()>> =
-        Arc::new(orchestrator.batch(Batcher::builder().max_items(2), |_| echo("a").uses("b", 1)));
-    let finished = alone(&orchestrator, move |cx: Context| {
-        let batch = Arc::clone(&batch);
-        async move {
-            let (one, other) = tokio::join!(batch.call(&cx, ()), batch.call(&cx, ()));
-            Ok([one, other].map(|result| result.expect_err("there is no `b`").to_string()))
-        }
-    })
-    .await;
-    let errors = finished.output::<[String; 2]>("all").expect("it ran");
-    assert!(errors.iter().all(|error| error.contains("`b`")), "{errors:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flow_returns_when_all_that_ran_in_it_has_ended() {
-    for bad in ["stage", "consumer"] {
-        let ended = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&ended);
-        let finished = alone(&limited(9), move |cx: Context| {
-            let ended = Arc::clone(&count);
-            async move {
-                let source = async |sink: tidegate_workflow::Sink<usize>| {
-                    for item in 0.. {
-                        sink.send(item).await?;
-                    }
-                    Ok(())
-                };
-                let flow = Flow::source(9, source).stage::<usize, _>("work", 4, 1, move |item| {
-                    let ended = Arc::clone(&ended);
-                    Task::new("work", move |cx: Context| {
-                        let ended = Arc::clone(&ended);
-                        async move {
-                            // Several at the same moment, so that the next place is full.
-                            tokio::time::sleep(Duration::from_secs(1)).await;
-                            if bad == "stage" && item == 1 {
-                                return Err("out of order");
-                            }
-                            if item < 3 {
-                                return Ok(item);
-                            }
-                            cx.token().cancelled().await;
-                            tokio::time::sleep(Duration::from_secs(1)).await;
-                            ended.fetch_add(1, Ordering::Relaxed);
-                            Ok(item)
-                        }
-                    })
-                });
-                let consume = |_| if bad == "consumer" { Err("no room".into()) } else { Ok(()) };
-                flow.run(&cx, consume).await.expect_err("it is bad");
-                Ok::<(), TaskError>(())
-            }
-        })
-        .await;
-        finished.output::<()>("all").expect("the flow has failed, and this has not");
-        assert!(ended.load(Ordering::Relaxed) > 0, "{bad}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

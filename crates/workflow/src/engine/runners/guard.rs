@@ -54,6 +54,7 @@ impl Guard {
 
 impl Wake for Ring {
     fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; as in `Guard::set`.
         self.is_set.store(false, Ordering::Relaxed);
         if let Some(link) = self.link.upgrade() {
             link.wake();
