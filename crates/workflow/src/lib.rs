@@ -71,6 +71,7 @@ pub mod guide;
 pub mod journal;
 mod machine;
 mod metrics;
+mod nearest;
 mod offload;
 mod orchestrator;
 #[cfg(feature = "otlp")]

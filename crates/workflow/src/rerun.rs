@@ -178,11 +178,7 @@ impl Run {
     pub async fn rerun(&self, id: &str, reach: Reach) -> Result<Vec<Arc<str>>, RerunError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Rerun { run: self.of.id, task: Arc::from(id), reach, reply };
-        let gone = || Err(Stopped::Dropped.into());
-        if self.of.link.send(command).is_err() {
-            return gone();
-        }
-        answer.await.unwrap_or_else(|_| gone())
+        self.ask(command, answer).await
     }
 }
 

@@ -165,11 +165,7 @@ impl Run {
         let grown = |task: Task<K>| Grown { task: task.erase(), before: before.clone() };
         let tasks = tasks.into_iter().map(grown).collect();
         let command = Command::Submit { run: self.of.id, by: self.by, tasks, reply };
-        let gone = || Err(Stopped::Dropped.into());
-        if self.of.link.send(command).is_err() {
-            return gone();
-        }
-        answer.await.unwrap_or_else(|_| gone())
+        self.ask(command, answer).await
     }
 
     /// Puts the tasks of a plan into the run, one after the other; the plan goes into the journal before them, so that another
@@ -178,6 +174,15 @@ impl Run {
         let Some(by) = self.by else { return Err(SubmitError::Over) };
         let (reply, answer) = oneshot::channel();
         let command = Command::Splice { run: self.of.id, by, plan, grown, reply };
+        self.ask(command, answer).await
+    }
+
+    /// Sends what asks for something, and waits for the answer.
+    pub(crate) async fn ask<T, E: From<Stopped>>(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<T, E>>,
+    ) -> Result<T, E> {
         let gone = || Err(Stopped::Dropped.into());
         if self.of.link.send(command).is_err() {
             return gone();

@@ -6,8 +6,12 @@ use std::sync::{Arc, OnceLock};
 use crate::context::{InputError, Missing};
 use crate::event::Outcome;
 use crate::graph::Places;
+use crate::nearest::nearest;
 use crate::report::{Ended, Report};
 use crate::task::Output;
+
+/// Among so many ids is looked for the one that may have been meant: in a large run that takes its time.
+const LOOKED_AT: usize = 10_000;
 
 /// A run that is over: what happened, and what its tasks returned. Dropping it drops what they returned.
 pub struct Finished {
@@ -53,9 +57,8 @@ impl Finished {
         let error = |why| InputError { task: id.to_owned(), why };
         let place = self.places.get(id, |at| &self.ended.tasks[at].id);
         let place = place.ok_or_else(|| {
-            let mut ids = self.ended.tasks.iter().map(|task| &*task.id);
-            let nearest = ids.find(|known| is_slip(id, known)).map(str::to_owned);
-            error(Missing::NoTask { nearest })
+            let ids = self.ended.tasks.iter().map(|task| &*task.id).take(LOOKED_AT);
+            error(Missing::NoTask { nearest: nearest(id, ids).map(str::to_owned) })
         })?;
         let output = self.output_at(place).ok_or_else(|| error(Missing::DidNotSucceed))?;
         output
@@ -77,18 +80,6 @@ impl Finished {
     /// The first task that did not succeed, and how it ended.
     pub(crate) fn first_failure(&self) -> Option<(Arc<str>, Outcome)> {
         self.ended.first_failure()
-    }
-}
-
-/// Whether these differ by a letter, or by two that stand the other way round.
-fn is_slip(one: &str, other: &str) -> bool {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let same = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[same..], &other[same..]);
-    let same = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-    match (&one[..one.len() - same], &other[..other.len() - same]) {
-        ([a, b], [c, d]) => (a, b) == (d, c),
-        (one, other) => one.len().max(other.len()) <= 1,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which names there are, and which one may have been meant.
 
 use crate::config::schema::{KEYS, OTHER_PATHS, fits};
+use crate::nearest::nearest;
 
 /// What a value under another design's path means under ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,15 +84,4 @@ pub(super) fn near(path: &[&str]) -> Option<String> {
     }
     let elsewhere = KEYS.iter().find(|key| key.path.rsplit('.').next() == Some(*last))?;
     Some(format!("it stands at `{}`", elsewhere.path.replace('*', "NAME")))
-}
-
-/// The known name nearest to this one, when it is near enough to be a slip of the finger.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let reach = (name.chars().count() / 4).clamp(1, 4);
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= reach)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -4,12 +4,13 @@ use std::io::Read as _;
 use std::path::Path;
 use std::{fs, io};
 
-use super::names::{Known, Meaning, known, list, near, nearest, siblings, translated};
+use super::names::{Known, Meaning, known, list, near, siblings, translated};
 use super::{Environment, Text};
 use crate::config::Settings;
 use crate::config::problem::{Origin, Problem};
 use crate::config::schema::{Key, VARIABLES, Value, WRAPPERS, is_secret, yes_or_no};
 use crate::config::tree::{self, Format, LONGEST, Node, Place, Raw};
+use crate::nearest::nearest;
 
 /// What the variables of our own begin with.
 const PREFIX: &str = "TIDEGATE_";
