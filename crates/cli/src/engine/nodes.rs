@@ -108,7 +108,6 @@ impl Run {
             std::future::ready(Ok::<_, TaskError>(Product::Gathered))
         });
         let expand = expand.version(version);
-        // Neither takes time: they go first, so that no slot is idle for want of items.
         // The items of a list that is done are told with it; those of any other come when it is told again.
         let known = self.past.product(&task.id).and_then(|_| self.past.items(&items));
         let known = known.and_then(items_of).unwrap_or_default().into_iter();
@@ -117,6 +116,7 @@ impl Run {
             self.command(&node, index, Some(item)).needs([items.clone()])
         });
         let known: Vec<Node> = known.collect();
+        // Neither takes time: they go first, so that no slot is idle for want of items.
         let helpers =
             [expand.needs(needs()).priority(i32::MAX), gather.needs([items]).priority(i32::MAX)];
         helpers.into_iter().chain(known).collect()
