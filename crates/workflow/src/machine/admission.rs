@@ -1,8 +1,9 @@
 //! Who may start: limits, rates, breakers and resources, taken all at once or not at all.
 //!
 //! Tasks of one tenant and agent that take the same resources form a class: either all of its ready tasks may start or none.
-//! A class whose first task may not start waits with what stands in its way, and is looked at again when that changes, so
-//! that a blocked class costs nothing and blocks nobody else (skip-ahead).
+//! A class whose first task may not start waits with others that differ from it in amounts alone (its [family]), and when
+//! what stands in the way of these changes, the best that fits is looked at again: so a blocked class costs nothing, blocks
+//! nobody else (skip-ahead), and is not looked at for what will not let it start.
 //!
 //! What would starve a large task is bounded: every [`AGEING`]th start is the turn of the task that has been ready the
 //! longest. If it lacks room, then what it lacks is kept for it: nothing else takes of it until the task has started. A task
@@ -10,19 +11,25 @@
 //! hold what it lacks then.
 
 mod blocked;
+#[cfg(test)]
+pub(super) mod checked;
+mod family;
 mod kept;
 mod line;
 mod names;
+mod sizes;
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use super::breaker::{Circuit, Health};
+use super::ids::FamilyId;
 use super::rate::Rate;
 use super::ready::{Key, Ready};
 use super::run::{Run, State};
 use super::{AgentId, ClassId, ResourceId, Runs, TaskRef, TenantId};
 pub(crate) use blocked::Constraint;
+use family::{Family, Traits, stir};
 use kept::Kept;
 
 /// Every so many starts, the task that has been ready the longest goes first.
@@ -43,11 +50,16 @@ pub(crate) struct Demand {
 struct Class {
     tenant: TenantId,
     agent: AgentId,
+    family: FamilyId,
     demands: Box<[Demand]>,
     ready: Ready,
     /// The key under which it stands in its tenant's heap; entries with another are stale.
     announced: Option<Key>,
-    blocked: bool,
+    /// The key under which it waits in its family, which no task of it is above. It may be announced too, and then waits until
+    /// it starts.
+    blocked: Option<Key>,
+    /// Under which age it stands in its family.
+    since: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -60,14 +72,24 @@ struct Agent {
     circuit: Option<Circuit>,
     /// When rate or breaker are looked at again.
     wake_at: Option<Duration>,
-    blocked: Vec<ClassId>,
+    /// Families with blocked classes.
+    waiting: Vec<FamilyId>,
+    /// How many tasks are ready.
+    ready: usize,
 }
 
 #[derive(Debug)]
 struct Resource {
     capacity: u64,
     used: u64,
-    blocked: Vec<ClassId>,
+    /// Families with blocked classes.
+    waiting: Vec<FamilyId>,
+}
+
+impl Resource {
+    fn free(&self) -> u64 {
+        self.capacity.saturating_sub(self.used)
+    }
 }
 
 #[derive(Debug)]
@@ -95,6 +117,10 @@ pub(super) struct Admission {
     resources: Vec<Resource>,
     tenants: Vec<Tenant>,
     classes: Vec<Class>,
+    families: Vec<Family>,
+    by_traits: HashMap<Traits, FamilyId>,
+    /// Families of which somebody may fit now.
+    stirred: Vec<FamilyId>,
     /// All that are ready, the best last, as long as they are few and the room has sufficed for all before them: mostly they
     /// start at once, and never stand in a line.
     newcomers: Vec<(Key, ClassId, TaskRef)>,
@@ -110,6 +136,12 @@ pub(super) struct Admission {
     free_agents: Vec<AgentId>,
     free_tenants: Vec<TenantId>,
     free_classes: Vec<ClassId>,
+    free_families: Vec<FamilyId>,
+    /// What is free of each resource of a family; its memory serves the next.
+    free: Vec<u64>,
+    /// Every answer is compared with one that looks at all classes.
+    #[cfg(test)]
+    is_checked: bool,
 }
 
 impl Admission {
@@ -122,6 +154,9 @@ impl Admission {
             resources: Vec::new(),
             tenants: vec![Tenant::new(1.0)],
             classes: Vec::new(),
+            families: Vec::new(),
+            by_traits: HashMap::new(),
+            stirred: Vec::new(),
             newcomers: Vec::new(),
             kept: None,
             starts: 0,
@@ -131,6 +166,10 @@ impl Admission {
             free_agents: Vec::new(),
             free_tenants: Vec::new(),
             free_classes: Vec::new(),
+            free_families: Vec::new(),
+            free: Vec::new(),
+            #[cfg(test)]
+            is_checked: false,
         }
     }
 
@@ -181,9 +220,29 @@ impl Admission {
         let kept = self.next_kept(runs, now, &mut wake);
         let task = kept.or_else(|| {
             let is_turn = self.starts + 1 >= AGEING;
-            is_turn.then(|| self.next_oldest(runs, now)).flatten()
+            if !is_turn {
+                return None;
+            }
+            #[cfg(test)]
+            let all = self.is_checked.then(|| self.oldest_of_all(runs, now));
+            let oldest = self.next_oldest(runs, now);
+            #[cfg(test)]
+            if let Some(all) = all {
+                let kept = self.kept.as_ref().map(|kept| kept.class);
+                assert_eq!((oldest, kept), all, "another is the oldest by a look at all classes");
+            }
+            oldest
         });
-        task.or_else(|| self.next_best(runs, now, &mut wake))
+        task.or_else(|| {
+            #[cfg(test)]
+            let best = self.is_checked.then(|| self.best_of_all(runs, now));
+            let next = self.next_best(runs, now, &mut wake);
+            #[cfg(test)]
+            if let Some(best) = best {
+                assert_eq!(next, best, "another is next by a look at all classes");
+            }
+            next
+        })
     }
 
     /// The task starts: takes what its class takes. `estimate` is charged to its tenant until its end is known.
@@ -199,6 +258,7 @@ impl Admission {
         let class = &self.classes[class.at()];
         let agent = &mut self.agents[class.agent.at()];
         agent.running += 1;
+        agent.ready -= 1;
         if let Some(rate) = &mut agent.rate {
             rate.started(now);
         }
@@ -214,12 +274,6 @@ impl Admission {
         let tenant = &mut self.tenants[class.tenant.at()];
         tenant.ready -= 1;
         tenant.had += f64::from(estimate) / tenant.weight;
-    }
-
-    /// The next start is the turn of the task that has been ready the longest.
-    #[cfg(test)]
-    pub(super) fn make_it_the_turn_of_the_oldest(&mut self) {
-        self.starts = AGEING - 1;
     }
 
     /// The task is out of the ready ones: its state says so already.
@@ -263,11 +317,8 @@ impl Admission {
             self.resources[demand.resource.at()].used -= demand.amount;
             self.unblock_resource(demand.resource);
         }
-        let state = &mut self.agents[agent.at()];
-        state.running -= 1;
-        if !state.blocked.is_empty() {
-            self.unblock_agent(agent);
-        }
+        self.agents[agent.at()].running -= 1;
+        self.unblock_agent(agent);
         self.charge(class, (estimate, took));
     }
 
@@ -281,6 +332,13 @@ impl Admission {
 fn is_ready(runs: &Runs<Run>, task: TaskRef, of: u64) -> bool {
     let node = runs.get(task.run).and_then(|run| run.nodes.get(task.node));
     node.is_some_and(|node| matches!(node.state, State::Ready { seq, .. } if seq == of))
+}
+
+/// One more class, or part of an index of classes, is looked at: what tests count, since it is what takes the time.
+#[inline]
+fn look() {
+    #[cfg(test)]
+    checked::LOOKS.set(checked::LOOKS.get() + 1);
 }
 
 fn number(count: usize) -> u32 {

@@ -29,7 +29,8 @@ macro_rules! number {
 number!(AgentId, "An agent.");
 number!(ResourceId, "A resource of which tasks take amounts.");
 number!(TenantId, "Someone with whom others share by weight.");
-number!(ClassId, "Tasks of one tenant and agent that take the same resources.");
+number!(ClassId, "Tasks of one tenant and agent that take the same amounts of the same resources.");
+number!(FamilyId, "Classes of one tenant and agent that take of the same resources.");
 
 impl AgentId {
     /// Of tasks that name none.

@@ -108,10 +108,6 @@ impl Ready {
         self.by_age.push_back((key.seq(), task));
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.live
-    }
-
     /// A key that no task of it is above.
     pub(super) fn top(&mut self) -> Option<Key> {
         self.take_in();
@@ -268,7 +264,7 @@ mod tests {
                 ready.left(|_, seq_of| seq_of == seq);
             }
         }
-        assert_eq!(ready.len(), 1);
+        assert_eq!(ready.live, 1);
         assert!(ready.entries() <= STALE + 3 && ready.by_age.len() <= STALE + 3);
         assert!(ready.capacity() <= 4 * (STALE + 2));
         assert!(ready.by_age.capacity() <= 4 * (STALE + 2));

@@ -5,6 +5,7 @@ mod ends;
 mod growth;
 mod health;
 mod limits;
+mod many;
 mod order;
 mod past;
 mod rerun;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::ready::Key;
 use super::super::{AgentId, ClassId, ResourceId, Waiting};
-use super::Admission;
+use super::{Admission, look, stir};
 
 /// How many constraints that were hit are kept until somebody counts them.
 const HITS: usize = 1 << 16;
@@ -50,13 +51,14 @@ impl Admission {
                 let demands = &self.classes[class.at()].demands;
                 let wanted = demands.iter().find(|demand| demand.resource == resource);
                 let state = &self.resources[resource.at()];
-                let free = state.capacity.saturating_sub(state.used);
-                Waiting::Resource { resource, wanted: wanted.map_or(0, |of| of.amount), free }
+                let wanted = wanted.map_or(0, |of| of.amount);
+                Waiting::Resource { resource, wanted, free: state.free() }
             }
         }
     }
 
     pub(super) fn blocker(&mut self, class: ClassId, now: Duration) -> Option<Blocker> {
+        look();
         let others = self.kept.as_ref().filter(|kept| kept.class != class);
         let of = &self.classes[class.at()];
         let agent = &mut self.agents[of.agent.at()];
@@ -67,9 +69,8 @@ impl Admission {
         }
         for demand in &of.demands {
             let resource = &self.resources[demand.resource.at()];
-            let free = resource.capacity.saturating_sub(resource.used);
             let kept = others.is_some_and(|kept| kept.resources.contains(&demand.resource));
-            if free < demand.amount || kept {
+            if resource.free() < demand.amount || kept {
                 return Some(Blocker::Resource(demand.resource));
             }
         }
@@ -81,18 +82,16 @@ impl Admission {
         Some(Blocker::Rate(paused.max(rate)?))
     }
 
+    /// Notes that something stands in the way of the class, whose best task has this key.
     pub(super) fn block(
         &mut self,
         class: ClassId,
+        key: Key,
         blocker: Blocker,
         wake: &mut impl FnMut(AgentId, Duration),
     ) {
-        let state = &mut self.classes[class.at()];
-        if std::mem::replace(&mut state.blocked, true) {
-            return;
-        }
-        let id = state.agent;
-        let agent = &mut self.agents[id.at()];
+        let state = &self.classes[class.at()];
+        let (id, family) = (state.agent, state.family);
         let constraint = match blocker {
             Blocker::Slots => Constraint::Concurrency,
             Blocker::Resource(_) => Constraint::Resource,
@@ -102,43 +101,30 @@ impl Admission {
         if self.hits.len() < HITS {
             self.hits.push((id, constraint));
         }
-        match blocker {
-            Blocker::Slots => agent.blocked.push(class),
-            Blocker::Resource(resource) => self.resources[resource.at()].blocked.push(class),
-            Blocker::Rate(until) | Blocker::Circuit(until) => {
-                agent.blocked.push(class);
-                if until < agent.wake_at.unwrap_or(Duration::MAX) {
-                    agent.wake_at = Some(until);
-                    wake(id, until);
-                }
+        if let Blocker::Rate(until) | Blocker::Circuit(until) = blocker {
+            let agent = &mut self.agents[id.at()];
+            if until < agent.wake_at.unwrap_or(Duration::MAX) {
+                agent.wake_at = Some(until);
+                wake(id, until);
             }
+        }
+        let waited = state.blocked;
+        if waited != Some(key) {
+            self.wait(class, key);
+        }
+        if waited.is_some() && matches!(blocker, Blocker::Resource(_)) {
+            // It fitted when it was put in line. Another of its family may fit still.
+            self.stir(family);
         }
     }
 
     pub(super) fn unblock_agent(&mut self, agent: AgentId) {
-        let blocked = std::mem::take(&mut self.agents[agent.at()].blocked);
-        self.unblock(&blocked);
-        // Its memory serves the next.
-        let mut blocked = blocked;
-        blocked.clear();
-        self.agents[agent.at()].blocked = blocked;
+        let Self { agents, families, stirred, .. } = self;
+        agents[agent.at()].waiting.iter().for_each(|family| stir(*family, families, stirred));
     }
 
     pub(super) fn unblock_resource(&mut self, resource: ResourceId) {
-        if self.resources[resource.at()].blocked.is_empty() {
-            return;
-        }
-        let blocked = std::mem::take(&mut self.resources[resource.at()].blocked);
-        self.unblock(&blocked);
-    }
-
-    pub(super) fn unblock(&mut self, classes: &[ClassId]) {
-        for class in classes {
-            let state = &mut self.classes[class.at()];
-            state.blocked = false;
-            if let Some(key) = state.ready.top() {
-                self.announce(*class, key);
-            }
-        }
+        let Self { resources, families, stirred, .. } = self;
+        resources[resource.at()].waiting.iter().for_each(|family| stir(*family, families, stirred));
     }
 }

@@ -38,7 +38,8 @@ impl Admission {
             Some(blocker) => {
                 // Room alone does not help it now, or there will never be enough.
                 self.let_go(class);
-                self.block(class, blocker, wake);
+                let key = self.classes[class.at()].ready.top().expect("its oldest task is ready");
+                self.block(class, key, blocker, wake);
                 None
             }
         }
@@ -61,7 +62,7 @@ impl Admission {
         let agent = &self.agents[of.agent.at()];
         let lacks = of.demands.iter().filter(|demand| {
             let resource = &self.resources[demand.resource.at()];
-            resource.capacity.saturating_sub(resource.used) < demand.amount
+            resource.free() < demand.amount
         });
         let resources = lacks.map(|demand| demand.resource).collect();
         self.kept = Some(Kept { class, slots: agent.limit <= agent.running, resources });
@@ -74,6 +75,5 @@ impl Admission {
         let agent = self.classes[class.at()].agent;
         self.unblock_agent(agent);
         kept.resources.into_iter().for_each(|resource| self.unblock_resource(resource));
-        self.classes[class.at()].blocked = false;
     }
 }

@@ -1,8 +1,12 @@
 //! Who is next: newcomers first of all, then the oldest in its turn, then the best of the tenant that has had the least.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
+use super::super::ids::FamilyId;
 use super::super::ready::Key;
 use super::super::run::Run;
 use super::super::{AgentId, ClassId, Runs, TaskRef, TenantId};
@@ -24,6 +28,7 @@ impl Admission {
         let state = &mut self.classes[class.at()];
         state.ready.joins();
         let tenant = state.tenant;
+        self.agents[state.agent.at()].ready += 1;
         self.joins(tenant);
         if nobody_waits && self.newcomers.len() < NEWCOMERS {
             let at = self.newcomers.partition_point(|(of, ..)| *of < key);
@@ -49,8 +54,20 @@ impl Admission {
     pub(super) fn put_in_line(&mut self, class: ClassId, key: Key, task: TaskRef) {
         let state = &mut self.classes[class.at()];
         state.ready.push(key, task);
-        if !state.blocked && state.announced.is_none_or(|announced| announced < key) {
-            self.announce(class, key);
+        let (family, blocked) = (state.family, state.blocked);
+        if state.since.is_none() {
+            state.since = Some(key.seq());
+            self.families[family.at()].ages.insert((key.seq(), class));
+        }
+        match blocked {
+            None if state.announced.is_none_or(|announced| announced < key) => {
+                self.announce(class, key);
+            }
+            Some(waits) if waits < key => {
+                self.wait(class, key);
+                self.stir(family);
+            }
+            _ => {}
         }
     }
 
@@ -60,6 +77,7 @@ impl Admission {
         self.ready -= 1;
         let state = &mut self.classes[class.at()];
         self.tenants[state.tenant.at()].ready -= 1;
+        self.agents[state.agent.at()].ready -= 1;
         state.ready.left(|task, seq| is_ready(runs, task, seq));
     }
 
@@ -80,16 +98,16 @@ impl Admission {
         if self.kept.is_some() {
             return None;
         }
-        let mut by_age: Vec<(u64, ClassId, TaskRef)> = Vec::new();
-        for (at, class) in self.classes.iter_mut().enumerate() {
-            if class.ready.len() > 0
-                && let Some((seq, task)) = class.ready.oldest(|task, seq| is_ready(runs, task, seq))
-            {
-                by_age.push((seq, ClassId(number(at)), task));
+        let mut by_age = BinaryHeap::new();
+        let mut families = (0..self.families.len()).map(|at| (FamilyId(number(at)), Unbounded));
+        let mut next = families.next();
+        loop {
+            while let Some((family, after)) = next.take() {
+                let oldest = self.oldest_of(family, after, runs);
+                by_age.extend(oldest.map(|oldest| Reverse((oldest, family))));
+                next = families.next();
             }
-        }
-        by_age.sort_unstable();
-        for (_, class, task) in by_age {
+            let Reverse(((seq, class, task), family)) = by_age.pop()?;
             match self.blocker(class, now) {
                 None => return Some(task),
                 // It waits for time, and not for others.
@@ -100,8 +118,10 @@ impl Admission {
                     }
                 }
             }
+            let agent = self.classes[class.at()].agent;
+            let may_others = 0 < self.agents[agent.at()].limit;
+            next = may_others.then_some((family, Excluded((seq, class))));
         }
-        None
     }
 
     /// The best task of the tenant that has had the least, passing over what may not start.
@@ -112,6 +132,7 @@ impl Admission {
         wake: &mut impl FnMut(AgentId, Duration),
     ) -> Option<TaskRef> {
         loop {
+            self.put_stirred_in_line();
             let open = self.tenants.iter_mut().filter(|tenant| !tenant.open.is_empty());
             let tenant = open.min_by(|a, b| a.had.total_cmp(&b.had))?;
             let mut top = tenant.open.peek_mut()?;
@@ -130,8 +151,20 @@ impl Admission {
                 self.passes(class, blocker.is_none());
                 match blocker {
                     None => return Some(task),
-                    Some(blocker) => self.block(class, blocker, wake),
+                    Some(blocker) => self.block(class, key, blocker, wake),
                 }
+                continue;
+            }
+            if state.blocked.is_some() {
+                // Its family takes it for better than it is.
+                state.announced = None;
+                PeekMut::pop(top);
+                let family = state.family;
+                match best {
+                    Some((best, _)) => self.wait(class, best),
+                    None => self.leave(class),
+                }
+                self.stir(family);
                 continue;
             }
             state.announced = best.map(|(key, _)| key);
@@ -144,6 +177,10 @@ impl Admission {
 
     /// The class that is first of its tenant's stands there no more: with its next task if the first one starts.
     pub(super) fn passes(&mut self, class: ClassId, starts: bool) {
+        if starts && self.classes[class.at()].blocked.is_some() {
+            self.leave(class);
+            self.stir(self.classes[class.at()].family);
+        }
         let state = &mut self.classes[class.at()];
         state.announced = None;
         if starts {
@@ -171,7 +208,7 @@ impl Admission {
     /// The class may stand in no list, and have ready tasks. What stands in one is looked at when it comes up.
     pub(in crate::machine) fn look_again(&mut self, class: ClassId) {
         let state = &mut self.classes[class.at()];
-        if state.blocked || state.announced.is_some() {
+        if state.blocked.is_some() || state.announced.is_some() {
             return;
         }
         if let Some(key) = state.ready.top() {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::super::breaker::{Breaker, Circuit};
+use super::super::ids::FamilyId;
 use super::super::rate::Rate;
 use super::super::ready::Ready;
 use super::super::{AgentId, ClassId, ResourceId, TenantId};
-use super::{Admission, Agent, Class, Demand, Resource, Tenant, number};
+use super::{Admission, Agent, Class, Demand, Family, Resource, Tenant, Traits, number};
 
 impl Admission {
     pub(in crate::machine) fn add_agent(&mut self, limit: usize) -> AgentId {
@@ -17,7 +18,8 @@ impl Admission {
             paused: Duration::ZERO,
             circuit: None,
             wake_at: None,
-            blocked: Vec::new(),
+            waiting: Vec::new(),
+            ready: 0,
         };
         match self.free_agents.pop() {
             Some(id) => {
@@ -41,11 +43,23 @@ impl Admission {
         self.free_tenants.push(tenant);
     }
 
-    /// Gives a class's number free. No task is of it any more. Where it still stands in a list it is passed over, or looked at
-    /// once more for nothing.
+    /// Gives a class's number free. No task is of it any more. Where it still stands in line it is passed over.
     pub(in crate::machine) fn forget_class(&mut self, class: ClassId) {
         if self.kept.as_ref().is_some_and(|kept| kept.class == class) {
             self.let_go(class);
+        }
+        self.leave(class);
+        let state = &self.classes[class.at()];
+        let id = state.family;
+        let family = &mut self.families[id.at()];
+        family.waiting.forget(class);
+        if let Some(since) = state.since {
+            family.ages.remove(&(since, class));
+        }
+        family.classes -= 1;
+        if family.classes == 0 {
+            self.by_traits.remove(&family.traits);
+            self.free_families.push(id);
         }
         self.free_classes.push(class);
     }
@@ -65,7 +79,7 @@ impl Admission {
                 || agent.circuit.as_ref().is_some_and(|circuit| circuit.is_ill(self.now))
                 || self.now < agent.paused
                 || agent.rate.as_ref().is_some_and(|rate| rate.is_spent(self.now));
-            let busy = (agent.running + self.waiting_of(id) + 1) as f64;
+            let busy = (agent.running + agent.ready + 1) as f64;
             (ill, busy / agent.limit as f64)
         };
         let loads = classes.iter().map(|class| (load(&class), *class));
@@ -76,7 +90,7 @@ impl Admission {
     }
 
     pub(in crate::machine) fn add_resource(&mut self, capacity: u64) -> ResourceId {
-        self.resources.push(Resource { capacity, used: 0, blocked: Vec::new() });
+        self.resources.push(Resource { capacity, used: 0, waiting: Vec::new() });
         ResourceId(number(self.resources.len() - 1))
     }
 
@@ -101,8 +115,19 @@ impl Admission {
         agent: AgentId,
         demands: Box<[Demand]>,
     ) -> ClassId {
-        let (ready, announced) = (Ready::default(), None);
-        let class = Class { tenant, agent, demands, ready, announced, blocked: false };
+        let resources = demands.iter().map(|demand| demand.resource).collect();
+        let family = self.family((tenant, agent, resources));
+        self.families[family.at()].classes += 1;
+        let class = Class {
+            tenant,
+            agent,
+            family,
+            demands,
+            ready: Ready::default(),
+            announced: None,
+            blocked: None,
+            since: None,
+        };
         match self.free_classes.pop() {
             Some(id) => {
                 self.classes[id.at()] = class;
@@ -115,9 +140,24 @@ impl Admission {
         }
     }
 
+    fn family(&mut self, traits: Traits) -> FamilyId {
+        *self.by_traits.entry(traits).or_insert_with_key(|traits| {
+            let family = Family::new(traits.clone());
+            match self.free_families.pop() {
+                Some(id) => {
+                    self.families[id.at()] = family;
+                    id
+                }
+                None => {
+                    self.families.push(family);
+                    FamilyId(number(self.families.len() - 1))
+                }
+            }
+        })
+    }
+
     pub(in crate::machine) fn waiting_of(&self, agent: AgentId) -> usize {
-        let classes = self.classes.iter().filter(|class| class.agent == agent);
-        classes.map(|class| class.ready.len()).sum()
+        self.agents[agent.at()].ready
     }
 
     /// How many of the agent run, and how many may.

@@ -33,9 +33,9 @@ struct Simulation {
     agents: Vec<usize>,
     rates: Vec<usize>,
     starts: Vec<Vec<Duration>>,
-    /// What there is of the one resource, and what each class takes of it.
-    capacity: u64,
-    classes: Vec<(AgentId, u64)>,
+    /// What there is of each resource, and what each class takes of them.
+    capacity: [u64; 2],
+    classes: Vec<(AgentId, [u64; 2])>,
     limit: usize,
     running: BTreeMap<TaskRef, ClassId>,
     class_of: BTreeMap<TaskRef, ClassId>,
@@ -56,8 +56,12 @@ impl Simulation {
         let agents: Vec<usize> =
             (0..=numbers.below(3)).map(|_| 1 + numbers.below(4) as usize).collect();
         let mut machine = Machine::new(limit);
-        let capacity = 4;
-        let resource = machine.add_resource(capacity);
+        // It takes longer than all the rest.
+        if seed % 4 == 0 {
+            machine.admission.check();
+        }
+        let capacity = [4, 4];
+        let resources = capacity.map(|capacity| machine.add_resource(capacity));
         let tenant = machine.add_tenant(2.0);
         let (mut classes, mut rates) = (Vec::new(), Vec::new());
         for limit in &agents {
@@ -68,11 +72,13 @@ impl Simulation {
             if numbers.chance(30) {
                 machine.set_breaker(agent, Some(Breaker { failures: 2, cool_down: 5 * SECOND }));
             }
-            for amount in [0, 1, 3] {
+            for amounts in [[0, 0], [1, 0], [3, 0], [2, 0], [1, 3], [2, 2], [3, 1], [0, 2]] {
                 let tenant = if numbers.chance(30) { tenant } else { TenantId::DEFAULT };
-                let demands = (amount > 0).then_some(Demand { resource, amount });
-                machine.add_class(tenant, agent, demands.into_iter().collect());
-                classes.push((agent, amount));
+                let demands = resources.into_iter().zip(amounts);
+                let demands = demands.filter(|(_, amount)| *amount > 0);
+                let demands = demands.map(|(resource, amount)| Demand { resource, amount });
+                machine.add_class(tenant, agent, demands.collect());
+                classes.push((agent, amounts));
             }
         }
         Self {
@@ -157,8 +163,10 @@ impl Simulation {
         assert!(classes().count() <= self.limit, "the overall limit is exceeded");
         let of_agent = classes().filter(|(of, _)| *of == agent).count();
         assert!(of_agent <= self.agents[agent.at()], "the limit of {agent:?} is exceeded");
-        let used: u64 = classes().map(|(_, amount)| amount).sum();
-        assert!(takes == 0 || used <= self.capacity, "the resource is exceeded");
+        for of in 0..takes.len() {
+            let used: u64 = classes().map(|(_, amounts)| amounts[of]).sum();
+            assert!(takes[of] == 0 || used <= self.capacity[of], "a resource is exceeded");
+        }
         let starts = &mut self.starts[agent.at()];
         starts.push(self.now);
         let in_minute = starts.iter().filter(|start| self.now < **start + 60 * SECOND).count();

@@ -18,9 +18,9 @@ impl Simulation {
                 self.limit = self.numbers.below(7) as usize;
                 let limit = self.limit;
                 self.act(|machine, _, _| machine.set_limit(limit));
-                self.capacity = 3 + self.numbers.below(4);
-                let capacity = self.capacity;
-                self.act(|machine, _, _| machine.set_capacity(ResourceId(0), capacity));
+                let (of, capacity) = (self.numbers.below(2), 3 + self.numbers.below(4));
+                self.capacity[of as usize] = capacity;
+                self.act(|machine, _, _| machine.set_capacity(ResourceId(of as u32), capacity));
             }
             3 => {
                 let agent = self.numbers.below(self.agents.len() as u64) as usize;
@@ -170,8 +170,10 @@ impl Simulation {
     pub(super) fn drain(&mut self) {
         self.limit = 3;
         self.act(|machine, _, _| machine.set_limit(3));
-        self.capacity = 4;
-        self.act(|machine, _, _| machine.set_capacity(ResourceId(0), 4));
+        for of in 0..2 {
+            self.capacity[of as usize] = 4;
+            self.act(|machine, _, _| machine.set_capacity(ResourceId(of), 4));
+        }
         for agent in 0..self.agents.len() {
             self.agents[agent] = self.agents[agent].max(1);
             let limit = self.agents[agent];

@@ -1,0 +1,82 @@
+//! Admission as a test sees it: what it decides is found once more by a look at everything, and its looks are counted.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::super::run::Run;
+use super::super::{ClassId, Runs, TaskRef};
+use super::blocked::Blocker;
+use super::{AGEING, Admission, is_ready, number};
+
+thread_local! {
+    /// How many classes, and parts of indexes of classes, were looked at.
+    pub(in crate::machine) static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Admission {
+    /// Compares every answer with one that looks at all classes.
+    pub(in crate::machine) fn check(&mut self) {
+        self.is_checked = true;
+    }
+
+    /// The next start is the turn of the task that has been ready the longest.
+    pub(in crate::machine) fn make_it_the_turn_of_the_oldest(&mut self) {
+        self.starts = AGEING - 1;
+    }
+
+    fn all(&self) -> impl Iterator<Item = ClassId> + use<> {
+        (0..self.classes.len()).map(|at| ClassId(number(at)))
+    }
+
+    /// What [`Self::next_best`] is to answer.
+    pub(super) fn best_of_all(&mut self, runs: &Runs<Run>, now: Duration) -> Option<TaskRef> {
+        let mut best = None;
+        for id in self.all() {
+            let class = &mut self.classes[id.at()];
+            let Some((key, task)) = class.ready.best(|task, seq| is_ready(runs, task, seq)) else {
+                continue;
+            };
+            let tenant = class.tenant;
+            if self.blocker(id, now).is_some() {
+                continue;
+            }
+            let had = self.tenants[tenant.at()].had;
+            let is_better = best.is_none_or(|(of, has_had, than, _): (_, f64, _, _)| {
+                let by_share = has_had.total_cmp(&had).then(Ord::cmp(&of, &tenant));
+                by_share.then(key.cmp(&than)).is_gt()
+            });
+            if is_better {
+                best = Some((tenant, had, key, task));
+            }
+        }
+        best.map(|(.., task)| task)
+    }
+
+    /// What [`Self::next_oldest`] is to answer, and the class for which it is to keep room.
+    pub(super) fn oldest_of_all(
+        &mut self,
+        runs: &Runs<Run>,
+        now: Duration,
+    ) -> (Option<TaskRef>, Option<ClassId>) {
+        if let Some(kept) = &self.kept {
+            return (None, Some(kept.class));
+        }
+        let mut by_age = Vec::new();
+        for class in self.all() {
+            let ready = &mut self.classes[class.at()].ready;
+            let oldest = ready.oldest(|task, seq| is_ready(runs, task, seq));
+            by_age.extend(oldest.map(|(seq, task)| (seq, class, task)));
+        }
+        by_age.sort_unstable();
+        for (_, class, task) in by_age {
+            match self.blocker(class, now) {
+                None => return (Some(task), None),
+                Some(Blocker::Slots | Blocker::Resource(_)) if self.may_fit(class) => {
+                    return (None, Some(class));
+                }
+                Some(_) => {}
+            }
+        }
+        (None, None)
+    }
+}
