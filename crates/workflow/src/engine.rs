@@ -49,6 +49,7 @@ pub(crate) use keeper::{Keeper, Known, version_at};
 pub(crate) use link::{Link, memory_of};
 use live::Live;
 pub(crate) use runners::Runners;
+use runners::Taker;
 pub(crate) use splice::{connect, grow_again};
 use told::Told;
 
@@ -142,9 +143,8 @@ impl Engine {
         }
     }
 
-    /// Takes what has come, in its order, and starts what may start. Whether tasks were woken or spawned for that: then who
-    /// does not end with this has to [share](runners::share) them.
-    pub(crate) fn turn(&mut self, commands: &mut Vec<Command>, now: Duration) -> bool {
+    /// Takes what has come, in its order, and starts what may start.
+    fn turn(&mut self, commands: &mut Vec<Command>, now: Duration, by: &mut Taker) {
         let mut actions = std::mem::take(&mut self.actions);
         self.told.begin();
         if !self.kept.is_empty() {
@@ -161,13 +161,16 @@ impl Engine {
         if !self.kept.is_empty() {
             self.keep_rest(now, &mut actions);
         }
-        let has_spawned = self.runners.push(&mut self.jobs);
+        if !self.waste.is_empty() {
+            // The user's destructors come first, and may take long.
+            by.is_held_up();
+        }
+        self.runners.push(&mut self.jobs, by);
         self.told.flush();
         self.publish_load();
         actions.shrink_to(PIECE);
         self.actions = actions;
         self.jobs.shrink_to(PIECE);
-        has_spawned
     }
 
     /// What has become of no use; for the caller to drop when it has let go of the engine.

@@ -191,6 +191,10 @@ impl Trying {
         Self { job: Some(job), now, stage: Stage::New, patience: None }
     }
 
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        Some(Arc::clone(&self.job.as_ref()?.context.0.run.of.link))
+    }
+
     /// Drops the work and makes a report of it: whoever hears of the end finds nothing running.
     fn report(&mut self, result: Result<Option<Output>, Failure>) -> Option<Ended> {
         let mut job = self.job.take()?;
@@ -294,33 +298,13 @@ fn encoded(
     (Err(Failure::of(error)), Vec::new())
 }
 
-impl Trying {
-    fn link(&self) -> Option<Arc<Link>> {
-        Some(Arc::clone(&self.job.as_ref()?.context.0.run.of.link))
-    }
-}
-
-impl Future for Trying {
-    type Output = ();
-
-    /// Leaves the end for the engine's own task: what has waited ends with others, and all of them are taken in one turn.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.poll_work(cx).map(|result| {
-            if let (Some(link), Some(ended)) = (self.link(), self.report(result)) {
-                // The engine may have gone, and with it whoever would want to know.
-                let _ = link.leave(Command::Ended(ended));
-            }
-        })
-    }
-}
-
 impl Drop for Trying {
     /// After a panic elsewhere, and when the attempt is aborted.
     fn drop(&mut self) {
         if let Some(link) = self.link()
             && let Some(ended) = self.report(Err(Failure::of(TaskError::fatal("aborted"))))
         {
-            // As above.
+            // The engine may have gone, and with it whoever would want to know.
             let _ = link.send(Command::Ended(ended));
         }
     }

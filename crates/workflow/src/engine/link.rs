@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::attempt::{Ended, Job};
 use super::combine::{After, Broken, Combine};
-use super::runners::share;
+use super::runners::Taker;
 use super::{Command, Engine, Waste};
 use crate::executor::Executor;
 use crate::offload::Pools;
@@ -96,25 +97,46 @@ impl Link {
         commands: impl IntoIterator<Item = Command>,
         now: Duration,
     ) -> Result<(), Gone> {
+        self.take_turns(commands, now, &mut Taker::default())
+    }
+
+    /// Tells the engine that an attempt is over which was a task of the runtime; what that one goes on with.
+    pub(super) fn end(&self, ended: Ended) -> Option<Job> {
+        let (mut by, now) = (Taker::that_goes_on(), ended.ended);
+        // The engine may have gone, and with it whoever would want to know.
+        self.take_turns([Command::Ended(ended)], now, &mut by).ok()?;
+        by.next()
+    }
+
+    fn take_turns(
+        &self,
+        commands: impl IntoIterator<Item = Command>,
+        now: Duration,
+        by: &mut Taker,
+    ) -> Result<(), Gone> {
         self.engine.put(commands).map_err(refused)?;
         for _ in 0..TURNS {
-            let (mut waste, mut has_spawned) = (Vec::new(), false);
+            let mut waste = Vec::new();
             let after = self.engine.try_turn(|driven, commands| {
-                has_spawned = driven.engine.turn(commands, now);
+                driven.engine.turn(commands, now, by);
                 if driven.rings_earlier() {
                     self.wake.notify_one();
+                    by.has_woken();
                 }
                 waste = driven.engine.take_waste();
             });
-            if has_spawned {
-                share();
-            }
+            by.share();
             waste.into_iter().for_each(Waste::discard);
             if !is_more(after)? {
                 return Ok(());
             }
+            if by.is_wanted() {
+                break;
+            }
         }
         self.wake.notify_one();
+        by.has_woken();
+        by.share();
         Ok(())
     }
 
@@ -153,7 +175,7 @@ impl Link {
         let (mut rings, mut waste) = (None, Vec::new());
         let after = self.engine.turn(|driven, commands| {
             // What it spawns runs next on this worker, or on another.
-            driven.engine.turn(commands, self.now());
+            driven.engine.turn(commands, self.now(), &mut Taker::default());
             driven.rings = driven.engine.next_due();
             rings = driven.rings;
             waste = driven.engine.take_waste();

@@ -2,7 +2,8 @@
 //!
 //! An attempt is first polled by a runner: if it ends there, it never was a task of the runtime. If it waits for
 //! something, it becomes one, and the runner goes on; where the last attempt of its agent waited, it is one from the start
-//! and no runner's business.
+//! and no runner's business. Such a task goes on with the next attempt that will wait, if one starts because of its end:
+//! what calls an agent all day costs a task for each that is in flight, not for each call.
 //! There are as many runners as the runtime has workers, and more while attempts keep theirs busy:
 //!
 //! 1. While an attempt is queued, or an end is not told, a runner that is not inside an attempt is awake or about to be. An
@@ -49,7 +50,7 @@ const TURN: u32 = 32;
 
 /// Lets another worker have the task that was woken or spawned last here. A worker keeps that one to itself until it has
 /// finished what it is at, which may be an attempt that computes; the next one to come takes its place.
-pub(super) fn share() {
+fn share() {
     if let Ok(runtime) = Handle::try_current()
         && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
     {
@@ -71,6 +72,69 @@ async fn step_back() {
         }
     })
     .await;
+}
+
+/// Tries an attempt, and after it the next that will wait, as long as there is one.
+async fn try_each(mut trying: Trying) {
+    let Some(link) = trying.link() else { return };
+    while let Some(ended) = poll_fn(|cx| trying.poll_end(cx)).await
+        && let Some(job) = link.end(ended)
+    {
+        trying = Trying::new(job, None);
+    }
+}
+
+/// Who takes a turn of the engine, and what that leaves to it.
+#[derive(Default)]
+pub(super) struct Taker {
+    /// Whether it can go on with an attempt that will wait.
+    goes_on: bool,
+    /// That attempt.
+    next: Option<Job>,
+    /// Whether a task was woken or spawned that others are to have if this one goes on for long.
+    has_woken: bool,
+}
+
+impl Taker {
+    /// A task of the runtime whose attempt has ended.
+    pub(super) fn that_goes_on() -> Self {
+        Self { goes_on: true, ..Self::default() }
+    }
+
+    /// It has to see to something first.
+    pub(super) fn is_held_up(&mut self) {
+        self.goes_on = false;
+    }
+
+    pub(super) fn has_woken(&mut self) {
+        self.has_woken = true;
+    }
+
+    /// Lets others have what was woken.
+    pub(super) fn share(&mut self) {
+        if std::mem::take(&mut self.has_woken) {
+            share();
+        }
+    }
+
+    /// Whether an attempt waits for it to go on.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The attempt that it goes on with.
+    pub(super) fn next(self) -> Option<Job> {
+        self.next
+    }
+
+    /// The attempt, unless it goes on with that.
+    fn offer(&mut self, job: Job) -> Option<Job> {
+        if !self.goes_on || self.next.is_some() {
+            return Some(job);
+        }
+        self.next = Some(job);
+        None
+    }
 }
 
 pub(crate) struct Runners {
@@ -123,31 +187,34 @@ impl Runners {
         Arc::new(Self { state, link, wake, group, enough, look, guard })
     }
 
-    /// Queues the jobs, or makes tasks of them, and empties the list. Whether a task was woken or spawned: then who does not
-    /// end with this has to [`share`].
-    pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>) -> bool {
-        let has_spawned = jobs.iter().any(|job| job.waits);
-        if has_spawned {
+    /// Queues the jobs, or makes tasks of them, and empties the list.
+    pub(super) fn push(self: &Arc<Self>, jobs: &mut Vec<Job>, by: &mut Taker) {
+        if jobs.iter().any(|job| job.waits) {
             for job in jobs.extract_if(.., |job| job.waits) {
-                self.spawn(Trying::new(job, None));
+                if let Some(job) = by.offer(job) {
+                    self.spawn(Trying::new(job, None));
+                    by.has_woken();
+                }
             }
         }
         if jobs.is_empty() {
-            return has_spawned;
+            return;
         }
         let mut state = self.state.lock();
         // Mostly they are few, for which this is cheaper than to extend the queue.
         jobs.drain(..).for_each(|job| state.queue.push_back(job));
         let more = state.needs_a_looker();
         drop(state);
-        self.act(more) || has_spawned
+        if self.act(more) {
+            by.has_woken();
+        }
     }
 
     /// Makes a task of the runtime of an attempt.
     fn spawn(&self, trying: Trying) {
         // A refusal drops the attempt, which tells its end.
         let _ = self.group.spawn(async move {
-            trying.await;
+            try_each(trying).await;
             Ok(())
         });
     }

@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use tidegate_workflow::{Context, Graph, Orchestrator, Outcome, Task, TaskError};
@@ -183,7 +184,7 @@ async fn who_submits_and_then_blocks_its_thread_does_not_keep_the_attempt_from_s
         orchestrator.run(graph([Task::new("first", work)])).await.expect("it runs");
         let other = Arc::clone(&orchestrator);
         let blocked = tokio::spawn(async move {
-            let (told, hears) = std::sync::mpsc::channel();
+            let (told, hears) = mpsc::channel();
             let work = move |_| std::future::ready(told.send(()).map_err(TaskError::from));
             other.go("work", work).expect("it is open");
             hears.recv_timeout(Duration::from_secs(30))
@@ -193,10 +194,82 @@ async fn who_submits_and_then_blocks_its_thread_does_not_keep_the_attempt_from_s
     }
 }
 
+#[tokio::test]
+async fn attempts_that_wait_take_as_many_tasks_of_the_runtime_as_are_in_flight() {
+    let orchestrator = Orchestrator::builder().limit(4).build().expect("the settings are sound");
+    let tasks = (0..100).map(|at| {
+        Task::new(format!("task {at}"), async |_| {
+            tokio::task::yield_now().await;
+            Ok::<_, TaskError>(tokio::task::id())
+        })
+    });
+    let finished = orchestrator.run(graph(tasks)).await.expect("it runs");
+    let task = |at| *finished.output::<tokio::task::Id>(&format!("task {at}")).expect("it is one");
+    let tasks: std::collections::HashSet<_> = (0..100).map(task).collect();
+    // The first ones were a runner's until they waited.
+    assert!(tasks.len() <= 8, "{} tasks", tasks.len());
+}
+
+/// Waits, when it is dropped, until somebody tells it something, and says whether that has come.
+struct Slow(Mutex<mpsc::Receiver<()>>, mpsc::Sender<bool>);
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let hears = self.0.get_mut().expect("nobody panicked");
+        let _ = self.1.send(hears.recv_timeout(10 * SECOND).is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_destructor_does_not_hold_up_who_starts_because_of_the_end() {
+    let orchestrator = Orchestrator::builder().limit(1).build().expect("the settings are sound");
+    // From then on attempts are expected to wait.
+    let waits = async |_| {
+        tokio::task::yield_now().await;
+        Ok::<(), TaskError>(())
+    };
+    orchestrator.run(graph([Task::new("first", waits)])).await.expect("it runs");
+    let (told, hears) = mpsc::channel();
+    let (dropped, has_heard) = mpsc::channel();
+    let slow = Slow(Mutex::new(hears), dropped);
+    let failing = Task::new("fails", move |_| {
+        let _ = &slow;
+        async {
+            tokio::task::yield_now().await;
+            Err::<(), _>(TaskError::fatal("out of order"))
+        }
+    });
+    let next =
+        Task::new("next", move |_| std::future::ready(told.send(()).map_err(TaskError::from)));
+    orchestrator.run(graph([failing.priority(1), next])).await.expect("it runs");
+    assert_eq!(has_heard.recv(), Ok(true), "the other began only after the drop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeout_comes_to_an_attempt_that_blocks_its_thread() {
+    let orchestrator = orchestrator();
+    let blocks = |cx: Context| async move {
+        let since = std::time::Instant::now();
+        while !cx.token().is_cancelled() {
+            std::thread::sleep(Duration::from_millis(1));
+            if since.elapsed() > Duration::from_secs(10) {
+                return Err(TaskError::fatal("nobody told it to stop"));
+            }
+        }
+        Ok(())
+    };
+    for at in 0..20 {
+        let blocks = Task::new("blocks", blocks).needs(["first"]).timeout(Duration::from_millis(5));
+        let finished = orchestrator.run(graph([echo("first"), blocks])).await.expect("it runs");
+        let end = format!("{finished:?}");
+        assert!(!end.contains("nobody"), "round {at}: {end}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_from_many_threads_are_all_run_once() {
     let orchestrator = Arc::new(orchestrator());
-    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let (orchestrator, count) = (Arc::clone(&orchestrator), Arc::clone(&count));
@@ -204,7 +277,7 @@ async fn tasks_from_many_threads_are_all_run_once() {
                 for at in 0..2_500 {
                     let count = Arc::clone(&count);
                     let task = async move |_| {
-                        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        count.fetch_add(1, Ordering::Relaxed);
                         if at % 7 == 0 {
                             tokio::task::yield_now().await;
                         }
@@ -217,7 +290,7 @@ async fn tasks_from_many_threads_are_all_run_once() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     orchestrator.wait().await.expect("none failed");
-    assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 10_000);
+    assert_eq!(count.load(Ordering::Relaxed), 10_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,14 +352,14 @@ async fn attempts_that_compute_share_the_workers() {
     let orchestrator = Orchestrator::builder().limit(2).build().expect("the settings are sound");
     for _ in 0..200 {
         // Each computes until the other has begun: it ends only if both workers are at it.
-        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
         let tasks = ["one", "two"].map(|id| {
             let begun = Arc::clone(&begun);
             Task::new(id, move |_| {
                 let begun = Arc::clone(&begun);
                 async move {
-                    begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    while begun.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    while begun.load(Ordering::SeqCst) < 2 {
                         std::hint::spin_loop();
                     }
                     Ok::<(), TaskError>(())
@@ -323,10 +396,10 @@ async fn a_report_tells_throughput_share_in_parallel_and_agents_at_once() {
 
 #[tokio::test]
 async fn what_is_cancelled_before_its_first_poll_does_not_begin() {
-    let begun = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let begun = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&begun);
     let work = move |_| {
-        flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        flag.store(true, Ordering::Relaxed);
         std::future::ready(Ok::<(), TaskError>(()))
     };
     let orchestrator = orchestrator();
@@ -335,7 +408,7 @@ async fn what_is_cancelled_before_its_first_poll_does_not_begin() {
     run.cancel();
     let report = run.wait().await.expect("it runs").into_report();
     assert_eq!(report.tasks[0].outcome, Outcome::Cancelled);
-    assert!(!begun.load(std::sync::atomic::Ordering::Relaxed));
+    assert!(!begun.load(Ordering::Relaxed));
 }
 
 #[tokio::test(start_paused = true)]
