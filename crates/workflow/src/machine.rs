@@ -131,12 +131,8 @@ impl Machine {
     ) {
         let ready = run.link();
         if ready.len() >= MANY {
-            let mut by_class: Vec<ClassId> =
-                ready.iter().map(|node| run.nodes[*node].class).collect();
-            by_class.sort_unstable();
-            by_class
-                .chunk_by(|a, b| a == b)
-                .for_each(|tasks| self.admission.reserve(tasks[0], tasks.len()));
+            let classes = ready.iter().map(|node| run.nodes[*node].class);
+            self.admission.reserve(classes.collect());
         }
         self.runs.insert(id, run);
         out.push(Action::Began { run: id });

@@ -52,6 +52,7 @@ struct Class {
     agent: AgentId,
     family: FamilyId,
     demands: Box<[Demand]>,
+    /// Its own line; see [`Admission::common`].
     ready: Ready,
     /// The key under which it stands in its tenant's heap; entries with another are stale.
     announced: Option<Key>,
@@ -121,9 +122,9 @@ pub(super) struct Admission {
     by_traits: HashMap<Traits, FamilyId>,
     /// Families of which somebody may fit now.
     stirred: Vec<FamilyId>,
-    /// All that are ready, the best last, as long as they are few and the room has sufficed for all before them: mostly they
-    /// start at once, and never stand in a line.
-    newcomers: Vec<(Key, ClassId, TaskRef)>,
+    /// All that are ready, as long as everyone who was first has had all that it takes: mostly nothing stands in anybody's
+    /// way, and one line is cheaper than one for each class. Otherwise nobody is in it.
+    common: Ready,
     kept: Option<Kept>,
     starts: u32,
     /// The latest time that is known.
@@ -157,7 +158,7 @@ impl Admission {
             families: Vec::new(),
             by_traits: HashMap::new(),
             stirred: Vec::new(),
-            newcomers: Vec::new(),
+            common: Ready::default(),
             kept: None,
             starts: 0,
             now: Duration::ZERO,
@@ -214,7 +215,7 @@ impl Admission {
         if self.limit <= self.running {
             return None;
         }
-        if let Some(task) = self.next_newcomer(now) {
+        if let Some(task) = self.next_common(runs, now) {
             return Some(task);
         }
         let kept = self.next_kept(runs, now, &mut wake);
@@ -278,8 +279,11 @@ impl Admission {
 
     /// The task is out of the ready ones: its state says so already.
     pub(super) fn taken(&mut self, class: ClassId, runs: &Runs<Run>) {
-        self.classes[class.at()].ready.left(|task, seq| is_ready(runs, task, seq));
-        self.look_again(class);
+        let is_common = self.common.len() > 0;
+        self.line_of(class).left(|task, seq| is_ready(runs, task, seq));
+        if !is_common {
+            self.look_again(class);
+        }
     }
 
     /// The attempt has ended: tells the breaker.

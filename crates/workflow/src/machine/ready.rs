@@ -46,10 +46,10 @@ impl Key {
 const LAST: u64 = (1 << ARRIVALS) - 1;
 
 /// In the order of the keys, of which no two are alike.
-#[derive(Debug)]
-struct Entry {
-    key: Key,
-    task: TaskRef,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) task: TaskRef,
 }
 
 impl Ord for Entry {
@@ -74,11 +74,11 @@ impl Eq for Entry {}
 
 /// A priority queue that also knows who has waited the longest.
 ///
-/// A task that leaves is not searched for: its entries are passed over when they come up, and thrown out once more have left
-/// than are live. `is_ready` tells an entry from a stale one.
+/// A task that leaves is not searched for: its entries are passed over when they come up, and thrown out once they are
+/// several times the live ones. `is_ready` tells an entry from a stale one.
 ///
-/// Newcomers wait until somebody asks for the best. Many of them, as when a wide graph begins, are sorted then, and leave from
-/// the end of the list; a few go to the heap.
+/// Newcomers wait until somebody asks for the best. Those who find nobody before them, or many of them, as when a wide graph
+/// begins, are sorted then, and leave from the end of the list; others go to the heap.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     fresh: Vec<Entry>,
@@ -87,8 +87,6 @@ pub(super) struct Ready {
     heap: BinaryHeap<Entry>,
     by_age: VecDeque<(u64, TaskRef)>,
     live: usize,
-    /// How many have left since entries were last thrown out.
-    gone: usize,
 }
 
 impl Ready {
@@ -97,15 +95,13 @@ impl Ready {
         self.by_age.reserve_exact(tasks);
     }
 
-    /// A task becomes ready. It is counted, and stands in no line yet.
-    pub(super) fn joins(&mut self) {
-        self.live += 1;
+    pub(super) fn push(&mut self, key: Key, task: TaskRef) {
+        self.push_entry(Entry { key, task });
+        self.push_age(key.seq(), task);
     }
 
-    /// Puts a task that has been counted in line.
-    pub(super) fn push(&mut self, key: Key, task: TaskRef) {
-        self.fresh.push(Entry { key, task });
-        self.by_age.push_back((key.seq(), task));
+    pub(super) fn len(&self) -> usize {
+        self.live
     }
 
     /// A key that no task of it is above.
@@ -140,7 +136,10 @@ impl Ready {
     }
 
     fn take_in(&mut self) {
-        if self.fresh.len() >= MANY && self.sorted.is_empty() {
+        if self.fresh.is_empty() {
+            return;
+        }
+        if self.sorted.is_empty() && (self.heap.is_empty() || MANY <= self.fresh.len()) {
             std::mem::swap(&mut self.fresh, &mut self.sorted);
             self.sorted.sort_unstable_by_key(|entry| entry.key);
         } else {
@@ -167,25 +166,61 @@ impl Ready {
     /// One of the tasks is not ready any more: `is_ready` says so already.
     pub(super) fn left(&mut self, is_ready: impl Fn(TaskRef, u64) -> bool) {
         self.live -= 1;
-        self.gone += 1;
-        if self.live + STALE < self.gone {
-            self.gone = 0;
+        if self.live == 0 {
+            self.clear();
+        } else if 4 * self.live + STALE < self.by_age.len().max(self.entries()) {
             self.throw_out(is_ready);
         }
     }
 
     /// Keeps the live entries alone, in the memory that they take: after a peak it comes back.
     fn throw_out(&mut self, is_ready: impl Fn(TaskRef, u64) -> bool) {
-        let is_live = |entry: &Entry| is_ready(entry.task, entry.key.seq());
-        self.fresh.retain(is_live);
-        self.sorted.retain(is_live);
-        self.heap.retain(is_live);
+        // Who starts is taken out of the order of keys, and only who leaves otherwise is still there.
+        if self.live < self.entries() {
+            let is_live = |entry: &Entry| is_ready(entry.task, entry.key.seq());
+            self.fresh.retain(is_live);
+            self.sorted.retain(is_live);
+            self.heap.retain(is_live);
+        }
         self.by_age.retain(|(seq, task)| is_ready(*task, *seq));
         let room = self.live + STALE;
         self.fresh.shrink_to(room);
         self.sorted.shrink_to(room);
         self.heap.shrink_to(room);
         self.by_age.shrink_to(room);
+    }
+
+    fn clear(&mut self) {
+        self.fresh.clear();
+        self.sorted.clear();
+        self.heap.clear();
+        self.by_age.clear();
+    }
+
+    /// How many stand in the order of keys, live or not.
+    fn entries(&self) -> usize {
+        self.fresh.len() + self.sorted.len() + self.heap.len()
+    }
+
+    /// All entries, of which some may be stale: the best last, and by age. Nothing is left.
+    pub(super) fn take_all(&mut self) -> (Vec<Entry>, VecDeque<(u64, TaskRef)>) {
+        self.take_in();
+        let Self { mut sorted, heap, by_age, .. } = std::mem::take(self);
+        if !heap.is_empty() {
+            sorted.extend(heap);
+            sorted.sort_unstable_by_key(|entry| entry.key);
+        }
+        (sorted, by_age)
+    }
+
+    /// Half of [`Self::push`]; the other is [`Self::push_age`], in the order of age.
+    pub(super) fn push_entry(&mut self, entry: Entry) {
+        self.live += 1;
+        self.fresh.push(entry);
+    }
+
+    pub(super) fn push_age(&mut self, seq: u64, task: TaskRef) {
+        self.by_age.push_back((seq, task));
     }
 }
 
@@ -195,16 +230,6 @@ mod tests {
     use super::*;
 
     impl Ready {
-        fn enter(&mut self, key: Key, task: TaskRef) {
-            self.joins();
-            self.push(key, task);
-        }
-
-        /// How many entries there are in the order of keys.
-        fn entries(&self) -> usize {
-            self.fresh.len() + self.sorted.len() + self.heap.len()
-        }
-
         fn capacity(&self) -> usize {
             self.fresh.capacity().max(self.sorted.capacity()).max(self.heap.capacity())
         }
@@ -223,7 +248,7 @@ mod tests {
                 // Knuth's MMIX generator.
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let key = Key::new((seed >> 33) as i32 % 5, 0.0, 0, seq);
-                ready.enter(key, task(seq as u32));
+                ready.push(key, task(seq as u32));
                 left.push(key);
                 seq += 1;
             }
@@ -259,13 +284,13 @@ mod tests {
         let mut ready = Ready::default();
         let last = 10_000;
         for seq in 0..last {
-            ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32));
+            ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32));
             if seq > 0 {
                 ready.left(|_, seq_of| seq_of == seq);
             }
         }
-        assert_eq!(ready.live, 1);
-        assert!(ready.entries() <= STALE + 3 && ready.by_age.len() <= STALE + 3);
+        assert_eq!(ready.len(), 1);
+        assert!(ready.entries() <= STALE + 5 && ready.by_age.len() <= STALE + 5);
         assert!(ready.capacity() <= 4 * (STALE + 2));
         assert!(ready.by_age.capacity() <= 4 * (STALE + 2));
         assert_eq!(ready.best(|_, seq| seq == last - 1).map(|(_, at)| at), Some(task(9_999)));
@@ -275,13 +300,13 @@ mod tests {
     #[test]
     fn what_is_ready_stays_when_entries_of_others_are_thrown_out() {
         let mut ready = Ready::default();
-        (0..200).for_each(|seq| ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32)));
-        for left in 0..150 {
+        (0..200).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
+        for left in 0..180 {
             ready.left(|_, seq| seq > left);
         }
         assert!(ready.entries() < 200 && ready.by_age.len() < 200);
-        assert_eq!(ready.oldest(|_, seq| seq >= 150), Some((150, task(150))));
-        assert_eq!(ready.best(|_, seq| seq >= 150).map(|(_, at)| at), Some(task(150)));
+        assert_eq!(ready.oldest(|_, seq| seq >= 180), Some((180, task(180))));
+        assert_eq!(ready.best(|_, seq| seq >= 180).map(|(_, at)| at), Some(task(180)));
         assert_eq!(ready.best(|_, seq| seq == 199).map(|(_, at)| at), Some(task(199)));
     }
 
@@ -289,7 +314,7 @@ mod tests {
     fn the_memory_of_a_peak_comes_back_as_tasks_start() {
         let mut ready = Ready::default();
         let all = 10_000;
-        (0..all).for_each(|seq| ready.enter(Key::new(0, 0.0, 0, seq), task(seq as u32)));
+        (0..all).for_each(|seq| ready.push(Key::new(0, 0.0, 0, seq), task(seq as u32)));
         for started in 0..all {
             ready.best(|_, seq| seq >= started);
             ready.left(|_, seq| seq > started);

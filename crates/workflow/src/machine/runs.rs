@@ -20,11 +20,15 @@ impl<T> Default for Runs<T> {
 }
 
 impl<T> Runs<T> {
+    /// The run that was asked for last.
+    #[inline]
+    fn last(&self, run: RunId) -> Option<&T> {
+        let (of, item) = self.items.get(self.last.get())?;
+        (*of == run).then_some(item)
+    }
+
+    /// The place of another.
     fn place(&self, run: RunId) -> Option<usize> {
-        let last = self.last.get();
-        if self.items.get(last).is_some_and(|(of, _)| *of == run) {
-            return Some(last);
-        }
         let place = *self.places.get(&run)?;
         self.last.set(place);
         Some(place)
@@ -32,16 +36,20 @@ impl<T> Runs<T> {
 
     #[inline]
     pub(crate) fn get(&self, run: RunId) -> Option<&T> {
-        self.place(run).map(|place| &self.items[place].1)
+        self.last(run).or_else(|| self.place(run).map(|place| &self.items[place].1))
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, run: RunId) -> Option<&mut T> {
-        self.place(run).map(|place| &mut self.items[place].1)
+        let place = match self.last(run) {
+            Some(_) => self.last.get(),
+            None => self.place(run)?,
+        };
+        Some(&mut self.items[place].1)
     }
 
     pub(crate) fn contains(&self, run: RunId) -> bool {
-        self.place(run).is_some()
+        self.get(run).is_some()
     }
 
     /// A run that is not in yet.

@@ -75,7 +75,9 @@ impl Machine {
             let Self { admission, runs, .. } = self;
             let next =
                 admission.next(runs, now, |agent, at| woken.push((at, Due::Agent { agent })));
-            woken.drain(..).for_each(|(at, due)| self.set_timer(at, due));
+            while let Some((at, due)) = woken.pop() {
+                self.set_timer(at, due);
+            }
             let Some(task) = next else { break };
             self.start(task, now, out);
         }
@@ -118,27 +120,27 @@ impl Machine {
                 Key::new(0, score(facts), 0, seq)
             }
         };
-        self.admission.push(node.class, key, task);
+        let class = node.class;
+        self.admission.push(class, key, task, &self.runs);
     }
 
     pub(super) fn start(&mut self, task: TaskRef, now: Duration, out: &mut Vec<Action>) {
-        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
+        let mut run = self.runs.get_mut(task.run).expect("a ready task's run is live");
         let node = &run.nodes[task.node];
         let State::Ready { failed, .. } = node.state else {
             unreachable!("only ready tasks are queued")
         };
         let (class, estimate) = (node.class, node.estimate);
         let cost = u64::from(node.cost);
-        let earlier = run.earlier(task.node);
-        if cost > 0 && failed == earlier {
+        if cost > 0 && failed == run.earlier(task.node) {
             let tenant = self.admission.owners(class).1;
             if let Err(end) = self.pay(task, tenant, cost) {
                 self.finish(task, end, out);
                 self.admission.look_again(class);
                 return;
             }
+            run = self.runs.get_mut(task.run).expect("paying ends no run");
         }
-        let run = self.runs.get_mut(task.run).expect("a ready task's run is live");
         let attempt = failed + 1;
         run.nodes[task.node].state = State::Running { attempt, stop: None, parked: false };
         if let Some(timeout) = run.policy_of(task.node).timeout {

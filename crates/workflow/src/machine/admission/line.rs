@@ -1,4 +1,5 @@
-//! Who is next: newcomers first of all, then the oldest in its turn, then the best of the tenant that has had the least.
+//! Who is next: in one line as long as that is enough, then the oldest in its turn, then the best of the tenant that has had
+//! the least.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,63 +8,105 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use super::super::ids::FamilyId;
-use super::super::ready::Key;
+use super::super::ready::{Key, Ready};
 use super::super::run::Run;
 use super::super::{AgentId, ClassId, Runs, TaskRef, TenantId};
 use super::blocked::Blocker;
 use super::{AGEING, Admission, is_ready, number};
 
-/// More than this stand in line at once.
-const NEWCOMERS: usize = 64;
-
 impl Admission {
-    /// Makes room for exactly so many ready tasks more.
-    pub(in crate::machine) fn reserve(&mut self, class: ClassId, tasks: usize) {
-        self.classes[class.at()].ready.reserve(tasks);
+    /// Makes room for exactly so many ready tasks more, of these classes.
+    pub(in crate::machine) fn reserve(&mut self, mut classes: Vec<ClassId>) {
+        if self.is_common() {
+            return self.common.reserve(classes.len());
+        }
+        classes.sort_unstable();
+        classes
+            .chunk_by(|a, b| a == b)
+            .for_each(|of| self.classes[of[0].at()].ready.reserve(of.len()));
     }
 
-    pub(in crate::machine) fn push(&mut self, class: ClassId, key: Key, task: TaskRef) {
-        let nobody_waits = self.ready == self.newcomers.len();
+    pub(in crate::machine) fn push(
+        &mut self,
+        class: ClassId,
+        key: Key,
+        task: TaskRef,
+        runs: &Runs<Run>,
+    ) {
+        let is_common = self.is_common();
         self.ready += 1;
-        let state = &mut self.classes[class.at()];
-        state.ready.joins();
-        let tenant = state.tenant;
+        let state = &self.classes[class.at()];
         self.agents[state.agent.at()].ready += 1;
-        self.joins(tenant);
-        if nobody_waits && self.newcomers.len() < NEWCOMERS {
-            let at = self.newcomers.partition_point(|(of, ..)| *of < key);
-            self.newcomers.insert(at, (key, class, task));
+        self.joins(state.tenant);
+        if is_common {
+            self.common.push(key, task);
         } else {
-            self.line_up();
+            self.line_up(runs);
             self.put_in_line(class, key, task);
         }
     }
 
-    /// Newcomers wait with all others, in the order in which they came.
-    pub(super) fn line_up(&mut self) {
-        if self.newcomers.is_empty() {
+    /// Whether the next one stands in line with all others: nobody has been passed over, and no tenant has a share.
+    fn is_common(&self) -> bool {
+        self.ready == self.common.len() && self.tenants.len() == 1
+    }
+
+    /// Where a ready task of the class stands.
+    pub(super) fn line_of(&mut self, class: ClassId) -> &mut Ready {
+        if self.common.len() > 0 { &mut self.common } else { &mut self.classes[class.at()].ready }
+    }
+
+    /// Everybody stands in the line of its class from now on. What comes in its order costs no sorting there.
+    pub(super) fn line_up(&mut self, runs: &Runs<Run>) {
+        if self.common.len() == 0 {
             return;
         }
-        let mut newcomers = std::mem::take(&mut self.newcomers);
-        newcomers.sort_unstable_by_key(|(key, ..)| key.seq());
-        newcomers.drain(..).for_each(|(key, class, task)| self.put_in_line(class, key, task));
-        // Its memory serves the next.
-        self.newcomers = newcomers;
+        let (entries, by_age) = self.common.take_all();
+        for (seq, task) in by_age.into_iter().filter(|(seq, task)| is_ready(runs, *task, *seq)) {
+            let class = class_of(runs, task);
+            self.classes[class.at()].ready.push_age(seq, task);
+            self.comes_of_age(class, seq);
+        }
+        let mut lines = Vec::new();
+        for entry in entries.into_iter().filter(|of| is_ready(runs, of.task, of.key.seq())) {
+            let class = class_of(runs, entry.task);
+            let line = &mut self.classes[class.at()].ready;
+            if line.len() == 0 {
+                lines.push(class);
+            }
+            line.push_entry(entry);
+        }
+        for class in lines {
+            if let Some(key) = self.classes[class.at()].ready.top() {
+                self.comes_first(class, key);
+            }
+        }
     }
 
     pub(super) fn put_in_line(&mut self, class: ClassId, key: Key, task: TaskRef) {
+        self.classes[class.at()].ready.push(key, task);
+        self.comes_of_age(class, key.seq());
+        self.comes_first(class, key);
+    }
+
+    /// A task of the class stands in its line since then.
+    fn comes_of_age(&mut self, class: ClassId, seq: u64) {
         let state = &mut self.classes[class.at()];
-        state.ready.push(key, task);
-        let (family, blocked) = (state.family, state.blocked);
         if state.since.is_none() {
-            state.since = Some(key.seq());
-            self.families[family.at()].ages.insert((key.seq(), class));
+            state.since = Some(seq);
+            self.families[state.family.at()].ages.insert((seq, class));
         }
-        match blocked {
+    }
+
+    /// A task of the class with this key stands in its line, perhaps before all others.
+    fn comes_first(&mut self, class: ClassId, key: Key) {
+        let state = &self.classes[class.at()];
+        match state.blocked {
             None if state.announced.is_none_or(|announced| announced < key) => {
                 self.announce(class, key);
             }
             Some(waits) if waits < key => {
+                let family = state.family;
                 self.wait(class, key);
                 self.stir(family);
             }
@@ -73,23 +116,30 @@ impl Admission {
 
     /// A ready task was cancelled; its state says so already.
     pub(in crate::machine) fn left(&mut self, class: ClassId, runs: &Runs<Run>) {
-        self.line_up();
+        self.line_of(class).left(|task, seq| is_ready(runs, task, seq));
         self.ready -= 1;
-        let state = &mut self.classes[class.at()];
+        let state = &self.classes[class.at()];
         self.tenants[state.tenant.at()].ready -= 1;
         self.agents[state.agent.at()].ready -= 1;
-        state.ready.left(|task, seq| is_ready(runs, task, seq));
     }
 
-    /// The best of the newcomers, if nothing but its own needs decides about it. Otherwise they wait with all others.
-    pub(super) fn next_newcomer(&mut self, now: Duration) -> Option<TaskRef> {
-        let (_, class, task) = *self.newcomers.last()?;
-        let is_free = self.tenants.len() == 1 && self.starts + 1 < AGEING;
-        if is_free && self.blocker(class, now).is_none() {
-            self.newcomers.pop();
+    /// The first of the common line, or the oldest in its turn, if nothing but its own needs decides about it. Otherwise all
+    /// of them stand in the lines of their classes from now on.
+    pub(super) fn next_common(&mut self, runs: &Runs<Run>, now: Duration) -> Option<TaskRef> {
+        let is_turn = self.starts + 1 >= AGEING;
+        let is_ready = |task, seq| is_ready(runs, task, seq);
+        let task = if is_turn {
+            self.common.oldest(is_ready).map(|(_, task)| task)
+        } else {
+            self.common.best(is_ready).map(|(_, task)| task)
+        }?;
+        if self.tenants.len() == 1 && self.blocker(class_of(runs, task), now).is_none() {
+            if !is_turn {
+                self.common.pop();
+            }
             return Some(task);
         }
-        self.line_up();
+        self.line_up(runs);
         None
     }
 
@@ -229,4 +279,8 @@ impl Admission {
         }
         open.push((key, class));
     }
+}
+
+fn class_of(runs: &Runs<Run>, task: TaskRef) -> ClassId {
+    runs[task.run].nodes[task.node].class
 }

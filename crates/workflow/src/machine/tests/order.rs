@@ -44,6 +44,19 @@ fn newcomers_for_whom_there_is_no_room_stand_in_line_in_the_order_in_which_they_
 }
 
 #[test]
+fn a_line_that_is_divided_among_classes_keeps_both_of_its_orders() {
+    let mut bench = Bench::new(9, &[1, 9]);
+    let of = |class, priority| NodeSpec { priority, ..spec(class, &[]) };
+    bench.submit(vec![of(A, 5), of(A, 1), of(A, 3), of(A, 4), of(B, 0)]);
+    assert_eq!(bench.started(), [0, 4]);
+    bench.ok(0);
+    assert_eq!(bench.started(), [3]);
+    bench.machine.admission.make_it_the_turn_of_the_oldest();
+    bench.ok(3);
+    assert_eq!(bench.started(), [1]);
+}
+
+#[test]
 fn a_task_of_one_agent_that_is_old_starts_within_the_bound_although_another_has_many() {
     let mut bench = Bench::new(1, &[9, 9]);
     let urgent = || NodeSpec { priority: 5, ..spec(A, &[]) };
