@@ -303,6 +303,7 @@ impl<K> Task<K> {
     }
 
     /// Starts only after these tasks succeeded; if one does not, this task is skipped. They may be added to the graph later.
+    #[inline]
     pub fn needs<I: Into<Arc<str>>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
         let ids = ids.into_iter().map(Into::into);
         if self.needs.is_empty() {
@@ -387,6 +388,7 @@ impl<K> Task<K> {
     }
 
     /// The agent whose limits hold for it. Of this and [`any_agent`](Self::any_agent) the last one counts.
+    #[inline]
     pub fn agent(mut self, name: impl Into<Arc<str>>) -> Self {
         self.agent = Some(name.into());
         if let Some(extras) = &mut self.extras {

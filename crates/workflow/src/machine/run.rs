@@ -493,8 +493,13 @@ impl Run {
 
     /// Most tasks of a run share a few policies.
     fn policy(&mut self, policy: Policy) -> u32 {
+        let last = self.policies.len().wrapping_sub(1);
+        // The last one is mostly the next one.
+        if self.policies.last() == Some(&policy) {
+            return number(last);
+        }
         let known = self.policies.iter().rev().take(8).position(|of| *of == policy);
-        let at = known.map(|back| self.policies.len() - 1 - back).unwrap_or_else(|| {
+        let at = known.map(|back| last - back).unwrap_or_else(|| {
             self.policies.push(policy);
             self.policies.len() - 1
         });
