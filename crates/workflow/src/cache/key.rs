@@ -1,5 +1,7 @@
 //! What a result was computed from.
 
+mod encoder;
+
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -18,6 +20,9 @@ pub struct Key {
 impl Key {
     /// A key of these. Raise the version when the computation changes: results of other versions are not found.
     ///
+    /// Inputs that differ have different keys, also those whose type does not tell them apart: a `serde_json::Value`, a struct
+    /// that leaves fields out. Maps are the same in whatever order their entries come, a `HashSet` is not.
+    ///
     /// # Errors
     /// The inputs cannot be serialized.
     pub fn new(
@@ -25,7 +30,7 @@ impl Key {
         version: u32,
         inputs: &(impl Serialize + ?Sized),
     ) -> Result<Self, TaskError> {
-        let bytes = postcard::to_stdvec(&(kind, version, inputs))
+        let bytes = encoder::encode(&(kind, version, inputs))
             .map_err(|error| TaskError::fatal(format!("no cache key of `{kind}`: {error}")))?;
         Ok(Self { digest: *blake3::hash(&bytes).as_bytes(), tags: Arc::default() })
     }
