@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::context::Context;
 use crate::engine::{Command, Link};
 use crate::graph::Graph;
-use crate::orchestrator::{Orchestrator, check};
+use crate::orchestrator::{Orchestrator, StartError, check};
 use crate::sub::{SubError, Within, output};
 use crate::task::{Task, TaskError};
 
@@ -82,7 +82,11 @@ impl Orchestrator {
 }
 
 /// What the task of a batch returned.
-async fn done<O: Send + Sync + 'static>(link: Arc<Link>, graph: Graph) -> Result<Vec<O>, SubError> {
+async fn done<O: Send + Sync + 'static>(
+    link: Arc<Link>,
+    graph: Result<Graph, StartError>,
+) -> Result<Vec<O>, SubError> {
+    let graph = graph.map_err(SubError::Start)?;
     check(&graph, &link).map_err(SubError::Start)?;
     let (reply, answer) = oneshot::channel();
     let command = Command::StartWithin {

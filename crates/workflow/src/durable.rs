@@ -1,6 +1,6 @@
 //! What makes a graph's outputs last: how a value of a type is encoded, and the proof that it can be.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -79,8 +79,20 @@ fn encode<T: Serialize + DeserializeOwned + 'static>(
 fn decode<T: DeserializeOwned + Send + Sync + 'static>(bytes: &[u8]) -> Result<Output, String> {
     match catch_unwind(|| from_bytes::<T>(bytes)) {
         Ok(Ok(output)) => Ok(Arc::new(output)),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(format!("it is no `{}`: {error}", type_name::<T>())),
         Err(panic) => Err(format!("reading it {}", panicked(panic).message())),
+    }
+}
+
+/// Why a value cannot be kept, for people.
+pub(crate) fn unfit(error: &postcard::Error) -> String {
+    match error {
+        postcard::Error::WontImplement => {
+            "its type has to be asked what it is, as an untagged enum, or a \
+            `serde_json::Value` within another type; return a `Value` itself, or the text of it"
+                .to_owned()
+        }
+        error => error.to_string(),
     }
 }
 
@@ -96,7 +108,11 @@ pub(crate) fn from_bytes<T: DeserializeOwned + 'static>(
     bytes: &[u8],
 ) -> Result<T, postcard::Error> {
     if TypeId::of::<T>() != TypeId::of::<Value>() {
-        return postcard::from_bytes(bytes);
+        // What is left over was written by another type.
+        return match postcard::take_from_bytes(bytes)? {
+            (value, []) => Ok(value),
+            _ => Err(postcard::Error::DeserializeBadEncoding),
+        };
     }
     let mut json: Option<Value> = serde_json::from_slice(bytes).ok();
     let json = (&mut json as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take);

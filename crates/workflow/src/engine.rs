@@ -358,6 +358,11 @@ impl Engine {
         if live.place_of(&task.id).is_some() {
             return Err(SubmitError::Duplicate { id: task.id.to_string() });
         }
+        if task.arrows().map(|(need, _)| need).chain(before).any(|id| *id == task.id) {
+            self.metrics.cycles.inc();
+            let id = task.id.to_string();
+            return Err(SubmitError::Cycle { need: id.clone(), follower: id });
+        }
         let (agent, extras) = (task.agent.as_deref(), task.extras.as_deref());
         self.link.check(&task.id, agent, extras).map_err(SubmitError::TooMuch)?;
         let place = |id: &Arc<str>| {
@@ -380,7 +385,7 @@ impl Engine {
                 });
             }
         }
-        let restored = live.submitted(by, task, &needs)?;
+        let restored = live.submitted(by, task, &needs, &followers)?;
         Ok(Found { followers, needs, restored })
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::durable::{Durable, Volatile};
 use crate::journal::{Durability, History};
+use crate::orchestrator::StartError;
 use crate::task::Task;
 use crate::trace::TraceParent;
 
@@ -59,11 +60,15 @@ impl Graph {
         Self::empty()
     }
 
-    /// The graph of one task that needs nobody.
-    pub(crate) fn of(task: Task) -> Self {
+    /// The graph of one task that needs nobody. Who else it names is found when it starts; itself it names in vain.
+    pub(crate) fn of(task: Task) -> Result<Self, StartError> {
+        if task.arrows().any(|(need, _)| *need == task.id) {
+            let (id, needed_by) = (task.id.to_string(), task.id.to_string());
+            return Err(StartError::Unresolved(vec![Unresolved { id, needed_by }]));
+        }
         let mut graph = Self::empty();
-        graph.add(task).expect("it needs nobody");
-        graph
+        graph.add(task).expect("it does not need itself, and nobody else is there");
+        Ok(graph)
     }
 }
 

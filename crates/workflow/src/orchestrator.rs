@@ -148,7 +148,8 @@ impl Orchestrator {
                 }
             }
         });
-        self.submit(self.shared.new_id(), Graph::of(once.kind(kind)), None, Done::Service).map(drop)
+        let graph = Graph::of(once.kind(kind))?;
+        self.submit(self.shared.new_id(), graph, None, Done::Service).map(drop)
     }
 
     /// Returns once nothing is live: no run, no task of [`go`](Self::go). More may be started afterwards.

@@ -116,8 +116,8 @@ impl Run {
     ///
     /// In a run with a journal the task is known to the process that goes on, its work is not: it comes back when whoever
     /// submitted it does so again, with its [version](Task::version); with another one it is another task, and is run. So a
-    /// task that submits others by its [`Context::run`](crate::Context::run) is best not over before they are in a graph or
-    /// over themselves: otherwise [`StartError::Orphans`](crate::StartError::Orphans) tells.
+    /// task that submits others by its [`Context::run`](crate::Context::run) is best not over before they and what they are placed
+    /// before are in a graph or over themselves: otherwise [`StartError::Orphans`](crate::StartError::Orphans) tells.
     ///
     /// # Errors
     /// When the run is over, the id is taken, a need or a follower is unknown, a follower is past waiting, a cycle would
@@ -369,6 +369,9 @@ impl fmt::Display for SubmitError {
             Self::Journal { id, why } => write!(f, "task `{id}`: {why}"),
             Self::TooMuch(why) => why.fmt(f),
             Self::Stopped(why) => why.fmt(f),
+            Self::Cycle { need, follower } if need == follower => {
+                write!(f, "a cycle would close: the task needs `{need}`, which is to come after it")
+            }
             Self::Cycle { need, follower } => {
                 write!(
                     f,

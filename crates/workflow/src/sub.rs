@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::durable::Codec;
+use crate::durable::{Codec, unfit};
 use crate::engine::{Asker, Command, Known, Restored, drop_contained, version_at};
 use crate::event::Outcome;
 use crate::graph::Graph;
@@ -248,7 +248,8 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<Arc<T>, SubError> {
         let item = Item::of(&task.id, task.extras.as_deref(), self);
-        let output = match self.start_within(Graph::of(task), item.as_ref(), None).await? {
+        let graph = Graph::of(task).map_err(SubError::Start)?;
+        let output = match self.start_within(graph, item.as_ref(), None).await? {
             Within::Running(running, nth) => {
                 let output = output(self.finish_within(running, stop).await?)?;
                 match item {
@@ -269,7 +270,7 @@ impl Context {
         };
         let cannot = |why: String| failed(format!("its output cannot be kept: {why}"));
         let encoded = match catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output))) {
-            Ok(encoded) => encoded.map_err(|why| cannot(why.to_string()))?,
+            Ok(encoded) => encoded.map_err(|why| cannot(unfit(&why)))?,
             Err(panic) => {
                 drop_contained(panic);
                 return Err(cannot("encoding it panicked".to_owned()));

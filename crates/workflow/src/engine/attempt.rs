@@ -12,6 +12,7 @@ use super::entry::Entry;
 use super::{Command, Link};
 
 use crate::context::{Context, Shared};
+use crate::durable::unfit;
 use crate::journal::MAX_OUTPUT;
 use crate::machine::TaskRef;
 use crate::run::Run;
@@ -287,7 +288,7 @@ fn encoded(
     let error = match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
         Ok(Ok(bytes)) if bytes.len() <= MAX_OUTPUT => return (result, bytes),
         Ok(Ok(bytes)) => format!("{} bytes, at most {MAX_OUTPUT}", bytes.len()),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => unfit(&error),
         Err(panic) => {
             super::drop_contained(panic);
             "encoding it panicked".to_owned()

@@ -141,7 +141,10 @@ impl Keeper {
         }
         let is_missing = |entry: &&Entry| graph.place_of(&entry.id).is_none();
         let missing = history.ledger().tasks.iter().filter(is_missing);
-        let orphans = missing.filter(|entry| history.ledger().is_orphan(entry));
+        let ledger = history.ledger();
+        let orphans = missing.filter(|entry| {
+            ledger.is_orphan(entry) || !history.accepts_changes && ledger.is_missed(entry)
+        });
         let orphans: Vec<String> = orphans.map(|entry| entry.id.to_string()).collect();
         if !orphans.is_empty() {
             return Err(StartError::Orphans { tasks: orphans });
@@ -239,6 +242,7 @@ impl Keeper {
         by: Option<u32>,
         task: &Task,
         needs: impl Iterator<Item = (u32, &'a Arc<str>, On)> + Clone,
+        followers: &[u32],
     ) -> Result<Restored, SubmitError> {
         let fails = |why: String| SubmitError::Journal { id: task.id.to_string(), why };
         if task.extras.as_ref().is_none_or(|extras| extras.codec.is_none()) {
@@ -278,7 +282,8 @@ impl Keeper {
             self.writer.append(&record).map_err(|why| fails(why.to_string()))?;
             if let Some(by) = by {
                 let by = self.numbers[by as usize];
-                self.append(&Record::Submitted { task: number, by });
+                let before = followers.iter().map(|node| self.numbers[*node as usize]).collect();
+                self.append(&Record::Submitted { task: number, by, before });
             }
             if let Some(entry) = &entry {
                 // What another task of that id came to does not count, nor what it has put in.

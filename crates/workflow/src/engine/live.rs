@@ -149,12 +149,13 @@ impl Live {
         by: Option<u32>,
         task: &Task,
         needs: &[Need],
+        followers: &[u32],
     ) -> Result<Option<Restored>, SubmitError> {
         let Some(keeper) = &mut self.keeper else { return Ok(None) };
         let node = u32::try_from(self.tasks.len()).expect("a run has fewer than 2^32 tasks");
         let tasks = &self.tasks;
         let needs = needs.iter().map(|need| (need.task, &tasks[need.task].id, need.on));
-        keeper.submitted(node, by, task, needs).map(Some)
+        keeper.submitted(node, by, task, needs, followers).map(Some)
     }
 
     /// Whether nothing can be kept any more that has to be.

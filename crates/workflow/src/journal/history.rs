@@ -12,7 +12,7 @@ use super::ledger::{Entry, Ledger};
 use super::record::{Outcome, Record};
 use super::store::Store;
 use super::{CommitError, Durability, Journal, OpenError, Opened, Tail, TooLarge};
-use crate::durable::{from_bytes, to_bytes};
+use crate::durable::{from_bytes, to_bytes, unfit};
 
 /// A run as its journal tells it, open for going on: nobody else can while this lives. Of a new store it is the empty
 /// history of a run that is to begin.
@@ -100,8 +100,8 @@ impl History {
         self.description = description.into();
     }
 
-    /// Takes tasks that are others than they were: what is over stays as it is, the rest is run as it is now. Without it a
-    /// graph with such tasks is refused.
+    /// Takes tasks that are others than they were: what is over stays as it is, the rest is run as it is now, also without what
+    /// was placed before it and will not be submitted again. Without it a graph with such tasks is refused.
     pub fn accept_changes(&mut self) {
         self.accepts_changes = true;
     }
@@ -263,7 +263,7 @@ impl fmt::Display for HistoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchTask { id } => write!(f, "the run has no task `{id}`"),
-            Self::Output(why) => write!(f, "the output cannot be kept: {why}"),
+            Self::Output(why) => write!(f, "the output cannot be kept: {}", unfit(why)),
             Self::TooLarge(why) => why.fmt(f),
         }
     }

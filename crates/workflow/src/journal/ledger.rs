@@ -61,6 +61,8 @@ pub struct Entry {
     pub live: bool,
     /// The task that submitted it, by its place, if a task did.
     pub by: Option<u32>,
+    /// The tasks before which that one has placed it, by their places.
+    pub before: Vec<u32>,
     /// The plan whose tasks it has put into the live run, if a planner has made it.
     pub plan: Option<Vec<u8>>,
     /// The number of its last attempt; 0 if it never started.
@@ -216,7 +218,9 @@ impl Ledger {
             }
             Record::Planned { by: None, plan } => self.plan = Some(plan),
             Record::Fact { name, value } => drop(self.facts.insert(name, value)),
-            Record::Submitted { task, by } => self.change(task, |entry| entry.by = Some(by)),
+            Record::Submitted { task, by, before } => {
+                self.change(task, |entry| (entry.by, entry.before) = (Some(by), before));
+            }
             Record::RunEnded { end, at_ms } => {
                 self.passed(at_ms);
                 self.end = Some(end);
@@ -227,9 +231,31 @@ impl Ledger {
     /// Whether nobody would bring the task back: it was submitted by one that is over, and is not over itself. What was
     /// skipped follows from others.
     pub(crate) fn is_orphan(&self, entry: &Entry) -> bool {
-        let by = entry.by.and_then(|by| self.tasks.get(by as usize));
         let is_open = matches!(entry.outcome, None | Some(Outcome::Cancelled));
-        entry.live && is_open && by.is_some_and(Entry::is_final)
+        is_open && self.has_no_parent(entry)
+    }
+
+    /// Whether nobody would bring the task back, and one before which it was placed would run without it.
+    pub(crate) fn is_missed(&self, entry: &Entry) -> bool {
+        let mut followers = entry.before.iter().filter_map(|at| self.tasks.get(*at as usize));
+        self.has_no_parent(entry) && followers.any(|follower| self.may_run(follower))
+    }
+
+    fn has_no_parent(&self, entry: &Entry) -> bool {
+        let by = entry.by.and_then(|by| self.tasks.get(by as usize));
+        entry.live && by.is_some_and(Entry::is_final)
+    }
+
+    /// Whether another process may run it: not what will be skipped there, too.
+    fn may_run(&self, entry: &Entry) -> bool {
+        match &entry.outcome {
+            None | Some(Outcome::Cancelled) => true,
+            Some(Outcome::Skipped(because)) => {
+                let cause = self.tasks.iter().find(|task| *task.id == **because);
+                cause.is_none_or(|cause| cause.live || !cause.is_final())
+            }
+            Some(_) => false,
+        }
     }
 
     fn passed(&mut self, at_ms: u64) -> Duration {

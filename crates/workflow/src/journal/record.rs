@@ -100,6 +100,8 @@ pub enum Record {
         task: u32,
         /// The other one.
         by: u32,
+        /// The tasks before which it was placed.
+        before: Vec<u32>,
     },
     /// What a planner has thought of. It is kept before anything of it starts.
     Planned {

@@ -46,7 +46,7 @@ fn others() -> Vec<Record> {
         settled(4, Outcome::Declined),
         Record::Reset { task: 1 },
         Record::Fact { name: text(), value: output.clone() },
-        Record::Submitted { task: 2, by: 1 },
+        Record::Submitted { task: 2, by: 1, before: vec![0] },
         Record::Planned { by: None, plan: output.clone() },
         Record::Planned { by: Some(1), plan: vec![] },
         Record::ItemDone { task: 1, item: text(), nth: 1, version: 2, cost: 3, output, at_ms },
@@ -113,7 +113,8 @@ fn records() -> impl Strategy<Value = Record> {
             }
         ),
         task().prop_map(|task| Record::Reset { task }),
-        (task(), task()).prop_map(|(task, by)| Record::Submitted { task, by }),
+        (task(), task(), proptest::collection::vec(task(), 0..5))
+            .prop_map(|(task, by, before)| Record::Submitted { task, by, before }),
         (text(), bytes()).prop_map(|(name, value)| Record::Fact { name, value }),
         (proptest::option::of(task()), bytes()).prop_map(|(by, plan)| Record::Planned { by, plan }),
         (task(), text(), any::<u32>(), any::<u64>(), any::<u32>(), bytes(), any::<u64>()).prop_map(

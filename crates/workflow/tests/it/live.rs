@@ -136,3 +136,23 @@ async fn events_tell_a_task_from_ready_to_its_end_and_a_slow_reader_what_it_lost
     running.wait().await.expect("the orchestrator lives");
     assert_eq!(slow.next().await, Some(Next::Lost(3)), "of 5 events 2 are kept");
 }
+
+#[tokio::test]
+async fn a_task_that_names_itself_or_what_it_is_placed_before_would_close_a_cycle() {
+    let orchestrator = orchestrator();
+    let mut graph = Graph::new();
+    graph.add(until_stopped("holds")).expect("a new one");
+    graph.add(echo("late").needs(["holds"])).expect("a new one");
+    let running = orchestrator.start(graph).expect("every need is there");
+    for (task, before, name) in [
+        (echo("new").needs(["new"]), None, "new"),
+        (echo("new"), Some("new"), "new"),
+        (echo("new").wants(["late"]), Some("late"), "late"),
+    ] {
+        let refused = running.submit(task, before.as_slice()).await.expect_err("a cycle");
+        assert_eq!(refused, SubmitError::Cycle { need: name.into(), follower: name.into() });
+        let told =
+            format!("a cycle would close: the task needs `{name}`, which is to come after it");
+        assert_eq!(refused.to_string(), told);
+    }
+}

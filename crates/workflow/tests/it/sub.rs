@@ -366,3 +366,17 @@ async fn who_waits_for_tasks_within_is_not_idle() {
     assert_eq!(report.tasks[0].outcome, Outcome::Succeeded);
     assert_eq!((&report.tasks[1].outcome, report.makespan), (&Outcome::TimedOut, 69 * second));
 }
+
+#[tokio::test]
+async fn a_task_within_that_names_itself_is_told_so() {
+    let orchestrator = limited(1);
+    let finished = alone(&orchestrator, async |cx: Context| {
+        let error = cx
+            .sub_task::<&str>(echo("self").wants(["self"]))
+            .await
+            .expect_err("it waits for itself");
+        Ok(error.to_string())
+    });
+    let told = finished.await.output::<String>("all").expect("it is told");
+    assert_eq!(*told, "task `self` needs `self`, which was not added");
+}

@@ -174,7 +174,8 @@ fn what_is_submitted_again_is_over_if_it_is_the_same_and_has_put_nothing_in() {
         let store = kept(records.into_iter().chain(planned));
         let past = History::open(store.clone()).expect("a journal");
         let mut keeper = prepared(graph, past).expect("nothing has changed");
-        let restored = keeper.submitted(1, Some(0), &new(now), [].into_iter()).expect("it is kept");
+        let restored =
+            keeper.submitted(1, Some(0), &new(now), [].into_iter(), &[]).expect("it is kept");
         assert_eq!(restored.outcome.is_some(), is_known, "{now}");
         keeper.flush().expect("memory holds");
         // What the next process finds is what this one goes by.

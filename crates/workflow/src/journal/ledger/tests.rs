@@ -158,10 +158,47 @@ fn nobody_brings_back_what_was_submitted_by_a_task_that_is_over() {
     for (live, parent, child, is_orphan) in cases {
         let submitted =
             Record::TaskAdded { task: 1, id: "new".into(), needs: vec![], version: 0, live };
-        let records = [added(0, "by", &[], 0), submitted, Record::Submitted { task: 1, by: 0 }];
+        let records = [
+            added(0, "by", &[], 0),
+            submitted,
+            Record::Submitted { task: 1, by: 0, before: vec![] },
+        ];
         let ends = [(0, parent.clone()), (1, child.clone())];
         let ends = ends.into_iter().filter_map(|(task, end)| Some(settled(task, 1, end?, 1)));
         let ledger = Ledger::of(records.into_iter().chain(ends));
         assert_eq!(ledger.is_orphan(&ledger.tasks[1]), is_orphan, "{live} {parent:?} {child:?}");
+    }
+}
+
+#[test]
+fn what_is_over_is_missed_by_those_after_it_that_may_still_run() {
+    let skipped = |because: &str| Some(Outcome::Skipped(because.into()));
+    let cases = [
+        (Some(Outcome::Done), None, true),
+        (Some(Outcome::Done), Some(Outcome::Cancelled), true),
+        (Some(Outcome::Done), Some(Outcome::Done), false),
+        (Some(Outcome::Done), Some(Outcome::Failed("no".into())), false),
+        (Some(Outcome::Done), skipped("broken"), false),
+        (Some(Outcome::Done), skipped("new"), true),
+        (Some(Outcome::Done), skipped("nobody"), true),
+        (None, None, false),
+    ];
+    for (parent, follower, is_missed) in cases {
+        let submitted =
+            Record::TaskAdded { task: 3, id: "new".into(), needs: vec![], version: 0, live: true };
+        let records = [
+            added(0, "by", &[], 0),
+            added(1, "follower", &[0], 0),
+            added(2, "broken", &[], 0),
+            submitted,
+            Record::Submitted { task: 3, by: 0, before: vec![1] },
+        ];
+        let failed = || Outcome::Failed("no".into());
+        let ends =
+            [(0, parent.clone()), (1, follower.clone()), (2, Some(failed())), (3, Some(failed()))];
+        let ends = ends.into_iter().filter_map(|(task, end)| Some(settled(task, 1, end?, 1)));
+        let ledger = Ledger::of(records.into_iter().chain(ends));
+        assert_eq!(ledger.is_missed(&ledger.tasks[3]), is_missed, "{parent:?} {follower:?}");
+        assert!(!ledger.is_orphan(&ledger.tasks[3]), "it is over");
     }
 }

@@ -101,3 +101,17 @@ async fn an_error_too_large_for_the_journal_is_told_and_kept_in_a_few_words() {
         assert!(error.len() < 200 && error.contains("67108864"), "{}", error.len());
     }
 }
+
+#[tokio::test]
+async fn an_output_of_another_type_is_told_and_not_read_as_what_it_is_not() {
+    let store = MemoryStore::default();
+    let pair = Task::durable("number", async |_| Ok::<_, TaskError>((4_u32, 5_u32)));
+    run(graph([pair]), &store, Durability::ProcessCrash).await;
+    let number = Task::durable("number", async |_| Ok::<_, TaskError>(4_u32));
+    let again = graph([number]).journal(history(&store), Durability::ProcessCrash);
+    let refused = orchestrator().start(again).map(drop).expect_err("it has one number too many");
+    assert!(
+        refused.to_string().contains("task `number` cannot be read: it is no `u32`"),
+        "{refused}"
+    );
+}

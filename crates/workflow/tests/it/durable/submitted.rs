@@ -91,19 +91,26 @@ async fn a_submitted_task_that_nobody_would_bring_back_is_told_before_anything_r
             async move { orchestrator.run(graph).await.map(|finished| finished.into_report()) }
         };
         let refused = start(history(&store)).await.expect_err("nobody would submit it");
-        let orphans = StartError::Orphans { tasks: vec!["child".into()] };
+        let orphans = StartError::Orphans { tasks: ["quick", "child"].map(str::to_owned).into() };
         assert_eq!(refused, orphans, "{level:?}");
         let bytes = store.bytes();
         assert_eq!(effects.take(), [""; 0]);
-        // One way out: its end is decided.
+        // One way out: its end is decided, and nobody misses what is over.
         let mut decided = history(&store);
+        decided.accept_changes();
+        let refused = start(decided).await.expect_err("what is not over is still missing");
+        assert_eq!(refused, StartError::Orphans { tasks: vec!["child".into()] });
+        let mut decided = history(&store);
+        decided.accept_changes();
         decided.done("child", &5_usize).expect("it is there");
         assert!(start(decided).await.expect("it runs").is_success());
         assert_eq!(effects.take(), ["r/end/1"]);
         // Another: it is in the graph.
         store.replace(bytes.clone());
         let mut whole = graph(tasks(false));
-        whole.add(effects.task("child")).expect("a new one");
+        for id in ["quick", "child"] {
+            whole.add(effects.task(id)).expect("a new one");
+        }
         let orchestrator = orchestrator();
         let finished = orchestrator.run(whole.journal(history(&store), level)).await;
         assert!(finished.expect("it runs").is_success());
@@ -205,4 +212,39 @@ async fn a_kept_output_whose_reading_panics_is_the_submitters_error_alone() {
     let why = "reading it panicked: not today".to_owned();
     assert_eq!(*told.lock(), Some(SubmitError::Journal { id: "child".into(), why }));
     assert!(finished.is_success());
+}
+
+#[tokio::test]
+async fn what_is_over_and_would_be_missing_to_a_task_that_is_still_to_run_is_told() {
+    for level in LEVELS {
+        let (store, effects) = (MemoryStore::default(), Effects::default());
+        // All that was submitted is over, and so is who has submitted it; `end` has its input and has not run.
+        let tasks = |hangs: bool| {
+            let children = effects.clone();
+            let end = Task::durable("end", move |cx: Context| async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, TaskError>(cx.inputs::<usize>().filter(Result::is_ok).count())
+            });
+            [parent(move || vec![children.task("child")], false), end.needs(["parent"])]
+        };
+        dies(graph(tasks(true)), &store, level, &["parent", "child"]).await;
+        assert_eq!(effects.take(), ["r/child/1"]);
+        let start = |history: History| {
+            let orchestrator = orchestrator();
+            let graph = graph(tasks(false)).journal(history, level);
+            async move { orchestrator.run(graph).await }
+        };
+        let refused = start(history(&store)).await.map(drop).expect_err("`end` would miss it");
+        assert_eq!(refused, StartError::Orphans { tasks: vec!["child".into()] }, "{level:?}");
+        // The parent submits it again; it is not run again, and its output is there.
+        let mut again = history(&store);
+        again.again("parent").expect("it is there");
+        let finished = start(again).await.expect("it runs");
+        assert_eq!(*finished.output::<usize>("end").expect("it ran"), 1);
+        assert_eq!(effects.take(), [""; 0]);
+        // When nothing is to run, nobody misses anything.
+        assert!(start(history(&store)).await.expect("it is over").is_success());
+    }
 }
