@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt as _;
 use futures::stream::{FuturesOrdered, FuturesUnordered};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -96,6 +96,11 @@ impl<T: Send> Sink<T> {
     }
 }
 
+/// What a channel can be made with.
+fn room(buffer: usize) -> usize {
+    buffer.clamp(1, Semaphore::MAX_PERMITS)
+}
+
 async fn put<T>(buffer: &mpsc::Sender<T>, sent: &AtomicUsize, item: T) -> Result<(), SubError> {
     let room = buffer.reserve().await.map_err(|_| SubError::Stopped)?;
     // ORDERING: Relaxed; figures for people. Counted before it can be taken, so that no stage seems to hold less than nothing.
@@ -112,7 +117,7 @@ impl<T: Send + 'static> Flow<T> {
         F: FnOnce(Sink<T>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
-        let (sender, output) = mpsc::channel(buffer.max(1));
+        let (sender, output) = mpsc::channel(room(buffer));
         let sent = Arc::new(AtomicUsize::new(0));
         let sink = Sink { buffer: sender, sent: Arc::clone(&sent) };
         let part = move |scope: Scope| -> Part {
@@ -146,7 +151,7 @@ impl<T: Send + 'static> Flow<T> {
         F: Fn(T) -> Task + Send + 'static,
     {
         let Self { mut parts, output: input, sent: entered, mut watch } = self;
-        let (sender, output) = mpsc::channel(buffer.max(1));
+        let (sender, output) = mpsc::channel(room(buffer));
         let (taken, sent) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let counts = Counts {
             name: name.into(),

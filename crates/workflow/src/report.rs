@@ -148,6 +148,9 @@ pub struct AgentReport {
     pub waited: Duration,
 }
 
+/// Of a critical path of more tasks than these only some are named.
+const LONGEST: usize = 20;
+
 /// The report in a few lines, for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,7 +166,16 @@ impl fmt::Display for Report {
             self.peak,
             100.0 * self.parallel_share()
         )?;
-        let path = self.critical_path.join(" -> ");
+        let path = match &*self.critical_path {
+            [first @ .., last] if first.len() >= LONGEST => {
+                format!(
+                    "{} -> … -> {last} ({} tasks)",
+                    first[..LONGEST / 2].join(" -> "),
+                    first.len() + 1
+                )
+            }
+            path => path.join(" -> "),
+        };
         writeln!(f, "critical path, {:.3?}: {path}", self.critical_path_busy)?;
         for (name, agent) in self.by_agent() {
             let AgentReport { tasks, succeeded, busy, waited, .. } = agent;

@@ -167,8 +167,8 @@ impl<I, K> fmt::Debug for TaskBuilder<'_, I, K> {
 }
 
 impl<'g, K> TaskBuilder<'g, (), K> {
-    /// What it comes after and gets as input: `&handle`, [`handle.optional()`](Handle::optional), a slice or `Vec` of handles
-    /// of one type, or a tuple of any of these.
+    /// What it comes after and gets as input: `&handle`, [`handle.optional()`](Handle::optional), a `Vec` of either, or a
+    /// `&Vec` or slice of handles, of one type, or a tuple of any of these.
     ///
     /// # Examples
     /// ```

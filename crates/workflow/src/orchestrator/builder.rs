@@ -162,7 +162,8 @@ impl Builder {
         self
     }
 
-    /// The registry for the metrics; a new one by default.
+    /// The registry for the metrics; a new one by default. Orchestrators that are to share one are told apart by
+    /// [`Registry::with_label`], each given the registry that it returns.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
@@ -226,7 +227,12 @@ impl Builder {
         );
         link.attach(engine);
         let open = "the group was made above";
-        group.named("engine").spawn(Arc::clone(&link).drive()).expect(open);
+        let ends = Ends(Arc::clone(&link), Arc::clone(&shared));
+        let drive = async move {
+            let ends = ends;
+            Arc::clone(&ends.0).drive().await
+        };
+        group.named("engine").spawn(drive).expect(open);
         if let Some(steering) = self.steering {
             let steering = steering(Arc::clone(&shared), Arc::clone(&link));
             group.named("controller").spawn(steering).expect(open);
@@ -236,6 +242,17 @@ impl Builder {
             group.named("controller").spawn(steering).expect(open);
         }
         Ok(Orchestrator { link, shared, group })
+    }
+}
+
+/// Held by the engine's own task: when that is dropped, because the runtime ends before its orchestrator does, nothing that
+/// is live will ever end by itself, and whoever waits for it is told.
+struct Ends(Arc<Link>, Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.close();
+        self.1.live.send_replace(0);
     }
 }
 
@@ -257,6 +274,10 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(why) => why.fmt(f),
+            Self::Metric(why @ RegisterError::Taken { .. }) => write!(
+                f,
+                "{why}; if another orchestrator has this registry, give each a `Registry::with_label` of it"
+            ),
             Self::Metric(why) => why.fmt(f),
         }
     }

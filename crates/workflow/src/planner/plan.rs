@@ -126,7 +126,7 @@ impl Plan {
         let mut ids = HashSet::new();
         for step in &self.steps {
             let id = step.id.clone();
-            if id.is_empty() || id.len() > 100 || id.contains(['~', '(', ')']) {
+            if id.is_empty() || id.chars().count() > 100 || id.contains(['~', '(', ')']) {
                 flaws.push(Flaw::BadId { id });
             } else if !ids.insert(step.id.as_str()) {
                 flaws.push(Flaw::Duplicate { id });

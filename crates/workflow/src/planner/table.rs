@@ -20,6 +20,7 @@ use super::{Failure, NoPlan, Plan, Planner};
 #[derive(Debug, Clone, Default)]
 pub struct TablePlanner {
     plans: Vec<(String, Plan)>,
+    otherwise: Option<Plan>,
     alternatives: Vec<(String, Plan)>,
 }
 
@@ -36,10 +37,11 @@ impl TablePlanner {
         self
     }
 
-    /// A plan for all other goals.
+    /// A plan for all goals that no entry fits, wherever this stands among them; of several the last.
     #[must_use]
-    pub fn otherwise(self, plan: Plan) -> Self {
-        self.when("", plan)
+    pub fn otherwise(mut self, plan: Plan) -> Self {
+        self.otherwise = Some(plan);
+        self
     }
 
     /// What to do instead when a step of this agent fails; the step's own instruction stands for `{instruction}`.
@@ -54,8 +56,9 @@ impl Planner for TablePlanner {
     async fn plan(&self, goal: &str, _agents: &[String]) -> Result<Plan, NoPlan> {
         let lower = goal.to_lowercase();
         let mut plans = self.plans.iter();
-        let (_, plan) = plans
-            .find(|(text, _)| lower.contains(text))
+        let found = plans.find(|(text, _)| lower.contains(text)).map(|(_, plan)| plan);
+        let plan = found
+            .or(self.otherwise.as_ref())
             .ok_or_else(|| NoPlan::because("no entry of the table fits the goal"))?;
         Ok(filled(plan, &[("{goal}", goal)]))
     }

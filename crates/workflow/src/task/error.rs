@@ -87,6 +87,13 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for TaskError {
     }
 }
 
+/// For `?` in what is no task and returns a `Box<dyn Error>`: its cause.
+impl From<TaskError> for Box<dyn std::error::Error> {
+    fn from(error: TaskError) -> Self {
+        error.cause
+    }
+}
+
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message())

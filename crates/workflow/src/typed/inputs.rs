@@ -12,7 +12,7 @@ use crate::context::{Context, InputError, Missing};
 #[diagnostic::on_unimplemented(
     message = "a task cannot come after a `{Self}`",
     label = "neither a handle nor a group of handles",
-    note = "give `&handle`, `handle.optional()`, `&handles` of a `Vec`, or a tuple of these: `(&fetch, &rules)`"
+    note = "give `&handle`, `handle.optional()`, `handles` or `&handles` of a `Vec`, or a tuple of these: `(&fetch, &rules)`"
 )]
 pub trait Inputs {
     /// What the work gets: `Arc<T>` for a handle, `Option<Arc<T>>` for an optional one, a `Vec` of these for several, a tuple for
@@ -99,6 +99,14 @@ impl<T: Send + Sync + 'static> Inputs for &[Handle<T>] {
 }
 
 impl<T: Send + Sync + 'static> Inputs for &Vec<Handle<T>> {
+    type Values = Vec<Arc<T>>;
+
+    fn bind(self, needs: &mut Needs) -> Reader<Vec<Arc<T>>> {
+        self.as_slice().bind(needs)
+    }
+}
+
+impl<T: Send + Sync + 'static> Inputs for Vec<Handle<T>> {
     type Values = Vec<Arc<T>>;
 
     fn bind(self, needs: &mut Needs) -> Reader<Vec<Arc<T>>> {

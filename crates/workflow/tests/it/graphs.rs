@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_workflow::pools::{Kind, Priority};
+use tidegate_workflow::telemetry::Registry;
 use tidegate_workflow::{
     AddError, Context, EventKind, Graph, InputError, Missing, Next, Orchestrator, Outcome, Retry,
-    StartError, Task, TaskError,
+    StartError, Stopped, Task, TaskError,
 };
 
 use crate::{echo, failing, until_stopped};
@@ -342,4 +343,50 @@ async fn an_output_of_nobody_says_who_may_have_been_meant() {
     assert_eq!(why("other things"), "no task `other things` was in the run");
     assert_eq!(why("fails"), "no output of `fails`: it did not succeed");
     assert_eq!(why("words"), "the output of `words` is no `alloc::string::String`");
+}
+
+/// A program may keep its orchestrator longer than its runtime.
+#[test]
+fn who_waits_for_an_orchestrator_whose_runtime_has_ended_is_told() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().expect("a runtime")
+    };
+    let first = runtime();
+    let (orchestrator, running) = first.block_on(async {
+        let orchestrator = Orchestrator::builder().build().expect("the settings are sound");
+        let mut graph = Graph::new();
+        graph.add(until_stopped("endless")).expect("a new one");
+        let running = orchestrator.start(graph).expect("every need is there");
+        assert!(running.status().await.is_some());
+        (orchestrator, running)
+    });
+    drop(first);
+    let late = orchestrator.start(Graph::new()).map(drop);
+    runtime().block_on(async {
+        let patience = Duration::from_secs(20);
+        let ended = tokio::time::timeout(patience, running.wait()).await.expect("it is told");
+        // Whichever the runtime ends first: its attempt, or the engine.
+        assert!(ended.map_or_else(|why| why == Stopped::Dropped, |run| !run.is_success()));
+        assert_eq!(late, Err(StartError::Closed));
+        tokio::time::timeout(patience, orchestrator.wait()).await.expect("nothing is live").ok();
+        tokio::time::timeout(patience, orchestrator.shutdown()).await.expect("nothing is live");
+    });
+}
+
+#[tokio::test]
+async fn orchestrators_share_a_registry_by_a_label() {
+    let registry = Registry::new();
+    let first = Orchestrator::builder().registry(registry.clone()).build().expect("a new registry");
+    let refused = Orchestrator::builder().registry(registry).build().expect_err("it is taken");
+    assert!(refused.to_string().ends_with("give each a `Registry::with_label` of it"), "{refused}");
+    drop(first);
+    let registry = Registry::new();
+    let labelled = ["first", "second"].map(|name| {
+        let scope = registry.with_label("orchestrator", name).expect("a new label");
+        Orchestrator::builder().registry(scope).limit(name.len()).build().expect("told apart")
+    });
+    let limit = |of| registry.value_of("orchestrator_concurrency_limit", &[("orchestrator", of)]);
+    assert_eq!([limit("first"), limit("second")], [Some(5.0), Some(6.0)]);
+    drop(labelled);
 }

@@ -296,3 +296,24 @@ async fn no_more_than_a_thousand_plans_are_remembered() {
     assert_eq!(planning.outline("0").await.origin, Origin::Planner);
     assert_eq!(planning.outline("one more").await.origin, Origin::Remembered);
 }
+
+#[tokio::test]
+async fn what_holds_for_all_other_goals_may_stand_first() {
+    let table = TablePlanner::new()
+        .otherwise(Plan::single("another", "says"))
+        .when("weather", Plan::single("forecast", "says"));
+    let plan = async |goal: &str| table.plan(goal, &[]).await.expect("it has one").steps[0].clone();
+    assert_eq!(plan("the Weather in Kiel").await.instruction, "forecast");
+    assert_eq!(plan("spiders").await.instruction, "another");
+}
+
+#[test]
+fn an_id_is_as_long_as_it_has_characters() {
+    let flaws = |id: &str| {
+        let mut plan = Plan::single("goal", "says");
+        plan.steps[0].id = id.to_owned();
+        plan.check(&["says".to_owned()])
+    };
+    assert_eq!(flaws(&"ü".repeat(100)), []);
+    assert_eq!(flaws(&"ü".repeat(101)).len(), 1);
+}

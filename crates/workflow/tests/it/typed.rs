@@ -194,3 +194,23 @@ async fn a_panic_before_the_first_await_is_the_tasks_own() {
     let error = "panicked: before the first await".to_owned();
     assert_eq!(report.tasks[0].outcome, Outcome::Failed { error });
 }
+
+#[tokio::test]
+async fn handles_in_a_list_are_taken_by_value_and_by_reference() {
+    let mut graph = Graph::new();
+    let parts: Vec<Handle<u32>> = (0..3).map(|n| gives(&mut graph, &n.to_string(), n)).collect();
+    let sum = async |parts: Vec<Arc<u32>>| Ok(parts.iter().map(|part| **part).sum::<u32>());
+    let borrowed = graph.task("borrowed").after(&parts).run(sum).expect("a new one");
+    let owned = graph.task("owned").after(parts).run(sum).expect("a new one");
+    let finished = orchestrator(2).run(graph).await.expect("every need is there");
+    assert_eq!(finished.get(&borrowed), finished.get(&owned));
+    assert_eq!(*finished.get(&owned).expect("it succeeded"), 3);
+}
+
+/// Outside a task, too, `?` takes its error.
+#[test]
+fn the_error_of_a_task_becomes_any_error() {
+    let outside =
+        || -> Result<(), Box<dyn std::error::Error>> { Err(TaskError::fatal("no model"))? };
+    assert_eq!(outside().expect_err("it failed").to_string(), "no model");
+}

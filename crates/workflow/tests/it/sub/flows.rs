@@ -169,3 +169,25 @@ async fn a_flow_returns_when_all_that_ran_in_it_has_ended() {
         assert!(ended.load(Ordering::Relaxed) > 0, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_buffer_may_be_of_any_size() {
+    let mut graph = Graph::new();
+    let flow = async |cx: Context| {
+        let flow = Flow::source(usize::MAX, async |sink| Ok(sink.send(7_u32).await?));
+        let mut seen = 0;
+        let same = |n: u32| Task::new("same", move |_| async move { Ok::<_, TaskError>(n) });
+        let flow = flow.stage::<u32, _>("same", usize::MAX, usize::MAX, same);
+        flow.run(&cx, |n| {
+            seen += *n;
+            Ok(())
+        })
+        .await?;
+        Ok::<_, TaskError>(seen)
+    };
+    graph.add(Task::new("flow", flow)).expect("a new one");
+    let orchestrator =
+        tidegate_workflow::Orchestrator::builder().build().expect("the settings are sound");
+    let finished = orchestrator.run(graph).await.expect("it runs");
+    assert_eq!(*finished.output::<u32>("flow").expect("it flowed"), 7);
+}
