@@ -1,6 +1,5 @@
 //! The events of a turn.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use crate::event::{Event, EventKind};
 /// What has happened in a turn and is told at its end, while anybody listens.
 pub(super) struct Told {
     shared: Arc<Shared>,
-    events: VecDeque<Event>,
+    events: Vec<Event>,
     is_read: bool,
 }
 
 impl Told {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, events: VecDeque::new(), is_read: false }
+        Self { shared, events: Vec::new(), is_read: false }
     }
 
     /// A turn begins: looks whether anybody listens.
@@ -31,7 +30,7 @@ impl Told {
     /// Costs next to nothing while nobody listens.
     pub(super) fn tell(&mut self, at: Duration, kind: impl FnOnce() -> EventKind) {
         if self.is_read {
-            self.events.push_back(Event { at, kind: kind() });
+            self.events.push(Event { at, kind: kind() });
             if self.events.len() == PIECE {
                 self.flush();
             }

@@ -31,7 +31,7 @@ struct Kept {
     end: u64,
     capacity: u64,
     /// The memory of small pieces that were read, for those to come.
-    spare: Vec<VecDeque<Event>>,
+    spare: Vec<Vec<Event>>,
     waiting: Vec<Waker>,
     is_over: bool,
 }
@@ -47,7 +47,7 @@ struct Piece {
 #[derive(Debug)]
 enum Events {
     /// No reader has asked for them.
-    New(VecDeque<Event>),
+    New(Vec<Event>),
     /// Several readers may.
     Shared(Arc<[Event]>),
 }
@@ -65,7 +65,7 @@ impl Piece {
     /// Its events, for one reader of several.
     fn share(&mut self) -> Arc<[Event]> {
         if let Events::New(events) = &mut self.events {
-            self.events = Events::Shared(events.drain(..).collect());
+            self.events = Events::Shared(Arc::from(std::mem::take(events)));
         }
         match &self.events {
             Events::Shared(events) => Arc::clone(events),
@@ -92,7 +92,7 @@ impl Log {
     }
 
     /// Takes the events out of the list.
-    pub(crate) fn tell(&self, events: &mut VecDeque<Event>) {
+    pub(crate) fn tell(&self, events: &mut Vec<Event>) {
         if events.is_empty() {
             return;
         }
@@ -120,7 +120,7 @@ impl Drop for Log {
 
 impl Kept {
     /// Takes the events out of the list; answers with who waits for them: mostly one, and its place is kept.
-    fn add(&mut self, events: &mut VecDeque<Event>) -> (Option<Waker>, Vec<Waker>) {
+    fn add(&mut self, events: &mut Vec<Event>) -> (Option<Waker>, Vec<Waker>) {
         let first = self.end;
         self.end += events.len() as u64;
         match self.pieces.back_mut() {
@@ -130,12 +130,12 @@ impl Kept {
             _ => {
                 let piece = if events.len() < SMALL {
                     let spare = self.spare.pop();
-                    let mut piece = spare.unwrap_or_else(|| VecDeque::with_capacity(SMALL));
+                    let mut piece = spare.unwrap_or_else(|| Vec::with_capacity(SMALL));
                     piece.append(events);
                     piece
                 } else {
                     // The next is probably as long.
-                    let next = VecDeque::with_capacity(events.len());
+                    let next = Vec::with_capacity(events.len());
                     let mut piece = std::mem::replace(events, next);
                     // None keeps room for many times its events.
                     if 2 * piece.len() < piece.capacity() {
@@ -173,7 +173,7 @@ impl Kept {
                 && *first == event
                 && let Some(Piece { events: Events::New(events), .. }) = self.pieces.pop_front()
             {
-                return Held::Own(events);
+                return Held::Own(events.into());
             }
             return Held::Shared(self.pieces[0].first, self.pieces[0].share());
         }
@@ -250,7 +250,7 @@ impl Reader {
             && memory.capacity() == SMALL
             && kept.spare.len() < SPARE
         {
-            kept.spare.push(memory);
+            kept.spare.push(memory.into());
         }
         let lost = kept.oldest().saturating_sub(self.next);
         if lost > 0 {
