@@ -216,7 +216,10 @@ impl Trying {
             Err(Failure::Error { .. }) if job.context.0.was_idle() => {
                 (Err(Failure::Idle), Vec::new())
             }
-            result => encoded(result, &job.context, job.extras.as_deref()),
+            result => match job.extras.as_deref() {
+                Some(extras) => encoded(result, &job.context, extras),
+                None => (result, Vec::new()),
+            },
         };
         if let Err(failure) = &result {
             failure.mark(&job.span);
@@ -280,9 +283,9 @@ impl Trying {
 fn encoded(
     result: Result<Option<Output>, Failure>,
     context: &Context,
-    extras: Option<&Extras>,
+    extras: &Extras,
 ) -> (Result<Option<Output>, Failure>, Vec<u8>) {
-    let codec = extras.and_then(|extras| extras.codec).filter(|_| context.0.run.of.name.is_some());
+    let codec = extras.codec.filter(|_| context.0.run.of.name.is_some());
     let (Ok(Some(output)), Some(codec)) = (&result, codec) else { return (result, Vec::new()) };
     // The user's `Serialize` may panic.
     let error = match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {

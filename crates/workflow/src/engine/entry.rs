@@ -162,9 +162,14 @@ impl Entry {
     }
 
     pub(super) fn over(&mut self, outcome: Outcome, now: Duration) {
+        self.over_well(now);
+        self.trouble = (!outcome.is_success()).then(|| Box::new(Trouble::Outcome(outcome)));
+    }
+
+    /// The same with [`Outcome::Succeeded`], which most come to.
+    pub(super) fn over_well(&mut self, now: Duration) {
         self.ended = nanos(now);
-        let is_success = outcome.is_success();
-        self.trouble = (!is_success).then(|| Box::new(Trouble::Outcome(outcome)));
+        self.trouble = None;
         self.stage = Stage::Over;
     }
 

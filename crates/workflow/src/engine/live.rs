@@ -317,39 +317,45 @@ impl Live {
         now: Duration,
         waste: &mut Vec<Waste>,
     ) -> (&Entry, &Outcome) {
-        let because = match end {
-            End::Skipped { because } => Some(Arc::clone(&self.tasks[because].id)),
-            _ => None,
-        };
-        let entry = &mut self.tasks[node];
-        let outcome = match (end, because) {
-            (End::Succeeded, _) => Outcome::Succeeded,
-            (End::Skipped { .. }, Some(because)) => Outcome::Skipped { because },
-            (End::TimedOut, _) => Outcome::TimedOut,
-            (End::Declined, _) => Outcome::Declined,
-            (End::Unknown, _) => Outcome::Unknown,
-            (End::OverBudget, _) => {
-                Outcome::Failed { error: "the run's budget is spent".to_owned() }
-            }
-            (End::TenantOverBudget, _) => {
-                Outcome::Failed { error: "its tenant's budget is spent".to_owned() }
-            }
-            (End::Failed, _) => Outcome::Failed { error: entry.take_error().unwrap_or_default() },
-            (End::Cancelled | End::Skipped { .. }, _) => Outcome::Cancelled,
-        };
-        if !outcome.is_success() {
+        if end == End::Succeeded {
+            self.tasks[node].over_well(now);
+        } else {
+            let outcome = self.outcome_of(node, end);
             self.unsuccessful += 1;
+            let entry = &mut self.tasks[node];
             waste.extend(entry.output.take().map(Waste::Output));
+            entry.over(outcome, now);
         }
+        let entry = &mut self.tasks[node];
         if !self.keeps_work {
             entry.let_go(waste);
         }
-        entry.over(outcome, now);
         let entry = &*entry;
         if let Some(spans) = &mut self.spans {
             spans.over(node, entry.outcome());
         }
         (entry, entry.outcome())
+    }
+
+    /// What a task has come to that did not succeed.
+    fn outcome_of(&mut self, node: u32, end: End) -> Outcome {
+        match end {
+            End::Succeeded => Outcome::Succeeded,
+            End::Skipped { because } => {
+                Outcome::Skipped { because: Arc::clone(&self.tasks[because].id) }
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::Declined => Outcome::Declined,
+            End::Unknown => Outcome::Unknown,
+            End::OverBudget => Outcome::Failed { error: "the run's budget is spent".to_owned() },
+            End::TenantOverBudget => {
+                Outcome::Failed { error: "its tenant's budget is spent".to_owned() }
+            }
+            End::Failed => {
+                Outcome::Failed { error: self.tasks[node].take_error().unwrap_or_default() }
+            }
+            End::Cancelled => Outcome::Cancelled,
+        }
     }
 
     pub(super) fn status(
