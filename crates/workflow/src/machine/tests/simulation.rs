@@ -57,7 +57,7 @@ impl Simulation {
             (0..=numbers.below(3)).map(|_| 1 + numbers.below(4) as usize).collect();
         let mut machine = Machine::new(limit);
         // It takes longer than all the rest.
-        if seed % 4 == 0 {
+        if seed.is_multiple_of(4) {
             machine.admission.check();
         }
         let capacity = [4, 4];
