@@ -21,6 +21,7 @@ impl<T> Chunks<T> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, item: T) {
         match self.full.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),

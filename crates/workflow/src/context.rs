@@ -220,8 +220,10 @@ impl Context {
         if !shared.agent.as_ref().is_some_and(is_its) {
             shared.agent = (***agent != *DEFAULT_AGENT).then(|| Arc::clone(agent));
         }
-        // Of what has been taken back meanwhile this may be the last.
-        drop_each(shared.inputs.drain(..));
+        if !shared.inputs.is_empty() {
+            // Of what has been taken back meanwhile this may be the last.
+            drop_each(shared.inputs.drain(..));
+        }
         shared.inputs.extend(inputs);
         shared.order = OnceLock::new();
         shared.run.by = Some(*node);

@@ -197,8 +197,10 @@ impl Engine {
 
     /// When the next turn is needed even if nothing comes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
-        let due = self.machine.next_due();
-        due.into_iter().chain(self.kept.due()).min()
+        match (self.machine.next_due(), self.kept.due()) {
+            (Some(of_machine), Some(of_kept)) => Some(of_machine.min(of_kept)),
+            (of_machine, of_kept) => of_machine.or(of_kept),
+        }
     }
 
     fn obey(&mut self, command: Command, now: Duration, actions: &mut Vec<Action>) {

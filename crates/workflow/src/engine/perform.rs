@@ -12,9 +12,10 @@ use crate::run::Stopped;
 
 impl Engine {
     pub(super) fn perform_all(&mut self, actions: &mut Vec<Action>, now: Duration) {
-        for action in actions.drain(..) {
-            self.perform(action, now);
+        for action in &*actions {
+            self.perform(*action, now);
         }
+        actions.clear();
     }
 
     fn perform(&mut self, action: Action, now: Duration) {

@@ -185,8 +185,8 @@ impl Admission {
     }
 
     /// Whose constraints held something up since the last time.
-    pub(super) fn take_hits(&mut self) -> std::vec::Drain<'_, (AgentId, Constraint)> {
-        self.hits.drain(..)
+    pub(super) fn take_hits(&mut self) -> Vec<(AgentId, Constraint)> {
+        std::mem::take(&mut self.hits)
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -212,7 +212,7 @@ impl Admission {
         now: Duration,
         mut wake: impl FnMut(AgentId, Duration),
     ) -> Option<TaskRef> {
-        if self.limit <= self.running {
+        if self.ready == 0 || self.limit <= self.running {
             return None;
         }
         if let Some(task) = self.next_common(runs, now) {

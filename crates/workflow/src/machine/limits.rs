@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Whose constraints held something up since the last time.
-    pub(crate) fn take_hits(&mut self) -> std::vec::Drain<'_, (AgentId, Constraint)> {
+    pub(crate) fn take_hits(&mut self) -> Vec<(AgentId, Constraint)> {
         self.admission.take_hits()
     }
 

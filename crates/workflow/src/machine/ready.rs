@@ -193,7 +193,9 @@ impl Ready {
     fn clear(&mut self) {
         self.fresh.clear();
         self.sorted.clear();
-        self.heap.clear();
+        if !self.heap.is_empty() {
+            self.heap.clear();
+        }
         self.by_age.clear();
     }
 

@@ -81,8 +81,11 @@ impl Machine {
             }
         }
         // In the order of the graph, whatever the order of the arrows.
-        now_ready.sort_unstable();
-        now_ready.drain(..).for_each(|ready| self.make_ready(ready, out));
+        if now_ready.len() > 1 {
+            now_ready.sort_unstable();
+        }
+        now_ready.iter().for_each(|ready| self.make_ready(*ready, out));
+        now_ready.clear();
         now_ready.shrink_to(MANY);
         self.now_ready = now_ready;
     }

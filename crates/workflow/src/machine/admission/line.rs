@@ -126,6 +126,9 @@ impl Admission {
     /// The first of the common line, or the oldest in its turn, if nothing but its own needs decides about it. Otherwise all
     /// of them stand in the lines of their classes from now on.
     pub(super) fn next_common(&mut self, runs: &Runs<Run>, now: Duration) -> Option<TaskRef> {
+        if self.common.len() == 0 {
+            return None;
+        }
         let is_turn = self.starts + 1 >= AGEING;
         let is_ready = |task, seq| is_ready(runs, task, seq);
         let task = if is_turn {
