@@ -1,10 +1,13 @@
 //! The agents, resources and tenants by name.
 
+mod observed;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_limiter::{Latency, Sample};
 use tidegate_telemetry::Gauge;
 
 use super::link::memory_of;
@@ -13,6 +16,7 @@ use crate::durations::Durations;
 use crate::machine::{AgentId, Attempt, ClassId, Demand, Machine, ResourceId, Score, TenantId};
 use crate::metrics::Metrics;
 use crate::task::{DEFAULT_AGENT, Extras};
+pub(crate) use observed::Observed;
 
 /// What the builder was told.
 pub(crate) struct Settings {
@@ -35,77 +39,6 @@ pub(crate) enum AgentChange {
     Breaker(Option<Breaker>),
     /// It is asked again, whatever it told.
     Resume,
-}
-
-/// What was measured of an agent over an interval.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Observed {
-    pub(crate) limit: usize,
-    pub(crate) peak: usize,
-    pub(crate) waiting: usize,
-    pub(crate) ended: usize,
-    pub(crate) failed: usize,
-    pub(crate) timed_out: usize,
-    /// How often it said that it can bear no more.
-    pub(crate) overloaded: usize,
-    /// How many succeeded, and what follows, of those: a refusal at once says nothing of how long the work takes.
-    pub(crate) succeeded: usize,
-    pub(crate) shortest: Option<Duration>,
-    pub(crate) total: Duration,
-    /// Of the squares of the seconds.
-    pub(crate) squares: f64,
-    /// The last of them, in no order.
-    pub(crate) recent: Vec<Duration>,
-}
-
-/// Of how many successes the quantiles are taken at most.
-const RECENT: usize = 128;
-
-impl Observed {
-    fn succeeded(&mut self, took: Duration) {
-        if self.recent.len() < RECENT {
-            self.recent.push(took);
-        } else {
-            self.recent[self.succeeded % RECENT] = took;
-        }
-        self.succeeded += 1;
-        self.total += took;
-        self.squares += took.as_secs_f64().powi(2);
-        self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
-    }
-
-    /// As a control law wants it.
-    pub(crate) fn sample(&self, at: Duration) -> Sample {
-        let count = self.ended as f64;
-        let mut recent = self.recent.clone();
-        recent.sort_unstable();
-        let quantile = |share: f64| {
-            let rank = (share * recent.len() as f64).ceil() as usize;
-            recent.get(rank.saturating_sub(1)).copied()
-        };
-        let latency = self.shortest.map(|min| {
-            let count = self.succeeded;
-            let mean = self.total / u32::try_from(count).unwrap_or(u32::MAX).max(1);
-            let variance = self.squares / count as f64 - mean.as_secs_f64().powi(2);
-            Latency {
-                count,
-                min,
-                mean,
-                deviation: Duration::from_secs_f64(variance.max(0.0).sqrt()),
-                p10: quantile(0.1).unwrap_or(min),
-                p50: quantile(0.5).unwrap_or(mean),
-            }
-        });
-        Sample {
-            at,
-            queue_depth: Some(self.waiting as f64),
-            error_rate: (self.ended > 0).then(|| (self.failed + self.timed_out) as f64 / count),
-            max_in_flight: self.peak,
-            overloads: self.timed_out + self.overloaded,
-            latency,
-            ..Sample::default()
-        }
-    }
 }
 
 struct State {
@@ -497,98 +430,5 @@ impl Agents {
             self.states.push(state);
         }
         id
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::machine::{NodeSpec, Policy, Run, RunId};
-    use crate::retry::Retry;
-    use crate::task::Task;
-
-    fn agents(machine: &mut Machine) -> Agents {
-        let settings = Settings {
-            agent_default: 3,
-            agent_default_rate: None,
-            agents: HashMap::from([(Arc::from("set"), Agent::new(7))]),
-            resources: HashMap::from([(Arc::from("disk"), 100)]),
-            tenants: HashMap::from([(Arc::from("set"), 2.0)]),
-            tenant_budgets: HashMap::new(),
-            score: None,
-            durations: Durations::default(),
-        };
-        Agents::new(settings, machine)
-    }
-
-    fn task(at: u64) -> Task {
-        let work = async |_| Ok::<(), crate::TaskError>(());
-        Task::new("task", work).agent(format!("agent {at}")).uses("disk", at % 100)
-    }
-
-    /// Names of a task, in the order in which the engine does it.
-    fn intern(agents: &mut Agents, machine: &mut Machine, at: u64) -> (AgentId, ClassId) {
-        agents.forget_unused(machine, std::iter::empty(), |_| {});
-        let tenant = agents.tenant(Some(&Arc::from(format!("tenant {at}"))), machine);
-        let task = task(at);
-        let agent = agents.id_of(task.agent.as_ref(), machine);
-        (agent, agents.class(task.extras.as_deref(), agent, tenant, machine))
-    }
-
-    #[test]
-    fn a_hundred_thousand_names_leave_a_bounded_number_of_places() {
-        let mut machine = Machine::new(1);
-        let mut agents = agents(&mut machine);
-        for at in 0..100_000 {
-            intern(&mut agents, &mut machine, at);
-        }
-        assert!(agents.states.len() < 2000, "{} places for agents", agents.states.len());
-        assert!(agents.count() < 4 * UNUSED, "{} names", agents.count());
-        let set = agents.by_name["set"];
-        assert_eq!((machine.use_of(set).1, &**agents.name(set)), (7, "set"));
-        assert!(agents.tenants.contains_key("set"));
-    }
-
-    #[test]
-    fn what_a_live_task_is_of_is_kept() {
-        let mut machine = Machine::new(0);
-        let mut agents = agents(&mut machine);
-        let (agent, class) = intern(&mut agents, &mut machine, 0);
-        let mut run = Run::new(false, None);
-        run.push(NodeSpec {
-            needs: Box::default(),
-            class,
-            priority: 0,
-            estimate: 1.0,
-            complexity: 1.0,
-            cost: 0,
-            policy: Policy { timeout: None, retry: Retry::NEVER },
-            past: None,
-        });
-        machine.submit(RunId(0), run, None, Duration::ZERO, &mut Vec::new());
-        for at in 1..10_000 {
-            let (other, of) = intern(&mut agents, &mut machine, at);
-            assert!(other != agent && of != class, "the number of a live name is given again");
-        }
-        assert_eq!(&**agents.name(agent), "agent 0");
-        assert_eq!(agents.by_name["agent 0"], agent);
-        assert_eq!(machine.waiting_of(agent), 1);
-    }
-
-    #[test]
-    fn who_wants_nothing_now_is_not_forgotten_before_that_is_over() {
-        let mut machine = Machine::new(0);
-        let mut agents = agents(&mut machine);
-        let (agent, _) = intern(&mut agents, &mut machine, 0);
-        machine.pause_agent(agent, Duration::from_secs(60));
-        for at in 1..10_000 {
-            intern(&mut agents, &mut machine, at);
-        }
-        assert_eq!(agents.by_name.get("agent 0"), Some(&agent));
-        machine.resume_agent(agent);
-        for at in 10_000..20_000 {
-            intern(&mut agents, &mut machine, at);
-        }
-        assert_eq!(agents.by_name.get("agent 0"), None);
     }
 }
