@@ -355,6 +355,12 @@ impl<K> Task<K> {
         arrows(&self.needs, self.extras.as_deref())
     }
 
+    /// Whether it names itself among those it comes after.
+    pub(crate) fn comes_after_itself(&self) -> bool {
+        let wants = self.extras.as_deref().map_or(&[][..], |extras| &extras.wants);
+        self.needs.contains(&self.id) || wants.iter().any(|(id, _)| *id == self.id)
+    }
+
     /// It comes after nobody.
     pub(crate) fn forget_arrows(&mut self) {
         self.needs = Vec::new();

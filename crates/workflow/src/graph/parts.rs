@@ -75,7 +75,7 @@ impl Default for Parts {
 
 impl Parts {
     pub(super) fn add<K>(&mut self, task: Task<K>) -> Result<(), AddError> {
-        if task.arrows().any(|(need, _)| *need == task.id) {
+        if task.comes_after_itself() {
             self.cycles += 1;
             return Err(AddError::Cycle { path: vec![task.id.to_string(), task.id.to_string()] });
         }
@@ -100,8 +100,8 @@ impl Parts {
             self.name(id);
         }
         let mut found = std::mem::take(&mut self.arrows);
-        let arrows = arrows(&needs, extras.as_deref());
-        found.extend(arrows.map(|(id, on)| Need { task: self.place(id), on }));
+        arrows(&needs, extras.as_deref())
+            .for_each(|(id, on)| found.push(Need { task: self.place(id), on }));
         self.run.plan(place, &planned, &found);
         found.clear();
         self.arrows = found;
