@@ -269,7 +269,7 @@ impl Machine {
     /// Why the running attempt was asked to stop, if it was.
     pub(crate) fn stopping(&self, task: TaskRef) -> Option<Stop> {
         match self.state(task) {
-            Some(State::Running { stop, .. }) => stop,
+            Some(State::Running { stop, .. }) => *stop,
             _ => None,
         }
     }
@@ -315,8 +315,8 @@ impl Machine {
         })
     }
 
-    fn state(&self, task: TaskRef) -> Option<State> {
-        Some(self.runs.get(task.run)?.nodes.get(task.node)?.state)
+    fn state(&self, task: TaskRef) -> Option<&State> {
+        Some(&self.runs.get(task.run)?.nodes.get(task.node)?.state)
     }
 
     fn stop(&mut self, task: TaskRef, why: Stop, out: &mut Vec<Action>) {

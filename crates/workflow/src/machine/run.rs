@@ -91,6 +91,13 @@ pub(super) struct Node {
     pub(super) cost: u32,
 }
 
+impl Node {
+    /// Whether anybody needs the task.
+    pub(super) fn is_needed(&self) -> bool {
+        self.first_dependent != NONE
+    }
+}
+
 /// An arrow, seen from the task that is needed: a link of its list of dependents.
 #[derive(Debug, Clone, Copy)]
 struct Edge {
@@ -381,16 +388,21 @@ impl Run {
     }
 
     /// What the end of an attempt means for its task; `None` if none runs.
+    #[inline]
     pub(super) fn verdict(&self, node: u32, ended: Attempt) -> Option<Verdict> {
         let State::Running { attempt, stop, .. } = self.nodes[node].state else { return None };
-        if ended == Attempt::Succeeded && stop.is_none() {
-            return Some(Verdict::Over(End::Succeeded));
-        }
+        Some(match (ended, stop) {
+            (Attempt::Succeeded, None) => Verdict::Over(End::Succeeded),
+            _ => self.verdict_of(node, attempt, ended, stop),
+        })
+    }
+
+    fn verdict_of(&self, node: u32, attempt: u32, ended: Attempt, stop: Option<Stop>) -> Verdict {
         let timed_out = stop == Some(Stop::TimedOut) || ended == Attempt::TimedOut;
         let retryable = timed_out || matches!(ended, Attempt::Failed { retryable: true });
         let attempts = self.policy_of(node).retry.attempts;
         let of_policy = attempt - self.earlier(node);
-        Some(match (ended, stop) {
+        match (ended, stop) {
             (_, Some(Stop::Rerun)) => Verdict::Afresh,
             (_, Some(Stop::Discarded)) => Verdict::Over(End::Cancelled),
             (Attempt::Succeeded, _) => Verdict::Over(End::Succeeded),
@@ -399,7 +411,7 @@ impl Run {
             _ if retryable && of_policy < attempts => Verdict::Again { timed_out },
             _ if timed_out => Verdict::Over(End::TimedOut),
             _ => Verdict::Over(End::Failed),
-        })
+        }
     }
 
     /// Where the list of a task's dependents begins.

@@ -39,13 +39,11 @@ impl Machine {
     /// Says whether anybody needs the task.
     fn end_node(&mut self, task: TaskRef, end: End, out: &mut Vec<Action>) -> bool {
         let run = self.runs.get_mut(task.run).expect("a task that ends is of a live run");
-        let at = &run.nodes[task.node];
-        let was = at.state;
-        let class = at.class;
-        let attempts = run.attempts(task.node);
-        run.nodes[task.node].state = State::Done { end, attempts };
         run.left -= 1;
-        let is_needed = run.dependent(run.first_dependent(task.node)).is_some();
+        let attempts = run.attempts(task.node);
+        let node = &mut run.nodes[task.node];
+        let was = std::mem::replace(&mut node.state, State::Done { end, attempts });
+        let (class, is_needed) = (node.class, node.is_needed());
         out.push(Action::Settled { task, end });
         if matches!(was, State::Ready { .. }) {
             self.admission.left(class, &self.runs);

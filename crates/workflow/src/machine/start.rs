@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ready::{self, Key};
+use super::ready::{Key, MOST_DEPENDENTS};
 use super::run::State;
 use super::timers::Due;
 use super::{Action, AgentId, ClassId, Facts, Machine, TaskRef};
@@ -97,15 +97,15 @@ impl Machine {
         });
         let seq = self.next_ready;
         self.next_ready += 1;
-        run.nodes[task.node].state = State::Ready { failed, seq };
-        if let Some(class) = run.choices(task.node).and_then(|of| self.admission.least_loaded(of)) {
-            run.nodes[task.node].class = class;
-        }
-        let node = &run.nodes[task.node];
+        let chosen = run.choices(task.node).and_then(|of| self.admission.least_loaded(of));
+        let most = if self.score.is_none() { MOST_DEPENDENTS } else { usize::MAX };
+        let dependents = run.dependents(task.node).take(most).count();
+        let node = &mut run.nodes[task.node];
+        node.state = State::Ready { failed, seq };
+        node.class = chosen.unwrap_or(node.class);
         let key = match &mut self.score {
             None => {
                 let urgency = node.rank - (1.0 - OWN) * node.estimate;
-                let dependents = run.dependents(task.node).take(ready::MOST_DEPENDENTS).count();
                 Key::new(node.priority, urgency, dependents, seq)
             }
             Some(score) => {
@@ -114,8 +114,7 @@ impl Machine {
                     rank: node.rank,
                     estimate: node.estimate,
                     complexity: node.complexity,
-                    dependents: u32::try_from(run.dependents(task.node).count())
-                        .unwrap_or(u32::MAX),
+                    dependents: u32::try_from(dependents).unwrap_or(u32::MAX),
                 };
                 Key::new(0, score(facts), 0, seq)
             }

@@ -159,10 +159,10 @@ impl Machine {
         match due {
             Due::Timeout { task, attempt: of } => matches!(
                 self.state(task),
-                Some(State::Running { attempt, stop: None, .. }) if attempt == of
+                Some(State::Running { attempt, stop: None, .. }) if *attempt == of
             ),
             Due::Retry { task, attempt: of } => {
-                matches!(self.state(task), Some(State::Backoff { failed, .. }) if failed == of)
+                matches!(self.state(task), Some(State::Backoff { failed, .. }) if *failed == of)
             }
             Due::Run { run } => self.runs.contains(run),
             Due::Agent { agent } => self.admission.wakes_at(agent, at),
