@@ -21,12 +21,16 @@ pub(crate) enum Event {
     TaskStarted {
         task: String,
         item: Option<String>,
+        #[serde(default)]
+        index: Option<usize>,
         attempt: u32,
     },
     /// An attempt failed and another will follow.
     TaskRetrying {
         task: String,
         item: Option<String>,
+        #[serde(default)]
+        index: Option<usize>,
         attempt: u32,
         error: String,
         retry_in_seconds: f64,
@@ -35,6 +39,8 @@ pub(crate) enum Event {
     TaskFinished {
         task: String,
         item: Option<String>,
+        #[serde(default)]
+        index: Option<usize>,
         status: Status,
         attempts: u32,
         /// Time from the first start to the end, in seconds.
@@ -78,10 +84,19 @@ impl Status {
     }
 }
 
-/// `audit[3] serde-1.0.2`: a task, or an item of it.
-pub(crate) fn label(task: &str, item: Option<&str>) -> String {
+/// `audit[3] serde-1.0.2`: a task, or an item of it by its number, as commands take it, and its text.
+pub(crate) fn label(task: &str, index: Option<usize>, item: Option<&str>) -> String {
+    let name = name(task, index);
     match item {
-        Some(item) => format!("{task}[{item}]"),
-        None => task.to_owned(),
+        // What has no text of its own is called by its number.
+        Some(item) if index.is_none_or(|index| index.to_string() != item) => {
+            format!("{name} {item}")
+        }
+        _ => name,
     }
+}
+
+/// `audit[3]`: what `retry` and `logs` take.
+pub(crate) fn name(task: &str, index: Option<usize>) -> String {
+    index.map_or_else(|| task.to_owned(), |index| format!("{task}[{index}]"))
 }

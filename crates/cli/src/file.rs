@@ -147,7 +147,15 @@ pub(crate) fn load(path: &Path) -> Result<(Workflow, Source), (Source, Vec<Diagn
     let source = Source::new(path, text);
     match parse(source.text()) {
         Ok(workflow) => Ok((workflow, source)),
-        Err(found) => Err((source, found)),
+        Err(mut found) => {
+            if let (Some("toml"), [only]) =
+                (path.extension().and_then(|of| of.to_str()), &mut found[..])
+            {
+                let of_yaml = || "a workflow file is YAML, or JSON; TOML is none".to_owned();
+                only.hint.get_or_insert_with(of_yaml);
+            }
+            Err((source, found))
+        }
     }
 }
 

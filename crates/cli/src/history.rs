@@ -61,14 +61,17 @@ impl PastRun {
         }
     }
 
-    /// What happened so far. A last line that is cut off is left out.
+    /// What happened so far: nothing of a run that was killed at birth. A last line that is cut off is left out.
     ///
     /// # Errors
     ///
     /// The events cannot be read.
     pub(crate) fn events(&self) -> io::Result<impl Iterator<Item = Event>> {
-        let lines = BufReader::new(File::open(self.path.join("events.jsonl"))?).lines();
-        let lines = lines.map_while(Result::ok);
+        let file = match File::open(self.path.join("events.jsonl")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(BufReader::new(file?)),
+        };
+        let lines = file.into_iter().flat_map(|file| file.lines().map_while(Result::ok));
         Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()))
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Progress {
     started: Instant,
     style: Style,
     show: Show,
+    /// Whether standard output could not be written, though somebody reads it.
+    is_broken: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,8 @@ impl Progress {
             Mode::Json => Show::Json,
             Mode::Quiet => Show::Quiet,
         };
-        Self { started: Instant::now(), style: Style::for_terminal(terminal), show }
+        let style = Style::for_terminal(terminal);
+        Self { started: Instant::now(), style, show, is_broken: false }
     }
 
     /// Shows one event.
@@ -61,7 +64,8 @@ impl Progress {
                 }
             }
             Show::Json => {
-                let _ = writeln!(std::io::stdout().lock(), "{}", json(event, at));
+                let written = writeln!(std::io::stdout().lock(), "{}", json(event, at));
+                self.is_broken |= is_trouble(&written);
             }
             // A failure is worth a line even so.
             Show::Quiet => {
@@ -74,12 +78,18 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away.
-    pub(crate) fn finish(&mut self) {
+    /// Takes the bars away; whether all that was to be on standard output is there.
+    pub(crate) fn finish(&mut self) -> bool {
         if let Show::Bars(bars) = &mut self.show {
             let _ = bars.all.clear();
         }
+        !self.is_broken
     }
+}
+
+/// Whether something could not be written. That its reader has seen enough (`| head`) is no trouble.
+pub(crate) fn is_trouble(written: &std::io::Result<()>) -> bool {
+    written.as_ref().is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
 }
 
 /// An event as one JSON object, with `at`, the seconds since the start.
@@ -99,19 +109,19 @@ fn line(event: &Event, at: Duration, style: Style) -> Option<String> {
             format!("run {run}: {tasks} tasks of {file}")
         }
         Event::TaskExpanded { task, items } => format!("{task}: {items} items"),
-        Event::TaskStarted { task, item, attempt } => {
+        Event::TaskStarted { task, item, index, attempt } => {
             let attempt =
                 if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-            style.faint(&format!("start   {}{attempt}", label(task, item.as_deref())))
+            style.faint(&format!("start   {}{attempt}", label(task, *index, item.as_deref())))
         }
-        Event::TaskRetrying { task, item, attempt, error, retry_in_seconds, stderr } => {
+        Event::TaskRetrying { task, item, index, attempt, error, retry_in_seconds, stderr } => {
             let wait = shown(Duration::from_secs_f64(*retry_in_seconds));
-            let name = label(task, item.as_deref());
+            let name = label(task, *index, item.as_deref());
             let stderr = indented(stderr);
             format!("retry   {name}: attempt {attempt}: {error}; again in {wait}{stderr}")
         }
-        Event::TaskFinished { task, item, status, seconds, error, stderr, .. } => {
-            let name = label(task, item.as_deref());
+        Event::TaskFinished { task, item, index, status, seconds, error, stderr, .. } => {
+            let name = label(task, *index, item.as_deref());
             let time = shown(Duration::from_secs_f64(*seconds));
             let word = format!("{:<7}", status.word());
             match (status, error) {
@@ -170,8 +180,8 @@ impl Bars {
                 self.total
                     .set_length((self.total.length().unwrap_or(1) + *items as u64).max(1) - 1);
             }
-            Event::TaskStarted { task, item, attempt } => {
-                let name = label(task, item.as_deref());
+            Event::TaskStarted { task, item, index, attempt } => {
+                let name = label(task, *index, item.as_deref());
                 let lines = self.running.values().filter(|bar| bar.is_some()).count();
                 let bar = (lines < LINES).then(|| {
                     let bar = self.all.add(ProgressBar::new_spinner());
@@ -184,9 +194,11 @@ impl Bars {
                 });
                 self.running.insert(name, bar);
             }
-            Event::TaskRetrying { task, item, .. } => self.end(&label(task, item.as_deref())),
-            Event::TaskFinished { task, item, status, .. } => {
-                self.end(&label(task, item.as_deref()));
+            Event::TaskRetrying { task, item, index, .. } => {
+                self.end(&label(task, *index, item.as_deref()))
+            }
+            Event::TaskFinished { task, item, index, status, .. } => {
+                self.end(&label(task, *index, item.as_deref()));
                 self.total.inc(1);
                 self.failed += usize::from(matches!(status, Status::Failed | Status::TimedOut));
             }

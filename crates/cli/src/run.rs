@@ -18,7 +18,7 @@ use crate::job::Job;
 use crate::meta::Meta;
 use crate::past::Past;
 use crate::process::{self, Stop};
-use crate::progress::{self, Mode, Progress};
+use crate::progress::{self, Mode, Progress, is_trouble};
 use crate::recording::Kept;
 use crate::run_dir::{self, RunDir};
 use crate::spans::Spans;
@@ -205,12 +205,13 @@ async fn go(job: Arc<Job>, past: Past, history: History, file: &Path, args: &arg
     };
     let _ = events.send(Event::RunFinished(Box::new(summary.clone())));
     drop(events);
-    let written = shower.await.unwrap_or(false);
+    let mut written = shower.await.unwrap_or(false);
     keep(&job, &summary, &recording);
     if matches!(mode, Mode::Auto | Mode::Lines) {
         let mut out = std::io::stdout().lock();
         let style = Style::for_terminal(out.is_terminal());
-        let _ = summary.write(&mut out, style);
+        let shown = summary.write(&mut out, style).and_then(|()| out.flush());
+        written &= !is_trouble(&shown);
     }
     match (signal, late, summary.status) {
         (Some(code), _, _) => code,
@@ -253,7 +254,7 @@ async fn signals(
     }
 }
 
-/// Shows the events and keeps them in a file; false when the file could not be written.
+/// Shows the events and keeps them in a file; false when either could not be written.
 fn show(
     mut events: mpsc::UnboundedReceiver<Event>,
     mut progress: Progress,
@@ -272,8 +273,8 @@ fn show(
         }
         progress.show(&event);
     }
-    progress.finish();
-    file.and_then(|mut out| out.flush()).is_ok()
+    let is_shown = progress.finish();
+    file.and_then(|mut out| out.flush()).is_ok() && is_shown
 }
 
 /// Keeps the summary beside the outputs, and what can be replayed.

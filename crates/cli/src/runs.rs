@@ -106,8 +106,10 @@ impl About {
         let mut about = Self::default();
         for event in run.events().into_iter().flatten() {
             match event {
-                // A resumed run begins more than once.
-                Event::RunStarted { file, tasks, .. } => (about.file, about.tasks) = (file, tasks),
+                // A run that is gone on with begins once more, and tells again what is over.
+                Event::RunStarted { file, tasks, .. } => {
+                    about = Self { file, tasks, ..Self::default() }
+                }
                 Event::TaskExpanded { items, .. } => about.tasks += items.saturating_sub(1),
                 Event::TaskFinished { .. } => about.ended += 1,
                 _ => {}
@@ -140,8 +142,8 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
         });
     }
     let mut tasks: Vec<(String, String)> = Vec::new();
-    let mut set = |task: &str, item: Option<&str>, state: String| {
-        let name = label(task, item);
+    let mut set = |task: &str, item: Option<&str>, index: Option<usize>, state: String| {
+        let name = label(task, index, item);
         match tasks.iter_mut().rev().find(|(of, _)| *of == name) {
             Some((_, known)) => *known = state,
             None => tasks.push((name, state)),
@@ -149,15 +151,15 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
     };
     for event in run.events()? {
         match event {
-            Event::TaskStarted { task, item, attempt } => {
-                set(&task, item.as_deref(), format!("attempt {attempt} started"));
+            Event::TaskStarted { task, item, index, attempt } => {
+                set(&task, item.as_deref(), index, format!("attempt {attempt} started"));
             }
-            Event::TaskRetrying { task, item, attempt, error, .. } => {
-                set(&task, item.as_deref(), format!("attempt {attempt} failed: {error}"));
+            Event::TaskRetrying { task, item, index, attempt, error, .. } => {
+                set(&task, item.as_deref(), index, format!("attempt {attempt} failed: {error}"));
             }
-            Event::TaskFinished { task, item, status, error, .. } => {
+            Event::TaskFinished { task, item, index, status, error, .. } => {
                 let why = error.map_or(String::new(), |error| format!(": {error}"));
-                set(&task, item.as_deref(), format!("{}{why}", status.word()));
+                set(&task, item.as_deref(), index, format!("{}{why}", status.word()));
             }
             _ => {}
         }
@@ -219,7 +221,7 @@ pub(crate) fn logs(args: &args::Logs) -> Result<()> {
             None => attempts(&folder)?.into_iter().max().unwrap_or(1),
         };
         if has_titles {
-            let name = folder.strip_prefix(&root).unwrap_or(&folder).display();
+            let name = named(folder.strip_prefix(&root).unwrap_or(&folder));
             say(|out, style| {
                 writeln!(out, "{}", style.faint(&format!("==> {name}, attempt {attempt}")))
             })?;
@@ -228,6 +230,13 @@ pub(crate) fn logs(args: &args::Logs) -> Result<()> {
         copy(&folder.join(format!("{attempt}.stderr")), &mut io::stderr().lock())?;
     }
     Ok(())
+}
+
+/// The task, or item of one, that writes into this folder below `tasks`.
+fn named(folder: &Path) -> String {
+    let mut parts = folder.iter().map(|part| part.to_string_lossy());
+    let task = parts.next().unwrap_or_default().into_owned();
+    parts.fold(task, |name, part| format!("{name}[{part}]"))
 }
 
 fn copy(from: &Path, to: &mut impl Write) -> Result<()> {

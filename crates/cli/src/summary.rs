@@ -43,6 +43,8 @@ pub(crate) struct Counts {
 pub(crate) struct Line {
     pub(crate) task: String,
     pub(crate) item: Option<String>,
+    #[serde(default)]
+    pub(crate) index: Option<usize>,
     pub(crate) status: Status,
     pub(crate) attempts: u32,
     pub(crate) seconds: f64,
@@ -140,7 +142,7 @@ impl Summary {
     fn write_failures(&self, out: &mut impl Write, style: Style) -> io::Result<()> {
         let bad = |line: &&Line| matches!(line.status, Status::Failed | Status::TimedOut);
         for line in self.tasks.iter().filter(bad).take(NAMED) {
-            let name = label(&line.task, line.item.as_deref());
+            let name = label(&line.task, line.index, line.item.as_deref());
             let error = line.error.as_deref().unwrap_or("failed");
             writeln!(out, "{} {name}: {error}", style.bad("failed"))?;
             if let Some(file) = &line.stderr_file {
@@ -151,7 +153,7 @@ impl Summary {
             .tasks
             .iter()
             .filter(|line| matches!(line.status, Status::Cancelled | Status::Skipped))
-            .map(|line| label(&line.task, line.item.as_deref()))
+            .map(|line| label(&line.task, line.index, line.item.as_deref()))
             .collect();
         if !undone.is_empty() {
             let more = undone.len().saturating_sub(NAMED);

@@ -7,7 +7,7 @@ use crate::args::Validate;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::{exit, file};
 
-/// Checks each file; 3 when one of them is bad.
+/// Checks each file; 3 when one of them is bad, 2 when one is not there.
 pub(crate) fn validate(args: &Validate) -> ExitCode {
     let mut code = exit::OK;
     let mut out = std::io::stdout().lock();
@@ -23,7 +23,7 @@ pub(crate) fn validate(args: &Validate) -> ExitCode {
             Ok(_) => {}
             Err((source, found)) => {
                 report(&source, &found);
-                code = exit::INVALID;
+                code = code.max(if path.exists() { exit::INVALID } else { exit::USAGE });
             }
         }
     }

@@ -31,6 +31,10 @@ pub(crate) fn what_if(args: &args::WhatIf) -> Result<()> {
         };
         Failure::usage(format!("run {} {why}", run.id))
     })?;
+    if kept.recording.actual.busy.is_zero() {
+        let why = "there is nothing to replay: no command ran when it was last gone on with";
+        return Err(Failure::usage(format!("run {}: {why}", run.id)));
+    }
     check(args, &kept).map_err(Failure::usage)?;
 
     let mut comparison = Comparison::new(&kept.recording);

@@ -123,6 +123,12 @@ fn explain(error: &serde_saphyr::Error) -> Diagnostic {
         Some(format!("lists and mappings may nest {MAX_DEPTH} deep"))
     } else if lower.contains("tab") {
         Some("indent with spaces; YAML does not allow tabs".to_owned())
+    } else if lower.contains("budget breached: documents") {
+        message = "a second document begins here".to_owned();
+        Some("a file holds one workflow; put the other into a file of its own".to_owned())
+    } else if lower.contains("non-finite float") {
+        message = message.replace(" rejected by the configured policy", "");
+        Some("write a finite number, or a text in quotes".to_owned())
     } else if lower.contains("mapping values are not allowed") {
         Some("quote a value that contains `: `".to_owned())
     } else {

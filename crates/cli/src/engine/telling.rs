@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_workflow::{EventKind, Finished, Outcome};
 
 use super::nodes::{ITEMS, Record, Run};
-use crate::event::{Event, Status, label};
+use crate::event::{Event, Status, name};
 use crate::job::Failure;
 use crate::summary::{Counts, Line, Summary};
 
@@ -22,14 +22,15 @@ impl Run {
         let Some(mut record) = self.known(node) else { return };
         let helper = node.ends_with(ITEMS);
         let task = self.job.workflow.tasks[record.task].id.clone();
-        let item = record.item.as_ref().map(|(_, label)| label.clone());
+        let (index, item) = record.item.clone().unzip();
         let event = match kind {
             EventKind::TaskStarted { attempt, .. } if !helper => {
-                Event::TaskStarted { task, item, attempt: *attempt }
+                Event::TaskStarted { task, item, index, attempt: *attempt }
             }
             EventKind::TaskRetrying { attempt, error, delay, .. } => Event::TaskRetrying {
                 task,
                 item,
+                index,
                 attempt: *attempt,
                 error: error.clone(),
                 retry_in_seconds: delay.as_secs_f64(),
@@ -45,6 +46,7 @@ impl Run {
                 Event::TaskFinished {
                     task,
                     item,
+                    index,
                     status,
                     attempts: line.attempts,
                     seconds: line.seconds,
@@ -66,9 +68,11 @@ impl Run {
             let path = folder.join(format!("{}.{stream}", record.attempts));
             path.exists().then(|| path.display().to_string())
         };
+        let (index, item) = record.item.clone().unzip();
         Line {
             task: task.id.clone(),
-            item: record.item.as_ref().map(|(_, label)| label.clone()),
+            item,
+            index,
             status,
             attempts: record.attempts,
             seconds: record.busy.as_secs_f64(),
@@ -107,7 +111,7 @@ impl Run {
         let named = |node: &Arc<str>| {
             let record = self.known(node).filter(|_| !node.ends_with(ITEMS))?;
             let task = &self.job.workflow.tasks[record.task].id;
-            Some(label(task, record.item.as_ref().map(|(_, label)| label.as_str())))
+            Some(name(task, record.item.map(|item| item.0)))
         };
         Summary {
             run: self.job.dir.id.clone(),

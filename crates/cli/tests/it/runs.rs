@@ -40,7 +40,7 @@ fn a_finished_run_is_listed_shown_and_its_outputs_are_at_hand() {
     assert_eq!(place.run(&["logs", "flaky"]).stdout, "attempt 2\n");
     assert_eq!(place.run(&["logs", "flaky", "--attempt", "1"]).stdout, "attempt 1\n");
     let all = place.run(&["logs"]).stdout;
-    assert!(all.contains("==> each/0, attempt 1\nitem x\n==> each/1"), "{all}");
+    assert!(all.contains("==> each[0], attempt 1\nitem x\n==> each[1]"), "{all}");
 }
 
 #[test]
@@ -87,4 +87,71 @@ fn a_run_that_lives_is_told_from_one_that_was_killed_and_is_never_pruned() {
     assert!(place.run(&["prune", "--unfinished", "--older-than", "1h"]).stdout.is_empty());
     assert_eq!(place.run(&["prune", "--unfinished", "--keep", "0"]).stdout, would);
     assert_eq!(place.run(&["runs"]).stdout, "no runs in .tidegate\n");
+}
+
+#[test]
+fn an_item_is_called_by_its_number_wherever_it_is_named() {
+    let flow = r#"
+tasks:
+  each: {foreach: [two, "2", "1"], run: "echo {{ item }} >> log; test {{ item }} != 2"}
+"#;
+    let place = Place::with("numbered", flow);
+    let ran = place.run(&["run", "flow.yaml"]);
+    assert!(ran.stderr.contains("failed  each[1] 2: exit code 1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("start   each[0] two\n"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("failed each[1] 2: exit code 1"), "{}", ran.stdout);
+    std::fs::write(place.path.join("log"), "").expect("a file");
+    let again = place.run(&["retry", "each[1]", "--json"]);
+    assert_eq!(place.read("log"), "2\n", "what was told to have failed runs again");
+    let started: Vec<&str> =
+        again.stdout.lines().filter(|line| line.contains("task_started")).collect();
+    assert_eq!(started.len(), 1, "{}", again.stdout);
+    for part in [r#""attempt":2"#, r#""index":1"#, r#""item":"2""#] {
+        assert!(started[0].contains(part), "{}", started[0]);
+    }
+    assert!(place.run(&["logs"]).stdout.contains("==> each[1], attempt 2"));
+}
+
+#[test]
+fn a_run_that_was_gone_on_with_counts_each_task_once() {
+    let flow =
+        "tasks:\n  a: {run: exit 1}\n  b: {run: \"true\"}\n  c: {needs: [a], run: \"true\"}\n";
+    let place = Place::with("counted", flow);
+    place.run(&["run", "flow.yaml"]);
+    place.run(&["retry"]);
+    let folder = place.path.join(".tidegate/runs");
+    let run = std::fs::read_dir(folder).expect("a run").next().expect("one").expect("a folder");
+    // As if it had been killed before it could say how it ended.
+    std::fs::remove_file(run.path().join("report.json")).expect("it was there");
+    let listed = place.run(&["runs"]).stdout;
+    assert!(listed.contains("killed") && listed.contains(" 3/3 "), "{listed}");
+    // Or before it could say anything.
+    std::fs::remove_file(run.path().join("events.jsonl")).expect("it was there");
+    let shown = place.run(&["show"]);
+    assert!(shown.code == Some(0) && shown.stdout.contains("killed"), "{shown:?}");
+}
+
+#[test]
+fn what_standard_output_cannot_take_is_no_success() {
+    let place = Place::with("full-output", "tasks: {a: {run: \"true\"}}\n");
+    for args in [&["run", "flow.yaml"][..], &["run", "flow.yaml", "--json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("on Linux");
+        let code = place.command(args).stdout(full).status().expect("it runs").code();
+        assert_eq!(code, Some(74), "{args:?}");
+        let mut child = place.start(args);
+        drop(child.stdout.take());
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{args:?}: nobody reads it");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_or_no_yaml_is_told_as_such() {
+    let place = Place::with("validated", "tasks: {a: {run: \"true\"}}\n---\ntasks: {}\n");
+    assert_eq!(place.run(&["validate", "flaw.yaml"]).code, Some(2));
+    let two = place.run(&["validate", "flow.yaml", "flaw.yaml"]);
+    assert_eq!(two.code, Some(3));
+    assert!(two.stderr.contains("error: a second document begins here\n"), "{}", two.stderr);
+    std::fs::write(place.path.join("flow.toml"), "[tasks.a]\nrun = \"true\"\n").expect("a file");
+    let toml = place.run(&["validate", "flow.toml"]);
+    assert!(toml.stderr.contains("hint: a workflow file is YAML"), "{}", toml.stderr);
 }

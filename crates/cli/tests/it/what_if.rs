@@ -116,3 +116,14 @@ fn what_cannot_be_replayed_is_told_with_what_would_be_right() {
     let done = place.run(&["what-if"]);
     assert!(done.stderr.contains("has no recording"), "{}", done.stderr);
 }
+
+#[test]
+fn a_run_in_which_nothing_ran_has_nothing_to_replay() {
+    let place = Place::with("nothing-ran", "tasks: {a: {run: exit 1}}\n");
+    place.run(&["run", "flow.yaml"]);
+    assert_eq!(place.run(&["what-if"]).code, Some(0));
+    place.run(&["resume"]);
+    let nothing = place.run(&["what-if"]);
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    assert!(nothing.stderr.contains("there is nothing to replay"), "{}", nothing.stderr);
+}

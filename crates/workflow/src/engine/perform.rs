@@ -45,7 +45,7 @@ impl Engine {
                     context.0.stop();
                 }
             }
-            Action::Retry { task, failed, timed_out, at } => {
+            Action::Retry { task, timed_out, at, .. } => {
                 self.metrics.retries.inc();
                 let Some(live) = self.runs.get_mut(task.run) else { return };
                 let entry = &mut live.tasks[task.node];
@@ -55,7 +55,7 @@ impl Engine {
                 self.told.tell(now, || EventKind::TaskRetrying {
                     run: task.run.0,
                     task: Arc::clone(&entry.id),
-                    attempt: failed,
+                    attempt: entry.attempts,
                     error,
                     delay,
                 });
@@ -98,7 +98,7 @@ impl Engine {
         self.told.tell(now, || EventKind::TaskStarted {
             run: task.run.0,
             task: Arc::clone(&live.tasks[task.node].id),
-            attempt,
+            attempt: live.tasks[task.node].attempts,
             agent: Arc::clone(self.agents.name(agent)),
         });
         if self.kept.is_empty() {
