@@ -11,14 +11,14 @@ use std::time::Duration;
 use minijinja::context;
 use minijinja::value::{Serde, Value, ValueKind};
 use tidegate_workflow::TraceParent;
-use tidegate_workflow::config::Configuration;
+use tidegate_workflow::config::{Configuration, is_secret};
 
 use crate::event::Status;
 use crate::file::{Foreach, Run, Task, Text, Workflow};
 use crate::outputs::{CAPTURE, Files, Output, Outputs};
 use crate::process::{self, Ended, Spec, Stop};
 use crate::run_dir::{self, RunDir};
-use crate::secrets::{Secrets, is_secret};
+use crate::secrets::Secrets;
 use crate::template::{TemplateError, Templates};
 use crate::watchman;
 

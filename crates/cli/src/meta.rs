@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tidegate_workflow::config::is_secret;
 
 use crate::run_dir;
-use crate::secrets::{Secrets, is_secret};
+use crate::secrets::Secrets;
 
 /// How a run was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

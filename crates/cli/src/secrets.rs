@@ -1,8 +1,6 @@
 //! Values that must not be kept.
 
-/// Parts of the names of what holds a secret.
-const NAMES: &[&str] =
-    &["secret", "token", "passw", "api_key", "apikey", "credential", "private_key", "access_key"];
+use tidegate_workflow::config::is_secret;
 
 /// Shorter values hide nothing, and stand in every text.
 const SHORTEST: usize = 4;
@@ -10,12 +8,6 @@ const SHORTEST: usize = 4;
 /// The values of environment variables that are named as secrets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secrets(Vec<String>);
-
-/// Whether something of this name holds a secret.
-pub(crate) fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    NAMES.iter().any(|part| name.contains(part))
-}
 
 impl Secrets {
     /// The secrets of our own environment.

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidegate_workflow::config::{
-    Configuration, Explained, Explanation, Layers, Origin, Problems, Value,
+    Configuration, Explained, Explanation, Layers, Origin, Problems, Value, is_secret,
 };
 
 use crate::file::{self, Workflow};
 use crate::outputs::CAPTURE;
 use crate::run::fail;
-use crate::secrets::is_secret;
 use crate::validate::report;
 use crate::{args, exit, runs};
 

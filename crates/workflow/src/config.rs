@@ -47,6 +47,7 @@ mod explain;
 mod layers;
 mod problem;
 mod schema;
+mod secret;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,7 @@ pub use explain::{Explained, Explanation};
 pub use layers::Layers;
 pub use problem::{Origin, Problem, Problems};
 pub use schema::{Effect, Value};
+pub use secret::is_secret;
 pub use tree::Format;
 
 /// How long a breaker stays open unless set.

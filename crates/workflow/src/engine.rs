@@ -150,7 +150,9 @@ impl Engine {
         if !self.kept.is_empty() {
             self.keep_ends(commands, now, &mut actions);
         }
-        for command in commands.drain(..) {
+        // From the end of the list: what a turn that panics has not come to stays there, and is dropped after it.
+        commands.reverse();
+        while let Some(command) = commands.pop() {
             self.obey(command, now, &mut actions);
             // At once, so that the next command finds what this one has brought about.
             self.perform_all(&mut actions, now);

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::schema::{Value, is_secret};
+use super::schema::Value;
+use super::secret::is_hidden;
 use super::{Configuration, Origin};
 
 /// A setting, its value, and where it came from.
@@ -55,7 +56,7 @@ impl Configuration {
 
 /// The value, unless it may be a secret.
 pub(super) fn masked(path: &str, value: &Value) -> String {
-    if is_secret(path) { "***".to_owned() } else { value.to_string() }
+    if is_hidden(path) { "***".to_owned() } else { value.to_string() }
 }
 
 impl fmt::Display for Explanation {

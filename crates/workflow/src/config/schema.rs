@@ -349,26 +349,3 @@ fn time(text: &str) -> Option<Duration> {
     }
     seconds(total)
 }
-
-/// Whether a value under this name must not be shown.
-pub(super) fn is_secret(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    let words: Vec<&str> = path.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let is_secret = |word: &&str| {
-        [
-            "secret",
-            "token",
-            "password",
-            "passwd",
-            "passphrase",
-            "apikey",
-            "credential",
-            "credentials",
-        ]
-        .contains(word)
-    };
-    let of_key = |pair: &[&str]| {
-        pair[1] == "key" && ["api", "access", "private", "secret"].contains(&pair[0])
-    };
-    words.iter().any(is_secret) || words.windows(2).any(of_key)
-}

@@ -1,5 +1,8 @@
 //! What everyone who talks to the engine holds.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;

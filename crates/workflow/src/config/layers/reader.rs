@@ -8,7 +8,8 @@ use super::names::{Known, Meaning, known, list, near, siblings, translated};
 use super::{Environment, Text};
 use crate::config::Settings;
 use crate::config::problem::{Origin, Problem};
-use crate::config::schema::{Key, VARIABLES, Value, WRAPPERS, is_secret, yes_or_no};
+use crate::config::schema::{Key, VARIABLES, Value, WRAPPERS, yes_or_no};
+use crate::config::secret::is_hidden;
 use crate::config::tree::{self, Format, LONGEST, Node, Place, Raw};
 use crate::nearest::nearest;
 
@@ -252,7 +253,7 @@ fn read(path: &Path) -> io::Result<String> {
 /// A value as an error shows it; one that may be a secret is not.
 fn shown(path: &str, raw: &Raw) -> String {
     match raw {
-        _ if is_secret(path) => "no such value (it is not shown)".to_owned(),
+        _ if is_hidden(path) => "no such value (it is not shown)".to_owned(),
         Raw::Text(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
         Raw::Int(int) => int.to_string(),
         Raw::Float(float) => float.to_string(),

@@ -1,8 +1,10 @@
 //! Admission as a test sees it: what it decides is found once more by a look at everything, and its looks are counted.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::ids::FamilyId;
 use super::super::run::Run;
 use super::super::{ClassId, Runs, TaskRef};
 use super::blocked::Blocker;
@@ -30,6 +32,13 @@ impl Admission {
 
     /// What [`Self::next_best`] is to answer.
     pub(super) fn best_of_all(&mut self, runs: &Runs<Run>, now: Duration) -> Option<TaskRef> {
+        let agents = self.agents.iter().map(|of| &of.waiting);
+        for waiting in agents.chain(self.resources.iter().map(|of| &of.waiting)) {
+            let different: BTreeSet<_> = waiting.iter().collect();
+            assert_eq!(different.len(), waiting.len(), "a family waits twice for the same");
+            let waits = |of: &FamilyId| !self.families[of.at()].waiting.is_empty();
+            assert!(waiting.iter().all(waits), "a family without blocked classes waits");
+        }
         let mut best = None;
         for id in self.all() {
             let class = &mut self.classes[id.at()];
