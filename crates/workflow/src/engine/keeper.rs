@@ -9,23 +9,26 @@
 //! 3. After an error of the store nothing is kept and therefore nothing succeeds: what ends ends as failed, the run is
 //!    cancelled, and its owner gets the error in place of a result.
 
+mod restored;
+mod version;
+
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Ended, Job};
 use super::writer::{Beside, Commit, Then, Writer};
 use super::{Link, splice};
-use crate::durable::digest;
-use crate::event::Outcome;
 use crate::graph::Graph;
 use crate::journal::{self, CommitError, Durability, Entry, History, Ledger, Record, TooLarge};
-use crate::machine::{End, On, Past, RunId};
+use crate::machine::{On, RunId};
 use crate::orchestrator::StartError;
 use crate::run::SubmitError;
 use crate::sub::ItemDone;
-use crate::task::{DEFAULT_AGENT, Extras, Output, Task};
+use crate::task::{DEFAULT_AGENT, Task};
+pub(crate) use restored::Restored;
+use version::version;
+pub(crate) use version::version_at;
 
 /// How long a record that nobody waits for may be unwritten.
 pub(super) const LATEST: Duration = Duration::from_millis(20);
@@ -80,24 +83,6 @@ pub(super) enum Held {
     Job(Job),
     /// Told of the store's failure, if it has failed.
     Reply(Box<dyn FnOnce(Option<CommitError>) + Send>),
-}
-
-/// What another process has left of a task.
-#[derive(Default)]
-pub(crate) struct Restored {
-    pub(crate) past: Option<Past>,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) output: Option<Output>,
-    pub(crate) attempts: u32,
-    pub(crate) took: Duration,
-    /// By how much an attempt's number is above the machine's, and how often the task had succeeded and was to run again.
-    pub(crate) base: (u32, u32),
-}
-
-impl fmt::Debug for Restored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Restored").field("past", &self.past).finish_non_exhaustive()
-    }
 }
 
 impl Keeper {
@@ -206,7 +191,7 @@ impl Keeper {
                 let agent = graph.parts.agents.name_of(node);
                 agents.insert(task, agent.map_or_else(|| DEFAULT_AGENT.into(), Arc::clone));
             }
-            let restored = restore(entry, extras)
+            let restored = Restored::of(entry, extras)
                 .map_err(|error| StartError::Output { task: of.id.to_string(), error })?;
             self.restored.push((node, restored));
         }
@@ -263,7 +248,7 @@ impl Keeper {
                 if !is_known {
                     entry.reset();
                 }
-                restore(entry, extras)
+                Restored::of(entry, extras)
             }
             None => Ok(Restored::default()),
         };
@@ -432,60 +417,6 @@ impl Items {
             .map(|item| ((Arc::clone(&item.id), item.nth), (item.version, item.output.clone())));
         Self { done: done.collect(), asked: HashMap::new() }
     }
-}
-
-/// What another process has left of this task.
-fn restore(entry: &Entry, extras: Option<&Extras>) -> Result<Restored, String> {
-    let mut restored =
-        Restored { attempts: entry.attempt, took: entry.took, ..Restored::default() };
-    let over = match &entry.outcome {
-        Some(journal::Outcome::Done) => {
-            if let Some(codec) = extras.and_then(|extras| extras.codec) {
-                restored.output = Some((codec.decode)(&entry.output)?);
-            }
-            Some((End::Succeeded, Outcome::Succeeded))
-        }
-        Some(journal::Outcome::Failed(error)) => {
-            Some((End::Failed, Outcome::Failed { error: error.clone() }))
-        }
-        Some(journal::Outcome::TimedOut) => Some((End::TimedOut, Outcome::TimedOut)),
-        Some(journal::Outcome::Declined) => Some((End::Declined, Outcome::Declined)),
-        _ if entry.is_doubtful() => Some((End::Unknown, Outcome::Unknown)),
-        _ => None,
-    };
-    restored.past = match &over {
-        Some((end, _)) => Some(Past::Over(*end)),
-        None => Some(entry.failed).filter(|failed| *failed > 0).map(Past::Failed),
-    };
-    let base = if over.is_none() { entry.ended_attempt.saturating_sub(entry.failed) } else { 0 };
-    restored.base = (base, entry.generation);
-    restored.outcome = over.map(|(_, outcome)| outcome);
-    Ok(restored)
-}
-
-/// What changes when the task, or what it needs, does.
-fn version<'a>(extras: Option<&Extras>, needs: impl Iterator<Item = (&'a str, On)>) -> u64 {
-    let mut needs: Vec<(&str, &[u8])> = needs
-        .map(|(id, on)| {
-            let on: &[u8] = match on {
-                On::Success => b"success",
-                On::End => b"end",
-                On::Failure => b"failure",
-            };
-            (id, on)
-        })
-        .collect();
-    needs.sort_unstable();
-    let own = extras.map_or(0, |extras| extras.version).to_le_bytes();
-    digest([&own[..]].into_iter().chain(needs.iter().flat_map(|(id, on)| [id.as_bytes(), on])))
-}
-
-/// The same for a task of a graph.
-pub(crate) fn version_at(graph: &Graph, node: u32) -> u64 {
-    let parts = &graph.parts;
-    let needs = parts.run.needs(node).iter();
-    let ids = needs.map(|need| (&*parts.tasks[need.task].id, need.on));
-    version(parts.tasks[node].extras.as_deref(), ids)
 }
 
 fn number(count: usize) -> u32 {
