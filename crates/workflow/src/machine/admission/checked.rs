@@ -26,6 +26,18 @@ impl Admission {
         self.starts = AGEING - 1;
     }
 
+    /// How many families there are, how many classes stand in their lists, and how many families wait for an agent.
+    pub(in crate::machine) fn families(&self) -> (usize, usize, usize) {
+        let listed = self.families.iter().map(|of| of.ages.len() + of.waiting.places());
+        let waiting = self.agents.iter().map(|of| of.waiting.len()).sum();
+        (self.by_traits.len(), listed.sum(), waiting)
+    }
+
+    /// How many numbers families have been given.
+    pub(in crate::machine) fn numbers_of_families(&self) -> usize {
+        self.families.len()
+    }
+
     fn all(&self) -> impl Iterator<Item = ClassId> + use<> {
         (0..self.classes.len()).map(|at| ClassId(number(at)))
     }
@@ -39,9 +51,11 @@ impl Admission {
             let waits = |of: &FamilyId| !self.families[of.at()].waiting.is_empty();
             assert!(waiting.iter().all(waits), "a family without blocked classes waits");
         }
+        let mut ready = vec![0; self.agents.len()];
         let mut best = None;
         for id in self.all() {
             let class = &mut self.classes[id.at()];
+            ready[class.agent.at()] += class.ready.len();
             let Some((key, task)) = class.ready.best(|task, seq| is_ready(runs, task, seq)) else {
                 continue;
             };
@@ -58,6 +72,7 @@ impl Admission {
                 best = Some((tenant, had, key, task));
             }
         }
+        assert!(self.agents.iter().map(|agent| agent.ready).eq(ready), "they are miscounted");
         best.map(|(.., task)| task)
     }
 

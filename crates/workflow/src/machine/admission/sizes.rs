@@ -46,6 +46,11 @@ impl Sizes {
         self.waiting == 0
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// The best of those that wait and want no more than what is free of each.
     pub(super) fn best(&self, free: &[u64]) -> Best {
         let mut best = None;
@@ -253,6 +258,17 @@ mod tests {
         *seed =
             seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*seed >> 33) % n
+    }
+
+    #[test]
+    fn what_is_forgotten_gives_its_place_back_although_nobody_new_comes() {
+        let mut sizes = Sizes::new(1);
+        let of = |at: u32| (ClassId(at), Key::new(0, 0.0, 0, u64::from(at)));
+        (0..100).map(of).for_each(|(class, key)| sizes.put(class, [1].into_iter(), key));
+        (10..100).for_each(|at| sizes.forget(ClassId(at)));
+        assert!(sizes.trees.iter().map(|tree| tree.entries.len()).sum::<usize>() <= 20);
+        let (class, key) = of(0);
+        assert_eq!(sizes.best(&[1]), Some((key, class)));
     }
 
     #[test]

@@ -50,6 +50,25 @@ fn check(agent_limit: usize, capacities: &[u64], amounts: &[Vec<u64>], bound: us
 }
 
 #[test]
+fn of_classes_that_are_forgotten_nothing_is_left() {
+    let mut bench = each_its_own(1, &[9], &[vec![1], vec![2], vec![3]]);
+    assert_eq!(bench.started(), [0]);
+    // The first has started before anybody had to wait.
+    assert_eq!(bench.machine.admission.families(), (2, 4, 1));
+    bench.machine.cancel_run(RUN, &mut bench.out);
+    bench.ok(0);
+    (1..=3).for_each(|class| bench.machine.forget_class(ClassId(class)));
+    assert_eq!(bench.machine.admission.families(), (1, 0, 0));
+    let agent = AgentId(0);
+    for resource in [0, 1, 0] {
+        let demands = Box::new([Demand { resource: ResourceId(resource), amount: 1 }]);
+        let class = bench.machine.add_class(TenantId::DEFAULT, agent, demands);
+        bench.machine.forget_class(class);
+    }
+    assert_eq!(bench.machine.admission.numbers_of_families(), 2, "those of others serve again");
+}
+
+#[test]
 fn classes_of_which_one_fits_at_a_time_are_not_all_looked_at_when_one_has_ended() {
     check(usize::MAX, &[2 * TASKS], &all(|at| vec![TASKS + 1 + at]), 30);
     check(usize::MAX, &[2 * TASKS], &all(|at| vec![TASKS + 1 + mixed(at)]), 30);
