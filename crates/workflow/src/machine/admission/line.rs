@@ -136,7 +136,7 @@ impl Admission {
         } else {
             self.common.best(is_ready).map(|(_, task)| task)
         }?;
-        if self.tenants.len() == 1 && self.blocker(class_of(runs, task), now).is_none() {
+        if self.blocker(class_of(runs, task), now).is_none() {
             if !is_turn {
                 self.common.pop();
             }

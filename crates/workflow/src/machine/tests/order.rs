@@ -57,6 +57,35 @@ fn a_line_that_is_divided_among_classes_keeps_both_of_its_orders() {
 }
 
 #[test]
+fn who_comes_after_others_were_passed_over_stands_behind_them() {
+    let mut bench = Bench::new(2, &[1, 9]);
+    let of = |class, priority| NodeSpec { priority, ..spec(class, &[]) };
+    bench.submit(vec![of(A, 9), of(A, 5), of(B, 0)]);
+    assert_eq!(bench.started(), [0, 2]);
+    bench.insert(of(B, 1), &[]);
+    bench.ok(0);
+    assert_eq!(bench.started(), [1]);
+}
+
+#[test]
+fn a_line_that_is_divided_loses_nobody_whenever_he_came() {
+    let mut bench = Bench::new(1, &[9]);
+    bench.submit(vec![spec(A, &[]); 4]);
+    // One that starts at once, while another waits behind those who were there before.
+    bench.insert(NodeSpec { priority: 1, ..spec(A, &[]) }, &[]);
+    bench.insert(spec(A, &[]), &[]);
+    bench.ok(0);
+    assert_eq!(bench.started(), [0, 4]);
+    bench.machine.set_agent_limit(AgentId(0), 0);
+    bench.ok(4);
+    assert!(bench.started().is_empty());
+    bench.machine.set_agent_limit(AgentId(0), 9);
+    bench.machine.set_limit(9);
+    bench.admit();
+    assert_eq!(bench.started(), [1, 2, 3, 5]);
+}
+
+#[test]
 fn a_task_of_one_agent_that_is_old_starts_within_the_bound_although_another_has_many() {
     let mut bench = Bench::new(1, &[9, 9]);
     let urgent = || NodeSpec { priority: 5, ..spec(A, &[]) };
