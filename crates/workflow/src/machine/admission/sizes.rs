@@ -1,5 +1,7 @@
 //! Classes that wait, by the amounts they want.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::super::ready::Key;
 use super::super::{ById, ClassId};
 use super::look;
@@ -185,23 +187,21 @@ impl Tree {
     /// Gives an entry another key, and tells the one it had.
     fn set(&mut self, at: usize, key: Option<Key>) -> Option<Key> {
         let was = std::mem::replace(&mut self.entries[at].key, key);
-        let mut way: Vec<Part> = Vec::new();
-        let mut part = 0..self.entries.len();
-        loop {
-            let root = middle(&part);
-            let [left, right] = halves(&part);
-            way.push(part);
-            match at.cmp(&root) {
-                std::cmp::Ordering::Less => part = left,
-                std::cmp::Ordering::Equal => break,
-                std::cmp::Ordering::Greater => part = right,
-            }
-        }
-        while let Some(part) = way.pop() {
-            look();
-            self.sum_up(&part);
-        }
+        self.sum_up_from(at, 0..self.entries.len());
         was
+    }
+
+    /// Finds the best anew of each part that holds this entry.
+    fn sum_up_from(&mut self, at: usize, part: Part) {
+        look();
+        let root = middle(&part);
+        let [left, right] = halves(&part);
+        match at.cmp(&root) {
+            Ordering::Less => self.sum_up_from(at, left),
+            Ordering::Equal => {}
+            Ordering::Greater => self.sum_up_from(at, right),
+        }
+        self.sum_up(&part);
     }
 
     /// Makes `best` the best of the part that fits, if that is better.
@@ -226,7 +226,7 @@ impl Tree {
         }
         // The half that may have the best one first, so that the other need not be looked at.
         let mut halves = halves(&part);
-        halves.sort_by_key(|half| std::cmp::Reverse(self.best_of(half)));
+        halves.sort_by_key(|half| Reverse(self.best_of(half)));
         halves.into_iter().for_each(|half| self.best(half, free, best));
     }
 }
