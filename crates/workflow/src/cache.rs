@@ -77,7 +77,8 @@ pub struct CacheStats {
     pub computed: u64,
     /// How often a result was there, or on its way.
     pub reused: u64,
-    /// How many results are kept in memory, roughly: some may be about to go.
+    /// How many results are kept in memory, as was last counted: those of the last moments may be missing, and some may be
+    /// about to go.
     pub kept: u64,
     /// How many of the reused ones came from the disk.
     pub from_disk: u64,
@@ -167,7 +168,8 @@ impl ResultCache<Durable> {
 }
 
 impl<K> ResultCache<K> {
-    /// The result of the key: as it is kept, from the computation that is under way, or by `compute`.
+    /// The result of the key: as it is kept, from the computation that is under way, or by `compute`. A computation that asks
+    /// for its own key waits for itself, without end.
     ///
     /// # Errors
     /// What `compute` says, or whoever computed it meanwhile; or a result of another type was kept under this key.
