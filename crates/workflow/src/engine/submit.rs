@@ -21,7 +21,7 @@ struct Found {
 
 impl Engine {
     /// A task that is refused is dropped after the turn.
-    pub(super) fn submit(
+    fn submit(
         &mut self,
         run: RunId,
         by: Option<u32>,
