@@ -405,7 +405,8 @@ impl<K> Task<K> {
 
     /// Agents any of which can do it. Whenever it becomes ready, and before each further attempt, it is given to one whose
     /// breaker is closed and that has the least to do for its number of tasks at once; its work asks
-    /// [`Context::agent`](crate::Context::agent) which one that is.
+    /// [`Context::agent`](crate::Context::agent) which one that is. Each of them has to be able to bear it: a task that wants more
+    /// memory than one of them has is refused.
     ///
     /// # Examples
     /// ```
