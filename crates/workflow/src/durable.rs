@@ -50,13 +50,17 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Keeps<T> for Durab
     }
 }
 
-/// Encodes outputs of one type in [postcard](https://postcard.jamesmunns.com).
+/// Encodes outputs of one type: in [postcard](https://postcard.jamesmunns.com), or in JSON if postcard could not read them back.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Codec {
-    pub(crate) encode: fn(&(dyn Any + Send + Sync)) -> Result<Vec<u8>, postcard::Error>,
+    pub(crate) encode: fn(&(dyn Any + Send + Sync)) -> Result<Vec<u8>, String>,
     pub(crate) decode: fn(&[u8]) -> Result<Output, String>,
 }
+
+/// The first byte of what is encoded.
+const POSTCARD: u8 = 0;
+const JSON: u8 = 1;
 
 impl fmt::Debug for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,11 +72,19 @@ impl fmt::Debug for Codec {
 /// not when the output is needed.
 fn encode<T: Serialize + DeserializeOwned + 'static>(
     output: &(dyn Any + Send + Sync),
-) -> Result<Vec<u8>, postcard::Error> {
-    let output: &T = output.downcast_ref().ok_or(postcard::Error::SerdeSerCustom)?;
-    let bytes = to_bytes(output)?;
-    from_bytes::<T>(&bytes)?;
-    Ok(bytes)
+) -> Result<Vec<u8>, String> {
+    let output: &T = output.downcast_ref().ok_or("it is of another type")?;
+    let bytes = to_bytes(output);
+    if let Ok(bytes) = bytes
+        && from_bytes::<T>(&bytes).is_ok()
+    {
+        return Ok(bytes);
+    }
+    let bytes = to_json(output)?;
+    match from_bytes::<T>(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(format!("what is written of it cannot be read back: {error}")),
+    }
 }
 
 /// The user's `Deserialize` may panic, wherever this is called.
@@ -84,39 +96,30 @@ fn decode<T: DeserializeOwned + Send + Sync + 'static>(bytes: &[u8]) -> Result<O
     }
 }
 
-/// Why a value cannot be kept, for people.
-pub(crate) fn unfit(error: &postcard::Error) -> String {
-    match error {
-        postcard::Error::WontImplement => {
-            "its type has to be asked what it is, as an untagged enum, or a \
-            `serde_json::Value` within another type; return a `Value` itself, or the text of it"
-                .to_owned()
-        }
-        error => error.to_string(),
-    }
-}
-
 /// A value in postcard; JSON, which postcard could not read back, as its text.
-pub(crate) fn to_bytes<T: Serialize + 'static>(value: &T) -> Result<Vec<u8>, postcard::Error> {
-    match (value as &dyn Any).downcast_ref::<Value>() {
-        Some(json) => serde_json::to_vec(json).map_err(|_| postcard::Error::SerdeSerCustom),
-        None => postcard::to_stdvec(value),
+pub(crate) fn to_bytes<T: Serialize + 'static>(value: &T) -> Result<Vec<u8>, String> {
+    if TypeId::of::<T>() == TypeId::of::<Value>() {
+        return to_json(value);
     }
+    postcard::to_extend(value, vec![POSTCARD]).map_err(|error| error.to_string())
 }
 
-pub(crate) fn from_bytes<T: DeserializeOwned + 'static>(
-    bytes: &[u8],
-) -> Result<T, postcard::Error> {
-    if TypeId::of::<T>() != TypeId::of::<Value>() {
-        // What is left over was written by another type.
-        return match postcard::take_from_bytes(bytes)? {
-            (value, []) => Ok(value),
-            _ => Err(postcard::Error::DeserializeBadEncoding),
-        };
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![JSON];
+    serde_json::to_writer(&mut bytes, value).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes {
+        [POSTCARD, bytes @ ..] => match postcard::take_from_bytes(bytes) {
+            Ok((value, [])) => Ok(value),
+            Ok(_) => Err("more was written than it holds".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+        [JSON, bytes @ ..] => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
+        _ => Err("nothing of it was written".to_owned()),
     }
-    let mut json: Option<Value> = serde_json::from_slice(bytes).ok();
-    let json = (&mut json as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take);
-    json.ok_or(postcard::Error::SerdeDeCustom)
 }
 
 /// A number that stays the same in every process and version, for [`Task::version`](crate::Task::version): FNV-1a of 64 bits

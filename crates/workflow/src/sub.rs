@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::durable::{Codec, unfit};
+use crate::durable::Codec;
 use crate::engine::{Asker, Command, Known, Restored, drop_contained, version_at};
 use crate::event::Outcome;
 use crate::graph::Graph;
@@ -270,7 +270,7 @@ impl Context {
         };
         let cannot = |why: String| failed(format!("its output cannot be kept: {why}"));
         let encoded = match catch_unwind(AssertUnwindSafe(|| (item.codec.encode)(&*output))) {
-            Ok(encoded) => encoded.map_err(|why| cannot(unfit(&why)))?,
+            Ok(encoded) => encoded.map_err(cannot)?,
             Err(panic) => {
                 drop_contained(panic);
                 return Err(cannot("encoding it panicked".to_owned()));

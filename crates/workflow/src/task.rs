@@ -196,9 +196,8 @@ impl Task {
 
 impl Task<Durable> {
     /// A task for a [durable graph](crate::Graph::durable), otherwise as [`Task::new`]. What it returns can be kept: that is
-    /// checked here, by the compiler. It is encoded in postcard, for which a type must not depend on being asked what it is,
-    /// as untagged enums and types with a `serde_json::Value` in them do: an attempt that returns such a value fails. A
-    /// `serde_json::Value` itself is kept as its text.
+    /// checked here, by the compiler. It is encoded in postcard, or in JSON if its type has to be asked what it is, as an untagged
+    /// enum or a `serde_json::Value`. An attempt whose value neither of them can read back fails.
     ///
     /// # Examples
     /// ```

@@ -12,7 +12,6 @@ use super::entry::Entry;
 use super::{Command, Link};
 
 use crate::context::{Context, Shared};
-use crate::durable::unfit;
 use crate::journal::MAX_OUTPUT;
 use crate::machine::TaskRef;
 use crate::run::Run;
@@ -291,7 +290,7 @@ fn encoded(
     let error = match catch_unwind(AssertUnwindSafe(|| (codec.encode)(&**output))) {
         Ok(Ok(bytes)) if bytes.len() <= MAX_OUTPUT => return (result, bytes),
         Ok(Ok(bytes)) => format!("{} bytes, at most {MAX_OUTPUT}", bytes.len()),
-        Ok(Err(error)) => unfit(&error),
+        Ok(Err(error)) => error,
         Err(panic) => {
             super::drop_contained(panic);
             "encoding it panicked".to_owned()

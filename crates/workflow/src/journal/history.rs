@@ -12,7 +12,7 @@ use super::ledger::{Entry, Ledger};
 use super::record::{Outcome, Record};
 use super::store::Store;
 use super::{CommitError, Durability, Journal, OpenError, Opened, Tail, TooLarge};
-use crate::durable::{from_bytes, to_bytes, unfit};
+use crate::durable::{from_bytes, to_bytes};
 
 /// A run as its journal tells it, open for going on: nobody else can while this lives. Of a new store it is the empty
 /// history of a run that is to begin.
@@ -254,7 +254,7 @@ pub enum HistoryError {
         id: String,
     },
     /// The output cannot be encoded.
-    Output(postcard::Error),
+    Output(String),
     /// The output is too large.
     TooLarge(TooLarge),
 }
@@ -263,7 +263,7 @@ impl fmt::Display for HistoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchTask { id } => write!(f, "the run has no task `{id}`"),
-            Self::Output(why) => write!(f, "the output cannot be kept: {}", unfit(why)),
+            Self::Output(why) => write!(f, "the output cannot be kept: {why}"),
             Self::TooLarge(why) => why.fmt(f),
         }
     }

@@ -1,6 +1,7 @@
 use std::time::SystemTime;
 
 use super::*;
+use crate::durable::to_bytes;
 use crate::graph::Graph;
 use crate::journal::{Journal, MemoryStore, Outcome as Kept, scan};
 use crate::{Durable, TaskError};
@@ -51,7 +52,8 @@ fn failed(task: u32, at_ms: u64) -> Record {
 }
 
 fn ended(task: u32, outcome: Kept, at_ms: u64) -> Record {
-    Record::Settled { task, attempt: 1, outcome, output: Vec::new(), took_us: 1, at_ms }
+    let output = to_bytes(&()).expect("nothing is easily kept");
+    Record::Settled { task, attempt: 1, outcome, output, took_us: 1, at_ms }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Graphs and outputs that are others than they were.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tidegate_workflow::journal::{Durability, MemoryStore};
 use tidegate_workflow::{Context, Outcome, Retry, StartError, Task, TaskError};
 
@@ -37,7 +41,10 @@ async fn changed_tasks_are_refused_until_they_are_accepted() {
 #[tokio::test]
 async fn an_output_that_cannot_be_read_back_fails_its_task() {
     let store = MemoryStore::default();
-    let task = Task::durable("json", async |_| Ok::<_, TaskError>(vec![serde_json::json!(1)]));
+    // Postcard cannot read the one, JSON cannot write the other.
+    let task = Task::durable("neither", async |_| {
+        Ok::<_, TaskError>(HashMap::from([((1, 2), serde_json::json!(3))]))
+    });
     let finished = run(graph([task]), &store, Durability::ProcessCrash).await;
     let Outcome::Failed { error } = &finished.report().tasks[0].outcome else {
         panic!("it failed")
@@ -53,6 +60,31 @@ async fn an_output_of_another_type_is_refused_before_anything_runs() {
     let number = Task::durable("task", async |_| Ok::<_, TaskError>([0_u64; 9]));
     let start = graph([number]).journal(history(&store), Durability::ProcessCrash);
     assert!(matches!(orchestrator().start(start), Err(StartError::Output { .. })));
+}
+
+#[tokio::test]
+async fn an_output_that_has_to_be_asked_what_it_is_is_there_in_the_next_process() {
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Answer {
+        Text(String),
+        Parts { parts: Vec<Option<serde_json::Value>> },
+    }
+    let answers = || {
+        let parts = vec![None, Some(serde_json::json!({"tool": "search"}))];
+        vec![Answer::Parts { parts }, Answer::Text("done".to_owned())]
+    };
+    let (store, runs) = (MemoryStore::default(), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..2 {
+        let runs = Arc::clone(&runs);
+        let task = Task::durable("answer", move |_| {
+            runs.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Ok::<_, TaskError>(answers()))
+        });
+        let finished = run(graph([task]), &store, Durability::ProcessCrash).await;
+        assert_eq!(*finished.output::<Vec<Answer>>("answer").expect("it succeeded"), answers());
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "it was kept");
 }
 
 #[tokio::test]
