@@ -12,7 +12,7 @@ use super::ledger::{Entry, Ledger};
 use super::record::{Outcome, Record};
 use super::store::Store;
 use super::{CommitError, Durability, Journal, OpenError, Opened, Tail, TooLarge};
-use crate::durable::{from_bytes, to_bytes};
+use crate::durable::to_bytes;
 
 /// A run as its journal tells it, open for going on: nobody else can while this lives. Of a new store it is the empty
 /// history of a run that is to begin.
@@ -88,9 +88,8 @@ impl History {
     }
 
     /// What a task returned, if it succeeded and returned a `T`.
-    pub fn output<T: DeserializeOwned + 'static>(&self, id: &str) -> Option<T> {
-        let entry = self.task(id).filter(|entry| entry.outcome == Some(Outcome::Done))?;
-        from_bytes(&entry.output).ok()
+    pub fn output<T: DeserializeOwned>(&self, id: &str) -> Option<T> {
+        self.task(id)?.returned()
     }
 
     /// Names the run that is to begin, and says what it is; without it the id is a number by chance. A run that has begun

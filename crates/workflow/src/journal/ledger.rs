@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::record::{End, Outcome, Record};
+use crate::durable::from_bytes;
 
 /// A run as its journal tells it. [`scan`](super::scan()) gives the records, also of a run that is live.
 ///
@@ -89,7 +92,7 @@ pub struct Entry {
     pub once: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// What it gave, encoded.
+    /// What it gave, encoded; [`returned`](Self::returned) reads it.
     pub output: Vec<u8>,
     /// How long its last attempt ran.
     pub took: Duration,
@@ -112,6 +115,12 @@ pub struct Item {
 }
 
 impl Entry {
+    /// What it returned, if it succeeded and returned a `T`.
+    pub fn returned<T: DeserializeOwned>(&self) -> Option<T> {
+        let is_done = self.outcome == Some(Outcome::Done);
+        is_done.then(|| from_bytes(&self.output).ok()).flatten()
+    }
+
     /// Whether an attempt began and has not told its end.
     pub fn is_running(&self) -> bool {
         self.running_since.is_some()

@@ -36,11 +36,11 @@ pub enum StartError {
         /// Their ids.
         tasks: Vec<String>,
     },
-    /// Tasks that were submitted into the live run by tasks that are over now, and that are not over themselves, or were
-    /// placed before one that is still to run: nobody would submit them again, and what waits for them would go on without. Let those that submitted them run
-    /// [again](crate::journal::History::again), add the tasks to the graph, or decide what they came to
-    /// ([`done`](crate::journal::History::done), [`failed`](crate::journal::History::failed)). That what is over will be missing is
-    /// a change that can be [accepted](crate::journal::History::accept_changes).
+    /// Tasks that were submitted into the live run by tasks that are over now, and that are not over themselves, or were placed
+    /// before one that is still to run: nobody would submit them again, and what waits for them would go on without. Let
+    /// those that submitted them run [again](crate::journal::History::again), add the tasks to the graph, or decide what they
+    /// came to ([`done`](crate::journal::History::done), [`failed`](crate::journal::History::failed)). That what is over will
+    /// be missing is a change that can be [accepted](crate::journal::History::accept_changes).
     Orphans {
         /// Their ids.
         tasks: Vec<String>,

@@ -219,8 +219,7 @@ impl Seen {
         let is_done =
             |task: &&tidegate_workflow::journal::Entry| task.outcome == Some(Outcome::Done);
         let done = ledger.tasks.iter().filter(is_done);
-        let outputs =
-            done.map(|task| Some((task.id.to_string(), postcard::from_bytes(&task.output).ok()?)));
+        let outputs = done.map(|task| Some((task.id.to_string(), task.returned()?)));
         let outputs = outputs.collect::<Option<_>>().ok_or("an output cannot be read")?;
         let mut effects = BTreeMap::new();
         lines(&folder.join("effects"), |line| *effects.entry(line.to_owned()).or_default() += 1);
