@@ -87,7 +87,7 @@ impl Shared {
     /// Whether a call would be turned away at once.
     pub(super) fn check(&self, payload: &[u8]) -> Result<(), SubmitError> {
         self.with(|state| {
-            if let (0, Some(error)) = (state.alive, state.starts.broken()) {
+            if let Some(error) = state.broken() {
                 return Err(SubmitError::NoWorker(error.clone()));
             }
             if let Some(deaths) = state.quarantine.keeps_out(payload, Instant::now()) {
@@ -203,20 +203,14 @@ impl Shared {
 
     /// A worker said hello (+1) or is gone (-1).
     pub(super) fn alive(&self, change: isize) {
-        let alive = self.with(|state| {
+        self.with(|state| {
             state.alive = state.alive.saturating_add_signed(change);
             if 0 < change {
                 state.starts.succeeded();
                 state.stats.started += 1;
             }
-            state.alive
         });
-        self.pulse.send_modify(|pulse| {
-            pulse.alive = alive;
-            if 0 < change {
-                pulse.broken = None;
-            }
-        });
+        self.tell();
     }
 
     /// A worker did not start. Once that happened too often and no worker lives, no job waits for one.
@@ -224,12 +218,10 @@ impl Shared {
         let (turned_away, broken) = self.with(|state| {
             state.starts.failed(Instant::now(), jitter, error);
             state.stats.start_failures += 1;
-            let broken = state.starts.broken().cloned();
-            if broken.is_none() || 0 < state.alive {
-                return (BTreeMap::new(), broken);
-            }
+            let Some(broken) = state.broken() else { return (BTreeMap::new(), None) };
+            let broken = broken.clone();
             state.stats.given_up += state.queue.len() as u64;
-            (std::mem::take(&mut state.queue), broken)
+            (std::mem::take(&mut state.queue), Some(broken))
         });
         let Some(broken) = broken else { return };
         for mut ticket in turned_away.into_values() {
@@ -237,7 +229,15 @@ impl Shared {
                 let _ = reply.send(Outcome::Rejected(SubmitError::NoWorker(broken.clone())));
             }
         }
-        self.pulse.send_modify(|pulse| pulse.broken = Some(broken));
+        self.tell();
+    }
+
+    /// Tells how the workers are. The state is looked at while others who tell have to wait: of several that change it at
+    /// once, the last to tell has seen what all of them did.
+    fn tell(&self) {
+        self.pulse.send_modify(|pulse| {
+            (pulse.alive, pulse.broken) = self.with(|state| (state.alive, state.broken().cloned()));
+        });
     }
 
     /// Takes nothing more in.
@@ -267,5 +267,52 @@ impl Shared {
             running: state.running.iter().map(Vec::len).sum(),
             ..state.stats.clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::Hello;
+    use super::*;
+
+    /// Of a pool without slots.
+    fn shared() -> Shared {
+        let spec = Spec {
+            executable: None,
+            env: Vec::new(),
+            clear_env: false,
+            stdout: Default::default(),
+            limits: Default::default(),
+            max_frame: 0,
+            hello: Hello { build: String::new(), functions: Vec::new() },
+        };
+        let settings = Settings {
+            in_flight: 1,
+            start_timeout: Duration::MAX,
+            max_jobs: None,
+            max_age: None,
+            max_resident: None,
+        };
+        Shared::new(spec, settings, 1, Quarantine::new(0, Duration::ZERO), Vec::new())
+    }
+
+    #[test]
+    fn workers_that_say_hello_at_once_are_all_told_of() {
+        for _ in 0..32 {
+            let shared = shared();
+            let pulse = shared.pulse.subscribe();
+            std::thread::scope(|scope| {
+                // Nobody can tell anything while somebody reads.
+                let reads = pulse.borrow();
+                for _ in 0..4 {
+                    scope.spawn(|| shared.alive(1));
+                }
+                while shared.stats().workers < 4 {
+                    std::thread::yield_now();
+                }
+                drop(reads);
+            });
+            assert_eq!(pulse.borrow().alive, 4);
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::error::StartError;
 use super::quarantine::Quarantine;
 use super::starts::Starts;
 use super::stats::ProcessStats;
@@ -54,6 +55,11 @@ impl State {
             quarantine,
             stats: ProcessStats::default(),
         }
+    }
+
+    /// Why no worker lives, once starting one has failed too often.
+    pub(super) fn broken(&self) -> Option<&StartError> {
+        self.starts.broken().filter(|_| self.alive == 0)
     }
 
     /// How many jobs a slot may hold so that as many of those that wait are left for each of the others.
