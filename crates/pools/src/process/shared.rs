@@ -215,28 +215,28 @@ impl Shared {
 
     /// A worker did not start. Once that happened too often and no worker lives, no job waits for one.
     pub(super) fn start_failed(&self, error: StartError, jitter: f64) {
-        let (turned_away, broken) = self.with(|state| {
+        let turned_away = self.with(|state| {
             state.starts.failed(Instant::now(), jitter, error);
             state.stats.start_failures += 1;
-            let Some(broken) = state.broken() else { return (BTreeMap::new(), None) };
-            let broken = broken.clone();
+            let broken = state.broken()?.clone();
             state.stats.given_up += state.queue.len() as u64;
-            (std::mem::take(&mut state.queue), Some(broken))
+            Some((std::mem::take(&mut state.queue), broken))
         });
-        let Some(broken) = broken else { return };
+        self.tell();
+        let Some((turned_away, broken)) = turned_away else { return };
         for mut ticket in turned_away.into_values() {
             if let Some(reply) = ticket.reply.take() {
                 let _ = reply.send(Outcome::Rejected(SubmitError::NoWorker(broken.clone())));
             }
         }
-        self.tell();
     }
 
     /// Tells how the workers are. The state is looked at while others who tell have to wait: of several that change it at
     /// once, the last to tell has seen what all of them did.
     fn tell(&self) {
         self.pulse.send_modify(|pulse| {
-            (pulse.alive, pulse.broken) = self.with(|state| (state.alive, state.broken().cloned()));
+            (pulse.alive, pulse.broken) =
+                self.with(|state| (state.alive, state.starts.broken().cloned()));
         });
     }
 
